@@ -1,0 +1,107 @@
+"""Every setting, read from the environment once per process by the entry point and passed down from there.
+
+`DATABASE_URL`, `REDIS_URL`, `S3_ENDPOINT_URL` and the AWS key pair keep their customary names; all else is
+`TAILORBIRD_…`. Field descriptions are the only text about a setting: `docs/settings.md` is generated from them.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_DEFAULT_SECRET = "change-me"  # noqa: S105 - refused in production
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="TAILORBIRD_", extra="ignore", frozen=True, populate_by_name=True)
+
+    mode: Literal["embedded", "production"] = Field(
+        "embedded", description="`production` refuses to start on default secrets or missing servers."
+    )
+    home: Path = Field(
+        Path(".tailorbird"),
+        description="The one folder for everything kept on disk: embedded servers' data, base models, run folders.",
+    )
+    public_url: str = Field("http://127.0.0.1:8700", description="The address that people type; links start with it.")
+    secret_key: str = Field(_DEFAULT_SECRET, description="Signs CSRF tokens. At least 32 characters in production.")
+
+    database_url: str = Field(
+        "postgresql+psycopg://tailorbird_app@127.0.0.1:5432/tailorbird",
+        validation_alias=AliasChoices("DATABASE_URL", "database_url"),
+        description="Postgres as the application's role, which owns no table and is bound by row-level security.",
+    )
+    database_owner_url: str | None = Field(
+        None,
+        validation_alias=AliasChoices("DATABASE_OWNER_URL", "database_owner_url"),
+        description="Postgres as the owner of the tables; only `tailorbird migrate` uses it.",
+    )
+    redis_url: str = Field(
+        "redis://127.0.0.1:6379/0",
+        validation_alias=AliasChoices("REDIS_URL", "redis_url"),
+        description="Redis or Valkey: doorbells of jobs and live events. Holds nothing that may not be lost.",
+    )
+    s3_endpoint_url: str | None = Field(
+        None,
+        validation_alias=AliasChoices("S3_ENDPOINT_URL", "s3_endpoint_url"),
+        description="S3-compatible server; empty for AWS itself.",
+    )
+    s3_region: str = Field(
+        "us-east-1",
+        validation_alias=AliasChoices("S3_REGION", "s3_region"),
+        description="Region of the bucket.",
+    )
+    s3_bucket: str = Field(
+        "tailorbird",
+        validation_alias=AliasChoices("S3_BUCKET", "s3_bucket"),
+        description="The one bucket we use.",
+    )
+    s3_access_key_id: str | None = Field(
+        None,
+        validation_alias=AliasChoices("AWS_ACCESS_KEY_ID", "s3_access_key_id"),
+        description="S3 key; empty to use the machine's own role.",
+    )
+    s3_secret_access_key: str | None = Field(
+        None,
+        validation_alias=AliasChoices("AWS_SECRET_ACCESS_KEY", "s3_secret_access_key"),
+        description="S3 secret of that key.",
+    )
+
+    inference_url: str = Field("http://127.0.0.1:8710", description="Where the inference runtime listens.")
+    inference_token: str = Field(_DEFAULT_SECRET, description="Shared secret between the api and the runtime.")
+    frontend_dist: Path = Field(Path("frontend/dist"), description="The built web page; the api serves it if there.")
+
+    max_upload_bytes: int = Field(512 * 1024 * 1024, description="Largest file that may be uploaded.")
+    lease_s: int = Field(60, description="How long a worker may go silent before its job is given to another.")
+    heartbeat_s: int = Field(10, description="How often a worker renews its lease.")
+    reconcile_interval_s: int = Field(15, description="How often lost doorbells and dead leases are looked for.")
+    session_idle_s: int = Field(12 * 3600, description="A browser session ends after this long without a request.")
+    session_max_s: int = Field(7 * 24 * 3600, description="A browser session ends after this long in any case.")
+    idempotency_window_s: int = Field(600, description="How long a client's retry of a create finds the first one.")
+    num_cpu_threads: int = Field(2, description="Threads that one training or inference process may use.")
+
+    @property
+    def base_models_dir(self) -> Path:
+        return self.home / "base_models"
+
+    @property
+    def runs_dir(self) -> Path:
+        """Run folders of jobs in progress on this machine."""
+        return self.home / "runs"
+
+    def production_problems(self) -> list[str]:
+        """Everything that forbids a start in production, in plain sentences; empty when all is well."""
+        if self.mode != "production":
+            return []
+        problems = []
+        if self.secret_key == _DEFAULT_SECRET or len(self.secret_key) < 32:  # noqa: PLR2004 - 256 bits of hex
+            problems.append("TAILORBIRD_SECRET_KEY is missing, the default, or shorter than 32 characters.")
+        if self.inference_token == _DEFAULT_SECRET:
+            problems.append("TAILORBIRD_INFERENCE_TOKEN is missing or the default.")
+        if "database_url" not in self.model_fields_set:
+            problems.append("DATABASE_URL is missing.")
+        if "redis_url" not in self.model_fields_set:
+            problems.append("REDIS_URL is missing.")
+        if self.database_owner_url == self.database_url:
+            problems.append("DATABASE_URL must not be the owner's: row-level security would not bind it.")
+        return problems

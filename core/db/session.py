@@ -1,0 +1,94 @@
+"""Sessions: one request or task step is one transaction, committed at the edge.
+
+A session is opened for a scope. The scope is told to Postgres at the start of each transaction, and row-level security
+(forced, so that it binds the application's role always) shows only that workspace's rows. A session without a scope
+sees no workspace's row at all.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
+
+logger = logging.getLogger(__name__)
+
+_HOOKS = "after_commit_hooks"
+_SCOPE = "scope"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose rows a session may see: one workspace's, or (`is_system`) everyone's."""
+
+    workspace_id: str | None = None
+    is_system: bool = False
+
+
+# For the few places that serve no single workspace: sign-in, the claim of a job, the reconciler, admin read models.
+SYSTEM = Scope(is_system=True)
+
+
+def workspace_scope(workspace_id: str) -> Scope:
+    return Scope(workspace_id=workspace_id)
+
+
+class Database:
+    """One engine and its sessions. Built once per process by the entry point."""
+
+    def __init__(self, url: str, *, pool_size: int = 10, statement_timeout_s: int = 30) -> None:
+        self.engine: Engine = create_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=5,
+            pool_pre_ping=True,
+            pool_timeout=5,
+            connect_args={
+                "connect_timeout": 5,
+                "options": f"-c statement_timeout={statement_timeout_s * 1000} -c timezone=UTC",
+            },
+        )
+        self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+        event.listen(self._sessions, "after_begin", _announce_scope)
+
+    @contextmanager
+    def session(self, scope: Scope) -> Iterator[Session]:
+        """A transaction: commits when the block ends, rolls back when it raises, then runs the after-commit hooks."""
+        with self._sessions() as session:
+            session.info[_SCOPE] = scope
+            session.info[_HOOKS] = []
+            try:
+                yield session
+                session.commit()
+            except BaseException:
+                session.rollback()
+                raise
+            hooks: list[Callable[[], None]] = session.info[_HOOKS]
+        for hook in hooks:
+            _run_hook(hook)
+
+    def dispose(self) -> None:
+        self.engine.dispose()
+
+
+def after_commit(session: Session, hook: Callable[[], None]) -> None:
+    """Run `hook` once the transaction is committed; a rollback discards it. Hooks are hints: their failure is logged."""
+    session.info[_HOOKS].append(hook)
+
+
+def _announce_scope(session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
+    scope: Scope = session.info.get(_SCOPE, Scope())
+    connection.execute(
+        text("select set_config('app.workspace_id', :workspace_id, true), set_config('app.scope', :scope, true)"),
+        {"workspace_id": scope.workspace_id or "", "scope": "system" if scope.is_system else "workspace"},
+    )
+
+
+def _run_hook(hook: Callable[[], None]) -> None:
+    try:
+        hook()
+    except Exception:
+        # the row is committed and is the truth; the reconciler repeats what a lost hint would have started
+        logger.exception("an after-commit hook failed")
