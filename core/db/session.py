@@ -74,7 +74,7 @@ class Database:
 
 
 def after_commit(session: Session, hook: Callable[[], None]) -> None:
-    """Run `hook` once the transaction is committed; a rollback discards it. Hooks are hints: their failure is logged."""
+    """Run `hook` once the transaction is committed; a rollback discards it. Hooks are hints: a failure is logged."""
     session.info[_HOOKS].append(hook)
 
 
