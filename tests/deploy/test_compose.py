@@ -1,0 +1,69 @@
+"""The production files, checked by the real tools; no container engine is needed, and none runs them here."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+SERVICES = {"api", "base-models", "inference", "migrate", "postgres", "s3", "valkey", "web", "worker-cpu", "worker-io"}
+
+
+@pytest.fixture
+def env_file(tmp_path: Path) -> Path:
+    example = (ROOT / "deploy" / "production.env.example").read_text()
+    filled = tmp_path / "production.env"
+    filled.write_text(re.sub(r"=$", f"={'a1' * 32}", example, flags=re.MULTILINE))
+    return filled
+
+
+def compose(*args: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [str(BIN / "docker-compose"), "--project-directory", str(ROOT), *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env={"PATH": "/usr/bin:/bin"})
+
+
+def test_compose_accepts_the_file_and_describes_the_whole_stack(env_file: Path) -> None:
+    done = compose("--env-file", env_file, "config")
+    assert done.returncode == 0, done.stderr
+    services = yaml.safe_load(done.stdout)["services"]
+    assert set(services) == SERVICES
+    for name in ("api", "worker-io", "worker-cpu", "inference", "migrate"):
+        assert services[name]["environment"]["TAILORBIRD_MODE"] == "production"
+
+
+def test_the_owner_of_the_tables_is_known_to_the_migration_alone(env_file: Path) -> None:
+    services = yaml.safe_load(compose("--env-file", env_file, "config").stdout)["services"]
+    knows = {name for name, service in services.items() if "DATABASE_OWNER_URL" in (service.get("environment") or {})}
+    assert knows == {"migrate"}
+
+
+def test_only_the_web_server_is_reachable_from_outside(env_file: Path) -> None:
+    services = yaml.safe_load(compose("--env-file", env_file, "--profile", "gpu", "config").stdout)["services"]
+    assert "worker-gpu" in services
+    assert {name for name, service in services.items() if service.get("ports")} == {"web"}
+
+
+def test_a_missing_secret_is_refused() -> None:
+    done = compose("--env-file", "/dev/null", "config")
+    assert not done.stdout
+    assert "required variable" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["api", "worker", "web"])
+def test_the_dockerfile_passes_its_linter(name: str) -> None:
+    dockerfile = ROOT / "deploy" / f"Dockerfile.{name}"
+    done = subprocess.run([str(BIN / "hadolint"), str(dockerfile)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_images_copy_only_what_exists() -> None:
+    for dockerfile in (ROOT / "deploy").glob("Dockerfile.*"):
+        for line in dockerfile.read_text().splitlines():
+            words = line.split()
+            if words[:1] == ["COPY"] and not words[1].startswith("--from"):
+                missing = [source for source in words[1:-1] if not (ROOT / source).exists()]
+                assert not missing, f"{dockerfile.name}: {line}"
