@@ -106,7 +106,8 @@ def test_every_context_keeps_its_queries_private() -> None:
 
 def test_every_requirement_is_locked() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *(name for extra in project["optional-dependencies"].values() for name in extra)]
+    extras = project["optional-dependencies"].values()
+    wanted = [*project["dependencies"], *(name for extra in extras for name in extra)]
     lock = (ROOT / "requirements.lock").read_text()
     locked = {re.sub(r"[-_.]+", "-", line.split("==")[0]).lower() for line in lock.splitlines() if "==" in line}
     named = {re.sub(r"[-_.]+", "-", re.split(r"[\[=<> ]", name)[0]).lower() for name in wanted}
