@@ -1,0 +1,9 @@
+"""Every table, in one import, for migrations and for whoever needs the whole metadata."""
+
+import core.audit.models
+import core.idempotency.models
+import core.identity.models
+import core.workspaces.models  # noqa: F401 - imported for their tables
+from core.db.base import Base
+
+metadata = Base.metadata

@@ -1,0 +1,47 @@
+"""What a role may do. Every route asks for one of these permissions."""
+
+from enum import StrEnum
+
+
+class Permission(StrEnum):
+    DATASETS_READ = "datasets:read"
+    DATASETS_WRITE = "datasets:write"
+    RUNS_READ = "runs:read"
+    RUNS_WRITE = "runs:write"
+    MODELS_READ = "models:read"
+    MODELS_WRITE = "models:write"
+    CHAT_USE = "chat:use"
+    KEYS_MANAGE = "keys:manage"
+    MEMBERS_READ = "members:read"
+    MEMBERS_MANAGE = "members:manage"
+    USAGE_READ = "usage:read"
+    AUDIT_READ = "audit:read"
+    WORKSPACE_ADMIN = "workspace:admin"
+
+
+class Role(StrEnum):
+    VIEWER = "viewer"
+    MEMBER = "member"
+    ADMIN = "admin"
+
+
+_VIEWER = frozenset({permission for permission in Permission if permission.endswith(":read")} | {Permission.CHAT_USE})
+_MEMBER = _VIEWER | {
+    Permission.DATASETS_WRITE,
+    Permission.RUNS_WRITE,
+    Permission.MODELS_WRITE,
+    Permission.KEYS_MANAGE,
+}
+
+PERMISSIONS: dict[Role, frozenset[Permission]] = {
+    Role.VIEWER: _VIEWER,
+    Role.MEMBER: _MEMBER,
+    Role.ADMIN: frozenset(Permission),
+}
+
+_ORDER = [Role.VIEWER, Role.MEMBER, Role.ADMIN]
+
+
+def lesser(one: Role, other: Role) -> Role:
+    """The role of the two that may do less."""
+    return min(one, other, key=_ORDER.index)
