@@ -1,0 +1,41 @@
+from collections.abc import Sequence
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from core.adapters.models import Adapter
+
+
+class AdapterRepository:
+    def __init__(self, session: Session, workspace_id: str) -> None:
+        self._session = session
+        self._workspace_id = workspace_id
+
+    def add(self, adapter: Adapter) -> None:
+        self._session.add(adapter)
+        self._session.flush()
+
+    def get(self, adapter_id: str) -> Adapter | None:
+        return self._session.scalar(self._own().where(Adapter.id == adapter_id))
+
+    def by_model_id(self, model_id: str, *, include_deleted: bool = False) -> Adapter | None:
+        found = self._own().where(Adapter.model_id == model_id)
+        if not include_deleted:
+            found = found.where(Adapter.deleted_at.is_(None))
+        return self._session.scalar(found)
+
+    def by_model_id_for_update(self, model_id: str) -> Adapter | None:
+        """Deleted or not, locked until the transaction ends: delete and restore do not cross."""
+        return self._session.scalar(self._own().where(Adapter.model_id == model_id).with_for_update())
+
+    def living(self) -> Sequence[Adapter]:
+        """Newest first."""
+        return self._session.scalars(
+            self._own().where(Adapter.deleted_at.is_(None)).order_by(Adapter.id.desc())
+        ).all()
+
+    def of_runs(self, run_ids: Sequence[str]) -> Sequence[Adapter]:
+        return self._session.scalars(self._own().where(Adapter.run_id.in_(run_ids))).all() if run_ids else []
+
+    def _own(self) -> Select[tuple[Adapter]]:
+        return select(Adapter).where(Adapter.workspace_id == self._workspace_id)

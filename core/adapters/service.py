@@ -1,0 +1,113 @@
+"""The registry of tuned models. Their bytes are written once and never touched by delete or restore."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from core.adapters.model_ids import new_model_id
+from core.adapters.models import Adapter
+from core.adapters.repository import AdapterRepository
+from core.errors import NotFound
+from core.kit.clock import utc_now
+from core.kit.ids import new_id
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterFile:
+    """One published object of an adapter."""
+
+    name: str
+    key: str
+    sha256: str
+    num_bytes: int
+
+
+def register(
+    session: Session,
+    *,
+    workspace_id: str,
+    workspace_slug: str,
+    run_id: str,
+    created_by: str | None,
+    name: str | None,
+    suffix: str | None,
+    base_model: str,
+    method: str,
+    quantization: str | None,
+    digest: str,
+    key_prefix: str,
+    files: Sequence[AdapterFile],
+    spec: dict[str, Any],
+    metrics: dict[str, Any],
+) -> Adapter:
+    """Enter a published adapter; its files must be uploaded and verified before this."""
+    adapter = Adapter(
+        id=new_id("adp_"),
+        workspace_id=workspace_id,
+        run_id=run_id,
+        created_by=created_by,
+        model_id=new_model_id(base_model=base_model, workspace_slug=workspace_slug, suffix=suffix),
+        name=name,
+        base_model=base_model,
+        method=method,
+        quantization=quantization,
+        digest=digest,
+        files=[asdict(file) for file in files],
+        key_prefix=key_prefix,
+        num_bytes=sum(file.num_bytes for file in files),
+        spec=spec,
+        metrics=metrics,
+        deleted_at=None,
+    )
+    AdapterRepository(session, workspace_id).add(adapter)
+    return adapter
+
+
+def files_of(adapter: Adapter) -> list[AdapterFile]:
+    return [AdapterFile(**entry) for entry in adapter.files]
+
+
+def list_adapters(session: Session, *, workspace_id: str) -> Sequence[Adapter]:
+    """Newest first, without the deleted ones."""
+    return AdapterRepository(session, workspace_id).living()
+
+
+def get_by_model_id(session: Session, *, workspace_id: str, model_id: str) -> Adapter:
+    """Raises `NotFound` (`model_not_found`) for an unknown, foreign or deleted model."""
+    adapter = AdapterRepository(session, workspace_id).by_model_id(model_id)
+    if adapter is None:
+        raise model_not_found(model_id)
+    return adapter
+
+
+def of_runs(session: Session, *, workspace_id: str, run_ids: Sequence[str]) -> Mapping[str, Adapter]:
+    """The adapters of these runs by run id, deleted ones too: a run goes on naming what it made."""
+    return {adapter.run_id: adapter for adapter in AdapterRepository(session, workspace_id).of_runs(run_ids)}
+
+
+def delete(session: Session, *, workspace_id: str, model_id: str) -> Adapter:
+    """Hide the model from lists and from chat. `restore` undoes it."""
+    adapter = AdapterRepository(session, workspace_id).by_model_id_for_update(model_id)
+    if adapter is None or adapter.deleted_at is not None:
+        raise model_not_found(model_id)
+    adapter.deleted_at = utc_now()
+    return adapter
+
+
+def restore(session: Session, *, workspace_id: str, model_id: str) -> Adapter:
+    """Bring a deleted model back; a model that is there stays as it is."""
+    adapter = AdapterRepository(session, workspace_id).by_model_id_for_update(model_id)
+    if adapter is None:
+        raise model_not_found(model_id)
+    adapter.deleted_at = None
+    return adapter
+
+
+def model_not_found(model_id: str) -> NotFound:
+    return NotFound(
+        f"There is no model {model_id!r} in this workspace. GET /v1/models lists the models that can be used.",
+        code="model_not_found",
+        param="model",
+    )

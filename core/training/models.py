@@ -1,0 +1,43 @@
+"""A run: what was asked, what it was resolved to, what it came to. How far it is, the job says."""
+
+from typing import Any
+
+from sqlalchemy import Double, ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.db.base import Base, WorkspaceOwned
+
+
+class Run(WorkspaceOwned, Base):
+    """A training run; on the wire a fine-tuning job."""
+
+    __tablename__ = "runs"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_by: Mapped[str | None]
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), unique=True)
+    name: Mapped[str | None]
+    suffix: Mapped[str | None]
+    base_model: Mapped[str]
+    dataset_version_id: Mapped[str] = mapped_column(ForeignKey("dataset_versions.id"), index=True)
+    validation_version_id: Mapped[str | None] = mapped_column(ForeignKey("dataset_versions.id"), index=True)
+    training_file_id: Mapped[str | None]
+    validation_file_id: Mapped[str | None]
+    recipe: Mapped[str]
+    request: Mapped[dict[str, Any]]
+    """The asked-for knobs (`RunRequest`), "auto" where nothing was asked."""
+    user_metadata: Mapped[dict[str, Any] | None] = mapped_column("metadata")
+    seed: Mapped[int]
+    spec: Mapped[dict[str, Any] | None]
+    """The resolved `TrainingSpec`; none until the dataset version is ready."""
+    estimate: Mapped[dict[str, Any] | None]
+    hardware: Mapped[str]
+    price_micros_per_hour: Mapped[int | None]
+    """The price in force when the run was planned; the run is settled at this one."""
+    results: Mapped[dict[str, Any] | None]
+    trained_tokens: Mapped[int | None]
+    seconds: Mapped[float | None] = mapped_column(Double)
+    cost_micros: Mapped[int | None]
+    base_heldout_loss: Mapped[float | None] = mapped_column(Double)
+    tuned_heldout_loss: Mapped[float | None] = mapped_column(Double)
+    adapter_id: Mapped[str | None] = mapped_column(ForeignKey("adapters.id", use_alter=True))
