@@ -24,6 +24,7 @@ class Settings(BaseSettings):
         description="The one folder for everything kept on disk: embedded servers' data, base models, run folders.",
     )
     public_url: str = Field("http://127.0.0.1:8700", description="The address that people type; links start with it.")
+    listen: str = Field("", description="host:port that the api binds; empty for those of the public URL.")
     secret_key: str = Field(_DEFAULT_SECRET, description="Signs CSRF tokens. At least 32 characters in production.")
 
     database_url: str = Field(

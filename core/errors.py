@@ -64,3 +64,9 @@ class Unavailable(AppError):
     """Something we depend on does not answer; trying again later may work."""
 
     code = "service_unavailable"
+
+
+class Unprocessable(AppError):
+    """The request is well-formed but contradicts an earlier one."""
+
+    code = "unprocessable"

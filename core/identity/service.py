@@ -48,6 +48,15 @@ def find_user(session: Session, *, email: str) -> User | None:
     return UserRepository(session).by_email(normal_email(email))
 
 
+def renew_user(session: Session, *, user_id: str, name: str, password: str) -> User:
+    """Start over with a known address: new name, new password, no open sessions."""
+    user = get_user(session, user_id=user_id)
+    user.name = name.strip() or user.email
+    user.password_hash = hash_password(password)
+    end_sessions_of(session, user_id=user_id)
+    return user
+
+
 def begin_sign_in(session: Session, *, email: str) -> None:
     """Count an attempt before its password is looked at; commit before you look.
 

@@ -13,7 +13,7 @@ from core.workspaces import api_keys
 from core.workspaces.models import ApiKey, Membership, Workspace
 from core.workspaces.principal import Principal
 from core.workspaces.repository import ApiKeyRepository, MembershipRepository, WorkspaceRepository
-from core.workspaces.roles import Role, lesser
+from core.workspaces.roles import Permission, Role, lesser
 
 _MAX_NAME_CHARS = 100
 
@@ -93,6 +93,23 @@ def add_member(session: Session, *, workspace_id: str, user_id: str, role: Role)
     return members.add(user_id=user_id, role=role)
 
 
+def create_member(
+    session: Session, *, workspace_id: str, email: str, name: str, role: Role, password: str
+) -> tuple[Membership, User]:
+    """A new person, or one who belongs to no workspace any more, with this password. Needs a system session.
+
+    Raises `Conflict` (`email_taken`) for somebody who belongs to a workspace: their password is not ours to set.
+    """
+    user = identity.find_user(session, email=email)
+    if user is None:
+        user = identity.create_user(session, email=email, name=name, password=password)
+    elif WorkspaceRepository(session).first_membership_of(user.id):
+        raise Conflict(f"There is a user with the address {user.email} already.", code="email_taken", param="email")
+    else:
+        identity.renew_user(session, user_id=user.id, name=name, password=password)
+    return add_member(session, workspace_id=workspace_id, user_id=user.id, role=role), user
+
+
 def get_member(session: Session, *, workspace_id: str, user_id: str) -> tuple[Membership, User]:
     membership = MembershipRepository(session, workspace_id).get(user_id)
     if membership is None:
@@ -146,11 +163,14 @@ def create_api_key(session: Session, *, principal: Principal, name: str, role: R
     return MadeKey(key=key, secret=secret)
 
 
-def revoke_api_key(session: Session, *, workspace_id: str, key_id: str) -> ApiKey:
-    keys = ApiKeyRepository(session, workspace_id)
+def revoke_api_key(session: Session, *, principal: Principal, key_id: str) -> ApiKey:
+    """Revoke one's own key, or any as an admin. Raises `Forbidden` for somebody else's."""
+    keys = ApiKeyRepository(session, principal.workspace_id)
     key = keys.get(key_id)
     if key is None:
         raise NotFound(f"There is no API key {key_id} in this workspace.", code="api_key_not_found")
+    if key.created_by != principal.user_id and not principal.may(Permission.WORKSPACE_ADMIN):
+        raise Forbidden("This key is somebody else's. Its maker or an admin can revoke it.", code="not_your_key")
     keys.revoke(key_id)
     return key
 

@@ -1,0 +1,124 @@
+"""What routes ask for: who is asking, may they, and the session bound to their workspace.
+
+Every route takes `Depends(require(Permission.X))` or stands in `PUBLIC_ROUTES`; a test walks the route table.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy.orm import Session
+
+from api.browser import check_csrf, session_cookie_name
+from core.backends.registry import Backends
+from core.config import Settings
+from core.db.session import SYSTEM, Database, workspace_scope
+from core.errors import Forbidden, Unauthenticated
+from core.identity import service as identity
+from core.workspaces import service as workspaces
+from core.workspaces.principal import Principal
+from core.workspaces.roles import Permission
+
+PUBLIC_ROUTES = frozenset(
+    {
+        ("POST", "/v1/auth/sign_in"),
+        ("GET", "/v1/health"),
+        ("GET", "/v1/ready"),
+        ("GET", "/v1/openapi.json"),
+    }
+)
+
+
+def _settings(request: Request) -> Settings:
+    found: Settings = request.app.state.settings
+    return found
+
+
+def _database(request: Request) -> Database:
+    found: Database = request.app.state.database
+    return found
+
+
+def _backends(request: Request) -> Backends:
+    found: Backends = request.app.state.backends
+    return found
+
+
+SettingsDep = Annotated[Settings, Depends(_settings)]
+# for routes that must not hold a session while they work (streams), or that serve no workspace (sign-in)
+DatabaseDep = Annotated[Database, Depends(_database)]
+BackendsDep = Annotated[Backends, Depends(_backends)]
+
+
+def current_principal(request: Request, settings: SettingsDep, database: DatabaseDep) -> Principal:
+    """Who asks. A bearer key wins and cookies are then ignored; a browser must also pass the CSRF checks."""
+    authorization = request.headers.get("authorization")
+    if authorization is not None:
+        principal = _principal_of_bearer(database, authorization)
+    else:
+        principal = _principal_of_cookie(request, settings, database)
+    request.state.principal = principal
+    return principal
+
+
+PrincipalDep = Annotated[Principal, Depends(current_principal)]
+
+
+def require(permission: Permission | None = None) -> Callable[[Principal], Principal]:
+    """A dependency that gives the principal if they have `permission`; without one, whoever is signed in.
+
+    Raises `Unauthenticated` for nobody and `Forbidden`, naming who can help, for too small a role.
+    """
+
+    def permitted(principal: PrincipalDep) -> Principal:
+        if permission is not None and not principal.may(permission):
+            raise Forbidden(
+                f"Your role here is {principal.role}, and this needs the right {permission}. "
+                "Ask an admin of the workspace.",
+                details={"permission": permission.value, "role": principal.role.value},
+            )
+        return principal
+
+    permitted.permission = permission  # type: ignore[attr-defined] # read by the test of the route table
+    return permitted
+
+
+def _workspace_session(principal: PrincipalDep, database: DatabaseDep) -> Iterator[Session]:
+    with database.session(workspace_scope(principal.workspace_id)) as session:
+        yield session
+
+
+# scope="function" ends the dependency, and so commits, before the response is sent: a failed commit is an error to the
+# client, and what a client was told is there when it asks again
+SessionDep = Annotated[Session, Depends(_workspace_session, scope="function")]
+
+
+def _principal_of_bearer(database: Database, authorization: str) -> Principal:
+    scheme, _, secret = authorization.partition(" ")
+    if scheme.lower() == "bearer" and secret:
+        with database.session(SYSTEM) as session:
+            principal = workspaces.principal_of_key(session, secret=secret.strip())
+        if principal:
+            return principal
+    raise Unauthenticated(
+        "The API key is not valid: it is mistyped, was revoked, or its maker left the workspace. "
+        "Make a new one under Settings, API keys."
+    )
+
+
+def _principal_of_cookie(request: Request, settings: Settings, database: Database) -> Principal:
+    token = request.cookies.get(session_cookie_name(settings))
+    if token is None:
+        raise Unauthenticated(
+            "Nobody is signed in. Sign in, or send an API key as `Authorization: Bearer tb_live_…`.",
+            code="not_signed_in",
+        )
+    with database.session(SYSTEM) as session:
+        user_session = identity.find_session(session, token=token, idle_s=settings.session_idle_s)
+        if user_session is None:
+            raise Unauthenticated("The session has ended. Sign in again.", code="session_ended")
+        principal = workspaces.principal_of_session(session, user_session=user_session)
+    if principal is None:
+        raise Forbidden("You belong to no workspace any more. Ask an admin to add you.", code="no_workspace")
+    check_csrf(request, settings, session_id=user_session.id)
+    return principal

@@ -1,0 +1,157 @@
+"""Every failure as one body: `{"error": {"message", "type", "param", "code"}}`, for each status, on each path."""
+
+import logging
+import math
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+
+from core import errors
+
+logger = logging.getLogger(__name__)
+
+_STATUS: dict[type[errors.AppError], int] = {
+    errors.Invalid: 400,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.TooLarge: 413,
+    errors.Unprocessable: 422,
+    errors.RateLimited: 429,
+    errors.Unavailable: 503,
+}
+_TYPE = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+# clients retry 408, 409, 429 and 5xx unless told; a business refusal stays one however often it is asked
+_RETRYABLE_CODES = frozenset({"request_in_flight"})
+_RETRY_AFTER_S = 2
+_LOCATIONS = frozenset({"body", "query", "path", "header", "cookie"})
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    app.add_exception_handler(errors.AppError, _app_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    for unreachable in (OperationalError, InterfaceError, PoolTimeout):
+        app.add_exception_handler(unreachable, _database_unavailable)
+    app.add_exception_handler(IntegrityError, _integrity_error)
+    app.add_exception_handler(DataError, _data_error)
+
+
+def error_response(
+    status: int,
+    message: str,
+    *,
+    code: str | None,
+    param: str | None = None,
+    details: dict[str, Any] | None = None,
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
+    kind = _TYPE.get(status, "server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error")
+    error: dict[str, Any] = {"message": message, "type": kind, "param": param, "code": code}
+    if details:
+        error["details"] = details
+    return JSONResponse({"error": error}, status_code=status, headers=headers)
+
+
+def response_of(error: errors.AppError) -> JSONResponse:
+    """An expected failure as its response; also for streams and middleware, which no handler covers."""
+    status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
+    headers: dict[str, str] = {}
+    retry_after_s = error.details.get(
+        "retry_after_s", _RETRY_AFTER_S if isinstance(error, errors.Unavailable) else None
+    )
+    if retry_after_s is not None:
+        headers["retry-after"] = str(math.ceil(retry_after_s))
+    if isinstance(error, errors.Conflict | errors.RateLimited):
+        is_retryable = error.error_code in _RETRYABLE_CODES or isinstance(error, errors.RateLimited)
+        headers["x-should-retry"] = "true" if is_retryable else "false"
+    if isinstance(error, errors.Unauthenticated):
+        headers["www-authenticate"] = "Bearer"
+    return error_response(
+        status, error.message, code=error.error_code, param=error.param, details=error.details, headers=headers
+    )
+
+
+def internal_error(request_id: str) -> JSONResponse:
+    return error_response(
+        500,
+        f"Something broke on our side. Tell your administrator this request id: {request_id}",
+        code="internal_error",
+        details={"request_id": request_id},
+    )
+
+
+async def _app_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, errors.AppError)  # noqa: S101 - registered for it alone
+    logger.info("refused: %s", error.error_code)
+    return response_of(error)
+
+
+async def _validation_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it alone
+    # the sender's input is left out: it may be a password
+    found = [
+        {"param": _param(item["loc"]), "message": str(item["msg"]), "kind": str(item["type"])}
+        for item in error.errors()
+    ]
+    first = found[0]
+    if first["kind"] == "json_invalid":
+        return error_response(400, "The body is not valid JSON.", code="invalid_json")
+    where = f"{first['param']}: " if first["param"] else ""
+    return error_response(
+        400, f"{where}{first['message']}.", code="invalid_value", param=first["param"], details={"errors": found}
+    )
+
+
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it alone
+    headers = dict(error.headers or {})
+    match error.status_code:
+        case 404:
+            message, code = f"There is nothing at {request.method} {request.url.path}.", "unknown_url"
+        case 405:
+            message, code = f"{request.url.path} does not answer {request.method}.", "method_not_allowed"
+        case 413:
+            message, code = str(error.detail), "payload_too_large"
+        case _:
+            message, code = str(error.detail), "invalid_request"
+    return error_response(error.status_code, message, code=code, headers=headers)
+
+
+async def _database_unavailable(_request: Request, error: Exception) -> JSONResponse:
+    logger.error("the database does not answer: %s", type(error).__name__, exc_info=error)
+    return response_of(
+        errors.Unavailable(
+            "The database does not answer. Nothing was lost; try again in a moment.", code="database_unavailable"
+        )
+    )
+
+
+async def _integrity_error(_request: Request, error: Exception) -> JSONResponse:
+    # two requests at once passed the same check; the database let one of them through
+    logger.warning("a constraint refused a write", exc_info=error)
+    return response_of(
+        errors.Conflict("Somebody changed the same thing at the same moment. Look again.", code="concurrent_change")
+    )
+
+
+async def _data_error(_request: Request, error: Exception) -> JSONResponse:
+    logger.info("the database refused a value", exc_info=error)
+    return response_of(
+        errors.Invalid("A value holds characters or numbers that cannot be stored.", code="unstorable_value")
+    )
+
+
+def _param(location: Sequence[str | int]) -> str | None:
+    parts = list(location)
+    if parts and parts[0] in _LOCATIONS:
+        parts = parts[1:]
+    return ".".join(str(part) for part in parts) or None

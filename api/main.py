@@ -1,0 +1,89 @@
+"""The application: settings in, routes out. Nothing here reads the environment."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+
+from api.api_keys.routes import router as api_keys
+from api.audit.routes import router as audit
+from api.auth.routes import router as auth
+from api.browser import is_https
+from api.errors import add_error_handlers
+from api.health.routes import router as health
+from api.members.routes import router as members
+from api.middleware import BodyLimit, RequestContext
+from api.schemas import ErrorBody
+from api.web_page import WebPage
+from core.backends.registry import Backends, build_backends
+from core.config import Settings
+from core.db.session import Database
+
+_ROUTERS: tuple[APIRouter, ...] = (
+    api_keys,
+    audit,
+    auth,
+    health,
+    members,
+)
+
+
+def create_app(
+    settings: Settings,
+    database: Database | None = None,
+    backends: Backends | None = None,
+    inference: object | None = None,
+) -> FastAPI:
+    """Build the app. What is not given is built from the settings; tests give their own."""
+    app = FastAPI(
+        title="Tailorbird",
+        version="1",
+        openapi_url="/v1/openapi.json",
+        # the interactive pages load scripts from elsewhere, which our content policy forbids
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+        generate_unique_id_function=_operation_id,
+        responses={"default": {"model": ErrorBody, "description": "A refusal or a failure."}},
+    )
+    app.state.settings = settings
+    app.state.database = database or Database(settings.database_url)
+    app.state.backends = backends or build_backends(settings)
+    app.state.inference = inference
+    add_error_handlers(app)
+    for router in _ROUTERS:
+        app.include_router(router)
+    _describe_errors_once(app)
+    # the last added is the outermost
+    app.add_middleware(BodyLimit, max_upload_bytes=settings.max_upload_bytes)
+    app.add_middleware(WebPage, directory=settings.frontend_dist)
+    app.add_middleware(RequestContext, is_https=is_https(settings))
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    app.state.database.dispose()
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+def _describe_errors_once(app: FastAPI) -> None:
+    """FastAPI describes its own 422 body on every route; ours is a 400 with the body of every other error."""
+    describe = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        description = describe()
+        for operations in description["paths"].values():
+            for operation in operations.values():
+                operation["responses"].pop("422", None)
+        for name in ("HTTPValidationError", "ValidationError"):
+            description["components"]["schemas"].pop(name, None)
+        return description
+
+    app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way

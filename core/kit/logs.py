@@ -1,0 +1,37 @@
+"""Logs as one JSON object a line, on standard output, with the id of the request or job they belong to."""
+
+import json
+import logging
+import sys
+from contextvars import ContextVar
+from typing import Any
+
+from core.kit.clock import utc_now
+
+# set at the edge (a request, a job); every line logged inside carries it
+correlation_id: ContextVar[str | None] = ContextVar("correlation_id", default=None)
+
+
+class JsonFormatter(logging.Formatter):
+    """`logger.info("…", extra={"fields": {…}})` puts the fields beside the message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": utc_now().isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if found := correlation_id.get():
+            line["correlation_id"] = found
+        line |= getattr(record, "fields", {})
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def configure_logging(level: int = logging.INFO) -> None:
+    """Called once by each process's entry point."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
