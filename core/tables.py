@@ -3,6 +3,8 @@
 import core.audit.models
 import core.idempotency.models
 import core.identity.models
+import core.jobs.models
+import core.usage.models
 import core.workspaces.models  # noqa: F401 - imported for their tables
 from core.db.base import Base
 

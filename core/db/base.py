@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, ForeignKey, MetaData, Text, func
+from sqlalchemy import BigInteger, DateTime, Double, ForeignKey, MetaData, Text, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -18,13 +18,15 @@ NAMING = {
 
 class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMING)
-    # str is text, int is 64 bits, datetime is aware, dict and list are jsonb: one mapping for the whole house
+    # str is text, numbers are 64 bits, datetime is aware, dict and list are jsonb: one mapping for the whole house
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's declared shape
         str: Text,
         int: BigInteger,
+        float: Double,
         datetime: DateTime(timezone=True),
-        dict[str, Any]: JSONB,
-        list[Any]: JSONB,
+        # None in Python is null in SQL, not the JSON word
+        dict[str, Any]: JSONB(none_as_null=True),
+        list[Any]: JSONB(none_as_null=True),
     }
 
 

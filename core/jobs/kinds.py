@@ -1,0 +1,21 @@
+"""The kinds of jobs and the queue that each waits in. `docs/jobs.md` lists what else a new kind needs."""
+
+from enum import StrEnum
+from typing import Final
+
+
+class JobKind(StrEnum):
+    DATASET_INGEST = "dataset.ingest"
+    TRAINING_RUN = "training.run"
+
+
+class QueueName(StrEnum):
+    IO = "io"
+    CPU = "cpu"
+    GPU = "gpu"
+
+
+QUEUE_OF_KIND: Final[dict[JobKind, QueueName]] = {
+    JobKind.DATASET_INGEST: QueueName.IO,
+    JobKind.TRAINING_RUN: QueueName.CPU,
+}

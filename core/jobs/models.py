@@ -1,0 +1,101 @@
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Identity, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.db.base import Base, Created, WorkspaceOwned
+from core.db.enum_text import EnumText
+from core.jobs.kinds import JobKind, QueueName
+from core.jobs.states import AttemptOutcome, Blame, JobState
+from core.jobs.types import EventLevel, EventType
+
+
+class Job(WorkspaceOwned, Base):
+    """Anything that takes longer than a request.
+
+    The row is the truth, and its own outbox entry: while it is queued, due and unclaimed, the reconciler rings for it.
+    """
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        Index("ix_jobs_queue_waiting", "queue", "priority", "created_at", postgresql_where=text("state = 'queued'")),
+        Index("ix_jobs_lease_expires_at", "lease_expires_at", postgresql_where=text("state = 'running'")),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[JobKind] = mapped_column(EnumText(JobKind))
+    queue: Mapped[QueueName] = mapped_column(EnumText(QueueName))
+    state: Mapped[JobState] = mapped_column(EnumText(JobState))
+    stage: Mapped[str | None]
+    """What exactly it is doing, in the child's words; for showing only."""
+    priority: Mapped[int] = mapped_column(default=0)
+    not_before: Mapped[datetime | None]
+    attempt: Mapped[int] = mapped_column(default=0)
+    """Times it was claimed; the fencing number of the present lease."""
+    num_interruptions: Mapped[int] = mapped_column(default=0)
+    """Attempts that ended through no fault of the job; they do not count against `max_attempts`."""
+    max_attempts: Mapped[int] = mapped_column(default=5)
+    lease_owner: Mapped[str | None]
+    lease_expires_at: Mapped[datetime | None]
+    heartbeat_at: Mapped[datetime | None]
+    cancel_requested_at: Mapped[datetime | None]
+    progress_step: Mapped[int | None]
+    progress_total_steps: Mapped[int | None]
+    estimated_s: Mapped[float | None]
+    """How long it was expected to take, before it started."""
+    estimated_finish_at: Mapped[datetime | None]
+    payload: Mapped[dict[str, Any]]
+    error: Mapped[dict[str, Any] | None]
+    blame: Mapped[Blame | None] = mapped_column(EnumText(Blame))
+    created_by: Mapped[str | None]
+    started_at: Mapped[datetime | None]
+    """Of the first attempt."""
+    finished_at: Mapped[datetime | None]
+
+
+class JobAttempt(WorkspaceOwned, Base):
+    """One lease of a job: who held it and how it ended. `outcome` is null while it is held."""
+
+    __tablename__ = "job_attempts"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True)
+    worker_id: Mapped[str]
+    ended_at: Mapped[datetime | None]
+    outcome: Mapped[AttemptOutcome | None] = mapped_column(EnumText(AttemptOutcome))
+    error: Mapped[dict[str, Any] | None]
+
+
+class JobEvent(WorkspaceOwned, Base):
+    """What a job said.
+
+    `seq` grows in the order of commits within one job (writers hold the job's row), so a reader that asks for what is
+    after the last one it saw misses nothing.
+    """
+
+    __tablename__ = "job_events"
+    __table_args__ = (Index("ix_job_events_job_id_seq", "job_id", "seq", unique=True),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    attempt: Mapped[int]
+    seq: Mapped[int] = mapped_column(Identity(always=True))
+    level: Mapped[EventLevel] = mapped_column(EnumText(EventLevel))
+    type: Mapped[EventType] = mapped_column(EnumText(EventType))
+    message: Mapped[str]
+    data: Mapped[dict[str, Any] | None]
+
+
+class Worker(Created, Base):
+    """A worker process that is alive, or was until `heartbeat_at`."""
+
+    __tablename__ = "workers"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    hostname: Mapped[str]
+    queue: Mapped[QueueName] = mapped_column(EnumText(QueueName))
+    pid: Mapped[int]
+    version: Mapped[str]
+    started_at: Mapped[datetime]
+    heartbeat_at: Mapped[datetime]
