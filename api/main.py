@@ -49,6 +49,7 @@ def create_app(
         responses={"default": {"model": ErrorBody, "description": "A refusal or a failure."}},
     )
     app.state.settings = settings
+    app.state.owns_database = database is None
     app.state.database = database or Database(settings.database_url)
     app.state.backends = backends or build_backends(settings)
     app.state.inference = inference
@@ -66,7 +67,8 @@ def create_app(
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
-    app.state.database.dispose()
+    if app.state.owns_database:
+        app.state.database.dispose()
 
 
 def _operation_id(route: APIRoute) -> str:

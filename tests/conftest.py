@@ -1,0 +1,201 @@
+"""Real servers for tests marked `stack`: started once a process, emptied before each test.
+
+database, settings, backends     the app role's database; settings of the servers; real S3, recorded queue and events
+client                           the API in this process
+workspace_id, principal          a workspace and its admin; other_workspace_id is somebody else's
+as_admin, as_member, as_viewer   request headers of the workspace's people; as_stranger is admin of the other one
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from sqlalchemy import Engine, create_engine, text
+
+from api.main import create_app
+from core.backends.blobs import S3BlobStore
+from core.backends.events import RecordingEventBus
+from core.backends.queue import RecordingTaskQueue
+from core.backends.registry import Backends
+from core.config import Settings
+from core.db import migrate
+from core.db.session import SYSTEM, Database
+from core.identity.repository import UserRepository
+from core.kit.ids import new_id
+from core.stack.servers import ServerUrls, embedded_servers
+from core.workspaces import service as workspaces
+from core.workspaces.principal import Principal
+from core.workspaces.roles import Role
+
+Headers = dict[str, str]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if "servers" in getattr(item, "fixturenames", ()) and item.get_closest_marker("stack") is None:
+        pytest.fail("this test starts servers: mark it with pytest.mark.stack", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerUrls]:
+    with embedded_servers(tmp_path_factory.mktemp("servers"), is_durable=False) as urls:
+        yield urls
+
+
+@pytest.fixture(scope="session")
+def owner_engine(servers: ServerUrls) -> Iterator[Engine]:
+    """The migrated database as its owner, to whom row-level security applies too."""
+    migrate.upgrade(servers.database_owner_url, servers.database_url)
+    engine = create_engine(servers.database_owner_url, connect_args={"options": "-c lock_timeout=10s"})
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def seeded_ids(owner_engine: Engine) -> dict[str, list[str]]:
+    """For every table, the ids of the rows that migrations put there."""
+    every_table = "select tablename from pg_tables where schemaname = 'public' and tablename <> 'alembic_version'"
+    with owner_engine.begin() as connection:
+        connection.execute(text("select set_config('app.scope', 'system', true)"))
+        found: dict[str, list[str]] = {}
+        for table in connection.scalars(text(every_table)).all():
+            is_seeded = connection.scalar(text(f"select exists (select from {table})"))
+            found[table] = list(connection.scalars(text(f"select id from {table}"))) if is_seeded else []
+        return found
+
+
+@pytest.fixture(scope="session")
+def pooled_database(servers: ServerUrls, owner_engine: Engine) -> Iterator[Database]:
+    database = Database(servers.database_url)
+    yield database
+    database.dispose()
+
+
+@pytest.fixture
+def database(pooled_database: Database, owner_engine: Engine, seeded_ids: dict[str, list[str]]) -> Database:
+    """As the application's role, with nothing in it but what migrations seed."""
+    _empty(owner_engine, seeded_ids)
+    return pooled_database
+
+
+@pytest.fixture
+def settings(servers: ServerUrls, tmp_path: Path) -> Settings:
+    return Settings(
+        home=tmp_path / "home",
+        secret_key="a secret for tests, long enough for any check",
+        inference_token="a token for tests",
+        database_url=servers.database_url,
+        database_owner_url=servers.database_owner_url,
+        redis_url=servers.redis_url,
+        s3_endpoint_url=servers.s3_endpoint_url,
+        s3_bucket=servers.s3_bucket,
+        s3_access_key_id=servers.s3_access_key_id,
+        s3_secret_access_key=servers.s3_secret_access_key,
+        frontend_dist=tmp_path / "frontend",
+    )
+
+
+@pytest.fixture(scope="session")
+def blobs(servers: ServerUrls) -> S3BlobStore:
+    return S3BlobStore(
+        Settings(
+            s3_endpoint_url=servers.s3_endpoint_url,
+            s3_bucket=servers.s3_bucket,
+            s3_access_key_id=servers.s3_access_key_id,
+            s3_secret_access_key=servers.s3_secret_access_key,
+        )
+    )
+
+
+@pytest.fixture
+def backends(blobs: S3BlobStore) -> Backends:
+    return Backends(blobs=blobs, queue=RecordingTaskQueue(), events=RecordingEventBus())
+
+
+@pytest.fixture
+def inference() -> object | None:
+    """The client of the inference runtime that the app is given; tests of chat give a fake."""
+    return None
+
+
+@pytest.fixture
+def app(settings: Settings, database: Database, backends: Backends, inference: object | None) -> FastAPI:
+    return create_app(settings, database, backends, inference)
+
+
+@pytest.fixture
+def client(app: FastAPI) -> Iterator[TestClient]:
+    with TestClient(app, base_url="http://127.0.0.1:8700") as client:
+        yield client
+
+
+@pytest.fixture
+def workspace_id(database: Database) -> str:
+    return _make_workspace(database, "acme")
+
+
+@pytest.fixture
+def other_workspace_id(database: Database) -> str:
+    return _make_workspace(database, "rival")
+
+
+@pytest.fixture
+def principal(database: Database, workspace_id: str) -> Principal:
+    return make_principal(database, workspace_id, Role.ADMIN)
+
+
+@pytest.fixture
+def as_admin(database: Database, principal: Principal) -> Headers:
+    return key_headers(database, principal)
+
+
+@pytest.fixture
+def as_member(database: Database, workspace_id: str) -> Headers:
+    return key_headers(database, make_principal(database, workspace_id, Role.MEMBER))
+
+
+@pytest.fixture
+def as_viewer(database: Database, workspace_id: str) -> Headers:
+    return key_headers(database, make_principal(database, workspace_id, Role.VIEWER))
+
+
+@pytest.fixture
+def as_stranger(database: Database, other_workspace_id: str) -> Headers:
+    return key_headers(database, make_principal(database, other_workspace_id, Role.ADMIN))
+
+
+def make_principal(database: Database, workspace_id: str, role: Role) -> Principal:
+    """A new person of the workspace, whose password nobody knows."""
+    name = f"{role.value} {new_id('')[-6:]}"
+    with database.session(SYSTEM) as session:
+        user = UserRepository(session).add(
+            email=f"{name.replace(' ', '.')}@example.com", name=name, password_hash="none"
+        )
+        workspaces.add_member(session, workspace_id=workspace_id, user_id=user.id, role=role)
+    return Principal(workspace_id=workspace_id, user_id=user.id, role=role, display_name=name)
+
+
+def key_headers(database: Database, principal: Principal) -> Headers:
+    with database.session(SYSTEM) as session:
+        made = workspaces.create_api_key(session, principal=principal, name="test")
+    return {"authorization": f"Bearer {made.secret}"}
+
+
+def _make_workspace(database: Database, slug: str) -> str:
+    with database.session(SYSTEM) as session:
+        return workspaces.create_workspace(session, name=slug.title(), slug=slug).id
+
+
+def _empty(engine: Engine, seeded_ids: dict[str, list[str]]) -> None:
+    """Truncate only the tables that hold something: that costs a tenth of truncating them all."""
+    plain = [table for table, ids in seeded_ids.items() if not ids]
+    probes = " union all ".join(f"select '{table}' where exists (select from {table})" for table in plain)
+    with engine.begin() as connection:
+        connection.execute(text("select set_config('app.scope', 'system', true)"))
+        filled = connection.scalars(text(probes)).all()
+        if filled:
+            connection.execute(text(f"truncate {', '.join(filled)} cascade"))
+        for table, ids in seeded_ids.items():
+            if ids:
+                connection.execute(text(f"delete from {table} where not id = any(:ids)"), {"ids": ids})
