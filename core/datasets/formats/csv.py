@@ -1,0 +1,129 @@
+"""CSV as spreadsheets write it: quoted cells over many lines, comma, semicolon or tab, with or without a BOM.
+
+A record's number is the spreadsheet's own: the header is row 1, blank records count, a cell with line breaks does not
+make more rows.
+"""
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from core.datasets.formats import refusals
+from core.datasets.formats.lines import Position, text_lines
+from core.datasets.formats.refusals import MAX_COLUMNS, MAX_RECORD_BYTES, MAX_ROWS
+
+_DELIMITERS = ",;\t"
+# a process-wide number of the standard library; ours is the larger and bounds each record anyway
+csv.field_size_limit(MAX_RECORD_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class CsvRecord:
+    row: int
+    cells: list[str]
+
+
+def read_records(stream: BinaryIO) -> Iterator[CsvRecord]:
+    """Every record that is not blank, the header first. Raises Invalid at the first byte that breaks a rule."""
+    records = _Records(stream)
+    return records.read()
+
+
+class _Records:
+    def __init__(self, stream: BinaryIO) -> None:
+        self._position = Position()
+        self._record_bytes = 0
+        self._lines = text_lines(stream, self._position)
+
+    def read(self) -> Iterator[CsvRecord]:
+        first = next(self._lines, None)
+        if first is None:
+            return
+        reader = csv.reader(self._bounded(first), delimiter=_delimiter(first), strict=True)
+        try:
+            for cells in reader:
+                if any(cell.strip() for cell in cells):
+                    yield CsvRecord(self._position.row, cells)
+                self._position.row += 1
+                self._record_bytes = 0
+                if self._position.row > MAX_ROWS + 1:
+                    raise refusals.too_many_rows(self._position.row)
+        except csv.Error as error:
+            raise _malformed(self._position.row, str(error)) from error
+
+    def _bounded(self, first: str) -> Iterator[str]:
+        """Lines, until one record has drunk more than a record may hold: a quotation mark was never closed."""
+        yield from self._counted(first)
+        for line in self._lines:
+            yield from self._counted(line)
+
+    def _counted(self, line: str) -> Iterator[str]:
+        self._record_bytes += len(line)
+        if self._record_bytes > MAX_RECORD_BYTES:
+            raise refusals.line_too_long(self._position.row)
+        yield line
+
+
+def _delimiter(header: str) -> str:
+    """The one that cuts the first line into most cells; a comma when none does."""
+    return max(_DELIMITERS, key=lambda delimiter: _num_cells(header, delimiter))
+
+
+def _num_cells(line: str, delimiter: str) -> int:
+    return len(next(csv.reader(io.StringIO(line), delimiter=delimiter), []))
+
+
+def _malformed(row: int, reason: str) -> Exception:
+    if "unexpected end of data" in reason:
+        return refusals.refuse(
+            "quote_not_closed",
+            row=row,
+            cause="A quotation mark opens a cell and is never closed.",
+            fix='Close it, or write a quotation mark inside a cell twice ("").',
+        )
+    return refusals.refuse(
+        "csv_malformed",
+        row=row,
+        cause=f"The quotation marks or line ends are not as CSV has them ({reason}).",
+        fix='Put a cell that holds quotation marks or commas between "…" and write each mark inside it twice ("").',
+    )
+
+
+def read_header(records: Iterator[CsvRecord]) -> list[str]:
+    """The column names, trimmed; a nameless column is called by its place. Raises if it cannot be a header."""
+    record = next(records, None)
+    if record is None:
+        raise refusals.file_empty()
+    names = [cell.strip() or f"column {number}" for number, cell in enumerate(record.cells, start=1)]
+    if len(names) == 1:
+        raise refusals.refuse(
+            "too_few_columns",
+            row=record.row,
+            column=names[0],
+            cause="There is one column; an example needs a question and an answer.",
+            fix="Add a second column, and separate the columns with commas.",
+        )
+    if len(names) > MAX_COLUMNS:
+        raise refusals.refuse(
+            "too_many_columns",
+            row=record.row,
+            cause=f"There are {len(names)} columns; at most {MAX_COLUMNS} are read.",
+            fix="Delete the columns that are neither questions nor answers.",
+        )
+    return names
+
+
+def refuse_duplicate_names(names: list[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name.casefold() in seen:
+            raise refusals.refuse(
+                "header_duplicate",
+                row=1,
+                column=name,
+                cause=f"Two columns are called {refusals.quoted(name)}.",
+                fix="Give every column its own name.",
+            )
+        seen.add(name.casefold())

@@ -1,0 +1,86 @@
+"""The first look at a file, while its owner waits: what are its columns, how do its rows read, what is wrong."""
+
+from typing import BinaryIO
+
+from core.datasets import columns
+from core.datasets.examples import NUM_ROWS_LOOKED_AT, Table
+from core.datasets.formats import refusals
+from core.datasets.formats.refusals import MIN_ROWS
+from core.datasets.types import (
+    MAX_PROBLEMS_SHOWN,
+    Column,
+    FileFormat,
+    Inspection,
+    Problem,
+    SampleRow,
+)
+
+# about a second's worth of reading; a dataset version reads everything
+MAX_ROWS_READ = 200_000
+MAX_BYTES_READ = 32 * 1024 * 1024
+_NUM_SAMPLE_ROWS = 5
+_NUM_SAMPLE_VALUES = 3
+_MAX_SAMPLE_CHARS = 300
+
+_FORMATS = {".csv": FileFormat.CSV, ".jsonl": FileFormat.JSONL}
+
+
+def format_of(filename: str) -> FileFormat:
+    """By the name's ending. Raises Invalid for a kind that is not read."""
+    for ending, file_format in _FORMATS.items():
+        if filename.lower().endswith(ending):
+            return file_format
+    dot = filename.rfind(".")
+    kind = f"A {filename[dot:]} file" if dot > 0 else "A file without an ending in its name"
+    raise refusals.refuse(
+        "unsupported_type",
+        cause=f"{kind} cannot be read.",
+        fix="Upload a .csv or .jsonl file; from Excel, choose Save as, CSV UTF-8.",
+    )
+
+
+def inspect(stream: BinaryIO, file_format: FileFormat, *, reads_all: bool = False) -> Inspection:
+    """Read the beginning of a file, or all of it if it is small. Raises Invalid if it cannot be used as a whole."""
+    table = Table(stream, file_format)
+    mapping = None if table.is_conversations else columns.suggest_mapping(table.columns, table.first_rows)
+    num_rows, num_problems = 0, 0
+    is_complete = True
+    problems: list[Problem] = []
+    sample: list[SampleRow] = []
+    for example in table.examples(mapping):
+        num_rows += 1
+        if example.problem is not None:
+            num_problems += 1
+            if len(problems) < MAX_PROBLEMS_SHOWN:
+                problems.append(example.problem)
+        elif example.messages and len(sample) < _NUM_SAMPLE_ROWS:
+            sample.append(SampleRow(row=example.row, messages=example.messages))
+        if not reads_all and (num_rows >= MAX_ROWS_READ or stream.tell() >= MAX_BYTES_READ):
+            is_complete = not stream.read(1)
+            break
+    if is_complete and num_rows < MIN_ROWS:
+        raise refusals.too_few_rows(num_rows)
+    return Inspection(
+        format=file_format,
+        columns=_columns(table),
+        num_rows=num_rows,
+        is_complete=is_complete,
+        sample=sample,
+        mapping=mapping,
+        problems=problems,
+        num_problems=num_problems,
+    )
+
+
+def _columns(table: Table) -> list[Column]:
+    roles = columns.suggest_roles(table.columns, table.first_rows)
+    role_of = {name: role for role, name in roles.items()}
+    return [
+        Column(name=name, sample_values=_sample_values(table, index), role_suggestion=role_of.get(name))
+        for index, name in enumerate(table.columns)
+    ]
+
+
+def _sample_values(table: Table, index: int) -> list[str]:
+    cells = (row[index].strip() for row in table.first_rows[:NUM_ROWS_LOOKED_AT] if index < len(row))
+    return [cell[:_MAX_SAMPLE_CHARS] for cell in dict.fromkeys(cells) if cell][:_NUM_SAMPLE_VALUES]

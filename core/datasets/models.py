@@ -1,0 +1,91 @@
+"""Files as they were uploaded, the datasets made of them, and each dataset's immutable versions with their rows."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.db.base import Base, WorkspaceOwned
+
+
+class File(WorkspaceOwned, Base):
+    """An uploaded file that passed its first inspection. Its bytes are in the object store and never change."""
+
+    __tablename__ = "files"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_by: Mapped[str | None]
+    filename: Mapped[str]
+    purpose: Mapped[str]
+    format: Mapped[str]
+    num_bytes: Mapped[int]
+    sha256: Mapped[str]
+    object_key: Mapped[str]
+    inspection: Mapped[dict[str, Any]]
+    deleted_at: Mapped[datetime | None]
+
+
+class Dataset(WorkspaceOwned, Base):
+    """A name for a series of versions of the same file's examples."""
+
+    __tablename__ = "datasets"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_by: Mapped[str | None]
+    file_id: Mapped[str] = mapped_column(ForeignKey("files.id"), index=True)
+    name: Mapped[str]
+    deleted_at: Mapped[datetime | None]
+
+
+class DatasetVersion(WorkspaceOwned, Base):
+    """A file read with one mapping. Once ready, nothing about it changes, so a run can always say what it learned."""
+
+    __tablename__ = "dataset_versions"
+    __table_args__ = (
+        UniqueConstraint("dataset_id", "number"),
+        CheckConstraint("status in ('validating', 'ready', 'failed')", name="status"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_by: Mapped[str | None]
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"))
+    number: Mapped[int]
+    status: Mapped[str]
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
+    mapping: Mapped[dict[str, Any] | None]
+    """Null for a file whose rows are conversations already."""
+    base_model: Mapped[str | None]
+    """Whose tokenizer counted the tokens."""
+    num_rows: Mapped[int | None]
+    """Rows that can be learned from: `num_train + num_heldout`."""
+    num_train: Mapped[int | None]
+    num_heldout: Mapped[int | None]
+    num_problems: Mapped[int | None]
+    num_tokens: Mapped[int | None]
+    max_row_tokens: Mapped[int | None]
+    p99_row_tokens: Mapped[int | None]
+    content_sha256: Mapped[str | None]
+    health: Mapped[dict[str, Any] | None]
+    problems: Mapped[list[Any] | None]
+    error: Mapped[dict[str, Any] | None]
+
+
+class Row(WorkspaceOwned, Base):
+    """One example. It has no id of its own: a version's rows are immutable, so its number in the file names it."""
+
+    __tablename__ = "rows"
+    __table_args__ = (
+        CheckConstraint("split in ('train', 'heldout', 'left_out')", name="split"),
+        Index("ix_rows_version_id_split", "version_id", "split", "number"),
+        Index("ix_rows_version_id_problems", "version_id", "number", postgresql_where="problem is not null"),
+    )
+
+    version_id: Mapped[str] = mapped_column(ForeignKey("dataset_versions.id", ondelete="cascade"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    # no index: a version belongs to one workspace, and rows are only ever looked for by version
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
+    split: Mapped[str]
+    messages: Mapped[list[Any]]
+    num_tokens: Mapped[int | None]
+    problem: Mapped[dict[str, Any] | None]

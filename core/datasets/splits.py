@@ -1,0 +1,34 @@
+"""Which examples are held out: set aside, never learned from, to measure what the model makes of the unseen."""
+
+import hashlib
+from collections.abc import Mapping
+
+HELDOUT_SHARE = 0.1
+MIN_HELDOUT, MAX_HELDOUT = 1, 500
+
+
+def heldout_target(num_rows: int) -> int:
+    """How many rows to hold out of `num_rows`."""
+    return min(max(round(num_rows * HELDOUT_SHARE), MIN_HELDOUT), MAX_HELDOUT)
+
+
+def choose_heldout(counts: Mapping[bytes, int]) -> frozenset[bytes]:
+    """The digests to hold out, from how often each occurs: all rows of one digest are on one side.
+
+    Depends on the contents alone, not on their order, so the same examples always split alike. At least one digest is
+    chosen and one is left; there must be two.
+    """
+    target = heldout_target(sum(counts.values()))
+    ranked = sorted(counts, key=lambda digest: hashlib.sha256(b"heldout" + digest).digest())
+    chosen: set[bytes] = set()
+    num_chosen = 0
+    for digest in ranked:
+        if num_chosen + counts[digest] <= target:
+            chosen.add(digest)
+            num_chosen += counts[digest]
+        if num_chosen == target:
+            break
+    if not chosen:
+        # every example is said more often than the target: the rarest is the least loss
+        chosen.add(min(ranked, key=lambda digest: counts[digest]))
+    return frozenset(chosen)
