@@ -206,7 +206,7 @@ def peak_memory_bytes(spec: TrainingSpec, base: BaseModelInfo) -> int:
 
 
 def num_adapter_parameters(method: LoraMethod | QloraMethod, base: BaseModelInfo) -> int:
-    """rank x (inputs + outputs) over the seven linear layers of a block: 18.6 hidden sizes, give or take a tenth."""
+    """Rank x (inputs + outputs) over the seven linear layers of a block: 18.6 hidden sizes, give or take a tenth."""
     return int(method.rank * _LINEAR_WIDTHS * base.hidden_size * base.num_layers)
 
 

@@ -1,4 +1,4 @@
-"""What a training run is told to do: one closed document. The api validates it, the trainer gets it, the adapter keeps it.
+"""What a training run is told: one closed document. The api validates it, the trainer gets it, the adapter keeps it.
 
 It names no file and no machine; `RunInput` adds what the trainer needs to know about where it runs.
 """

@@ -1,0 +1,165 @@
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Query, Request
+
+from api.dependencies import BackendsDep, DatabaseDep, SessionDep, SettingsDep, require
+from api.fine_tuning import stream
+from api.fine_tuning.requests import CreateJobBody, EstimateRequest
+from api.fine_tuning.schemas import (
+    EstimateBody,
+    FineTuningCheckpoint,
+    FineTuningEvent,
+    FineTuningJob,
+    MetricsList,
+    checkpoints_of,
+    estimate_body,
+    event_body,
+    job_body,
+)
+from api.idempotency import OnceDep
+from api.pagination import ListBody, PageDep, list_body
+from api.streaming import EventStream
+from core.base_models import service as base_models
+from core.errors import Invalid
+from core.kit.pagination import Page
+from core.training import planning
+from core.training import service as training
+from core.training.recipes import Recipe
+from core.training.types import RunFilter
+from core.workspaces.principal import Principal
+from core.workspaces.roles import Permission
+
+router = APIRouter(prefix="/v1/fine_tuning", tags=["fine-tuning"])
+
+Reader = Annotated[Principal, Depends(require(Permission.RUNS_READ))]
+Writer = Annotated[Principal, Depends(require(Permission.RUNS_WRITE))]
+
+
+@router.post("/estimates")
+def create_fine_tuning_estimate(
+    body: EstimateRequest, principal: Reader, session: SessionDep, settings: SettingsDep
+) -> EstimateBody:
+    """How long a run would take and what it would cost, for one recipe or for each."""
+    request = body.to_run_request(default_model=base_models.default_base_model().id)
+    recipes = [body.recipe] if body.recipe else list(Recipe)
+    plans, price, outlook = training.estimate(
+        session, principal=principal, request=request, recipes=recipes, settings=settings
+    )
+    return estimate_body(plans, recommended=planning.recommended(plans), price=price, outlook=outlook)
+
+
+@router.post("/jobs")
+def create_fine_tuning_job(
+    body: CreateJobBody,
+    principal: Writer,
+    session: SessionDep,
+    settings: SettingsDep,
+    backends: BackendsDep,
+    once: OnceDep,
+) -> FineTuningJob:
+    """Start a run on a file or a dataset version."""
+    request = body.to_run_request()
+    return once.answer(
+        FineTuningJob,
+        lambda: job_body(
+            training.create(
+                session,
+                principal=principal,
+                request=request,
+                settings=settings,
+                queue=backends.queue,
+                bus=backends.events,
+            )
+        ),
+    )
+
+
+def _run_filter(request: Request) -> RunFilter:
+    """`metadata[key]=value` pairs, or `metadata=null` for runs without any."""
+    pairs = {
+        name.removeprefix("metadata[").removesuffix("]"): value
+        for name, value in request.query_params.items()
+        if name.startswith("metadata[") and name.endswith("]")
+    }
+    plain = request.query_params.get("metadata")
+    if plain not in {None, "", "null"}:
+        raise Invalid("Filter by metadata[key]=value, or by metadata=null.", code="invalid_value", param="metadata")
+    return RunFilter(metadata=pairs or None, has_no_metadata=plain is not None)
+
+
+@router.get("/jobs")
+def list_fine_tuning_jobs(
+    principal: Reader,
+    session: SessionDep,
+    page: PageDep,
+    wanted: Annotated[RunFilter, Depends(_run_filter)],
+) -> ListBody[FineTuningJob]:
+    """Newest first."""
+    found = training.list_runs(session, workspace_id=principal.workspace_id, page=page, wanted=wanted)
+    return list_body(found, job_body)
+
+
+@router.get("/jobs/{fine_tuning_job_id}")
+def retrieve_fine_tuning_job(fine_tuning_job_id: str, principal: Reader, session: SessionDep) -> FineTuningJob:
+    return job_body(training.get(session, workspace_id=principal.workspace_id, run_id=fine_tuning_job_id))
+
+
+@router.post("/jobs/{fine_tuning_job_id}/cancel")
+def cancel_fine_tuning_job(
+    fine_tuning_job_id: str, principal: Writer, session: SessionDep, backends: BackendsDep
+) -> FineTuningJob:
+    """Stop a run. A waiting one stops at once, a running one within seconds; its seconds so far are charged."""
+    return job_body(training.cancel(session, principal=principal, run_id=fine_tuning_job_id, bus=backends.events))
+
+
+@router.get("/jobs/{fine_tuning_job_id}/events")
+def list_fine_tuning_events(
+    fine_tuning_job_id: str, principal: Reader, session: SessionDep, page: PageDep
+) -> ListBody[FineTuningEvent]:
+    """Newest first."""
+    found = training.list_events(session, workspace_id=principal.workspace_id, run_id=fine_tuning_job_id, page=page)
+    return list_body(found, event_body)
+
+
+@router.get("/jobs/{fine_tuning_job_id}/checkpoints")
+def list_fine_tuning_checkpoints(
+    fine_tuning_job_id: str,
+    principal: Reader,
+    session: SessionDep,
+    after: Annotated[str | None, Query()] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 10,
+) -> ListBody[FineTuningCheckpoint]:
+    """The checkpoint that ships: the best by held-out loss. Others live on the worker's disk while the run does."""
+    details = training.get(session, workspace_id=principal.workspace_id, run_id=fine_tuning_job_id)
+    found = [checkpoint for checkpoint in checkpoints_of(details) if after is None or checkpoint.id < after]
+    return list_body(Page.cut(found, limit), lambda checkpoint: checkpoint)
+
+
+@router.get("/jobs/{fine_tuning_job_id}/metrics")
+def list_fine_tuning_metrics(fine_tuning_job_id: str, principal: Reader, session: SessionDep) -> MetricsList:
+    """The whole curve by step, for the chart."""
+    found = training.list_metrics(session, workspace_id=principal.workspace_id, run_id=fine_tuning_job_id)
+    return MetricsList(data=found)
+
+
+@router.get(
+    "/jobs/{fine_tuning_job_id}/stream",
+    response_class=EventStream,
+    responses={200: {"content": {"text/event-stream": {}}, "description": "Events `job`, `log`, `metrics`, `end`."}},
+)
+async def stream_fine_tuning_job(
+    fine_tuning_job_id: str,
+    principal: Reader,
+    database: DatabaseDep,
+    backends: BackendsDep,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> EventStream:
+    """The run as it happens. Continues after `Last-Event-ID`; ends after the run has."""
+    watch = stream.Watch(
+        database=database,
+        bus=backends.events,
+        workspace_id=principal.workspace_id,
+        run_id=fine_tuning_job_id,
+        after_seq=int(last_event_id) if last_event_id and last_event_id.isdecimal() else 0,
+    )
+    return EventStream(await stream.begin(watch))

@@ -1,0 +1,337 @@
+"""The fine-tuning wire, field by field as the official clients read it; our own fields come after."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from api.schemas import ResponseBody
+from core.jobs.models import JobEvent
+from core.jobs.states import JobState
+from core.jobs.types import QueueOutlook
+from core.kit.clock import unix_s
+from core.kit.money import usd
+from core.training.planning import Plan
+from core.training.request import RunRequest
+from core.training.spec import TrainingSpec
+from core.training.types import RunDetails
+from core.usage.models import Price
+
+_STATUS = {state: state.value for state in JobState} | {JobState.VALIDATING: "validating_files"}
+Status = Literal["validating_files", "queued", "running", "paused", "succeeded", "failed", "cancelled"]
+
+
+class JobErrorBody(ResponseBody):
+    code: str
+    message: str
+    param: str | None = None
+
+
+class Hyperparameters(ResponseBody):
+    n_epochs: Literal["auto"] | int
+    batch_size: Literal["auto"] | int
+    learning_rate_multiplier: Literal["auto"] | float
+
+
+class SupervisedMethod(ResponseBody):
+    hyperparameters: Hyperparameters
+
+
+class Method(ResponseBody):
+    type: Literal["supervised"] = "supervised"
+    supervised: SupervisedMethod
+
+
+class AdapterMethod(ResponseBody):
+    type: str
+    rank: int | None
+
+
+class Progress(ResponseBody):
+    step: int
+    total_steps: int
+    fraction: float
+    seconds_left: float | None
+
+
+class JobEstimate(ResponseBody):
+    seconds: float
+    seconds_low: float
+    seconds_high: float
+    cost_usd: float
+    cost_usd_low: float
+    cost_usd_high: float
+    total_tokens: int
+    num_steps: int
+    peak_memory_bytes: int
+
+
+class FineTuningJob(ResponseBody):
+    id: str
+    object: Literal["fine_tuning.job"] = "fine_tuning.job"
+    created_at: int
+    finished_at: int | None
+    estimated_finish: int | None
+    model: str
+    fine_tuned_model: str | None
+    organization_id: str
+    status: Status
+    error: JobErrorBody | None
+    hyperparameters: Hyperparameters
+    method: Method
+    training_file: str
+    validation_file: str | None
+    result_files: list[str]
+    trained_tokens: int | None
+    seed: int
+    integrations: list[dict[str, Any]]
+    metadata: dict[str, str] | None
+    user_provided_suffix: str | None
+
+    name: str | None = Field(description="Our extension, like all that follow.")
+    stage: str | None
+    progress: Progress | None
+    recipe: str
+    adapter: AdapterMethod
+    max_length_tokens: int | None
+    learning_rate: float | None
+    dataset_version_id: str
+    dataset_name: str | None
+    estimate: JobEstimate | None
+    started_at: int | None
+    cancel_requested: bool
+    blame: str | None
+    cost_usd: float | None
+    seconds: float | None
+    base_heldout_loss: float | None
+    tuned_heldout_loss: float | None
+    results: dict[str, Any] | None
+    queue_position: int | None
+    starts_in_s: float | None
+    created_by: str | None
+
+
+class FineTuningEvent(ResponseBody):
+    id: str
+    object: Literal["fine_tuning.job.event"] = "fine_tuning.job.event"
+    created_at: int
+    level: Literal["info", "warn", "error"]
+    message: str
+    type: Literal["message", "metrics"]
+    data: dict[str, Any] | None
+
+
+class FineTuningCheckpoint(ResponseBody):
+    id: str
+    object: Literal["fine_tuning.job.checkpoint"] = "fine_tuning.job.checkpoint"
+    created_at: int
+    fine_tuned_model_checkpoint: str
+    fine_tuning_job_id: str
+    step_number: int
+    metrics: dict[str, float | int]
+
+
+class MetricsList(ResponseBody):
+    object: Literal["list"] = "list"
+    data: list[dict[str, Any]]
+
+
+class PlannedHyperparameters(ResponseBody):
+    n_epochs: int
+    batch_size: int
+    learning_rate: float
+    rank: int
+    method: str
+    max_length_tokens: int
+
+
+class RecipeEstimate(JobEstimate):
+    recipe: str
+    is_recommended: bool
+    hyperparameters: PlannedHyperparameters
+
+
+class PriceBody(ResponseBody):
+    usd_per_hour: float
+    hardware: str
+    source: str
+
+
+class QueueBody(ResponseBody):
+    position: int
+    starts_in_s: float | None
+
+
+class EstimateBody(ResponseBody):
+    object: Literal["fine_tuning.estimate"] = "fine_tuning.estimate"
+    estimates: list[RecipeEstimate]
+    price: PriceBody
+    queue: QueueBody
+
+
+def job_body(details: RunDetails) -> FineTuningJob:
+    run, job, adapter = details.run, details.job, details.adapter
+    request = RunRequest.model_validate(run.request)
+    spec = TrainingSpec.model_validate(run.spec) if run.spec else None
+    hyperparameters = _hyperparameters(request, spec)
+    is_running = job.state is JobState.RUNNING
+    return FineTuningJob(
+        id=run.id,
+        created_at=unix_s(run.created_at),
+        finished_at=unix_s(job.finished_at) if job.finished_at else None,
+        estimated_finish=unix_s(job.estimated_finish_at) if is_running and job.estimated_finish_at else None,
+        model=run.base_model,
+        fine_tuned_model=adapter.model_id if adapter else None,
+        organization_id=run.workspace_id,
+        status=_STATUS[job.state],  # type: ignore[arg-type] # the mapping's values are the literal's
+        error=_error(job.error) if job.state is JobState.FAILED else None,
+        hyperparameters=hyperparameters,
+        method=Method(supervised=SupervisedMethod(hyperparameters=hyperparameters)),
+        training_file=run.training_file_id or "",
+        validation_file=run.validation_file_id,
+        result_files=[],
+        trained_tokens=run.trained_tokens,
+        seed=run.seed,
+        integrations=[],
+        metadata=run.user_metadata,
+        user_provided_suffix=run.suffix,
+        name=run.name,
+        stage=job.stage if is_running else None,
+        progress=_progress(details),
+        recipe=run.recipe,
+        adapter=AdapterMethod(
+            type=spec.method.type if spec else request.resolved_adapter_type.value,
+            rank=spec.method.rank if spec else request.rank,
+        ),
+        max_length_tokens=spec.max_length_tokens if spec else None,
+        learning_rate=spec.learning_rate if spec else None,
+        dataset_version_id=run.dataset_version_id,
+        dataset_name=details.dataset_name,
+        estimate=_estimate(run.estimate) if run.estimate else None,
+        started_at=unix_s(job.started_at) if job.started_at else None,
+        cancel_requested=job.cancel_requested_at is not None,
+        blame=job.blame.value if job.blame else None,
+        cost_usd=None if run.cost_micros is None else usd(run.cost_micros),
+        seconds=run.seconds,
+        base_heldout_loss=run.base_heldout_loss,
+        tuned_heldout_loss=run.tuned_heldout_loss,
+        results=run.results,
+        queue_position=details.outlook.position if details.outlook else None,
+        starts_in_s=details.outlook.starts_in_s if details.outlook else None,
+        created_by=run.created_by,
+    )
+
+
+def event_body(event: JobEvent) -> FineTuningEvent:
+    return FineTuningEvent(
+        id=event.id,
+        created_at=unix_s(event.created_at),
+        level=event.level.value,  # type: ignore[arg-type] # the enum's values are the literal's
+        message=event.message,
+        type=event.type.value,  # type: ignore[arg-type] # likewise
+        data=event.data,
+    )
+
+
+def checkpoints_of(details: RunDetails) -> list[FineTuningCheckpoint]:
+    """The one checkpoint that outlives its run: the best by held-out loss, which is the tuned model itself."""
+    adapter, results = details.adapter, details.run.results or {}
+    if adapter is None:
+        return []
+    names = {
+        "train_loss": "train_loss",
+        "full_valid_loss": "tuned_heldout_loss",
+        "full_valid_mean_token_accuracy": "tuned_heldout_accuracy",
+    }
+    step = int(results.get("best_step") or results.get("steps") or 0)
+    metrics = {wire: results[ours] for wire, ours in names.items() if results.get(ours) is not None}
+    return [
+        FineTuningCheckpoint(
+            id=f"ftckpt_{adapter.id.removeprefix('adp_')}",
+            created_at=unix_s(adapter.created_at),
+            fine_tuned_model_checkpoint=adapter.model_id,
+            fine_tuning_job_id=details.run.id,
+            step_number=step,
+            metrics={"step": step, **metrics},
+        )
+    ]
+
+
+def estimate_body(
+    plans: list[Plan], *, recommended: str, price: Price, outlook: QueueOutlook
+) -> EstimateBody:
+    return EstimateBody(
+        estimates=[
+            RecipeEstimate(
+                recipe=plan.recipe.value,
+                is_recommended=plan.recipe.value == recommended,
+                hyperparameters=PlannedHyperparameters(
+                    n_epochs=plan.spec.num_epochs,
+                    batch_size=plan.spec.batch_size,
+                    learning_rate=plan.spec.learning_rate,
+                    rank=plan.spec.method.rank,
+                    method=plan.spec.method.type,
+                    max_length_tokens=plan.spec.max_length_tokens,
+                ),
+                **_estimate(plan.dump()).model_dump(),
+            )
+            for plan in plans
+        ],
+        price=PriceBody(
+            usd_per_hour=usd(price.micros_per_hour), hardware=price.hardware, source=price.source
+        ),
+        queue=QueueBody(position=outlook.position, starts_in_s=outlook.starts_in_s),
+    )
+
+
+def _hyperparameters(request: RunRequest, spec: TrainingSpec | None) -> Hyperparameters:
+    """ "auto" until the data is checked, numbers from then on."""
+    if spec is None:
+        return Hyperparameters(
+            n_epochs=request.n_epochs,
+            batch_size=request.batch_size,
+            learning_rate_multiplier=request.learning_rate_multiplier,
+        )
+    multiplier = request.learning_rate_multiplier
+    return Hyperparameters(
+        n_epochs=spec.num_epochs,
+        batch_size=spec.batch_size,
+        learning_rate_multiplier=1.0 if multiplier == "auto" else multiplier,
+    )
+
+
+def _error(error: dict[str, Any] | None) -> JobErrorBody:
+    found = error or {}
+    return JobErrorBody(
+        code=found.get("code") or "internal_error",
+        message=found.get("message") or "The run failed.",
+        param=found.get("param"),
+    )
+
+
+def _progress(details: RunDetails) -> Progress | None:
+    job = details.job
+    if job.progress_step is None or not job.progress_total_steps:
+        return None
+    seconds_left = None
+    if job.estimated_finish_at and job.heartbeat_at and job.state is JobState.RUNNING:
+        seconds_left = max(0.0, (job.estimated_finish_at - job.heartbeat_at).total_seconds())
+    return Progress(
+        step=job.progress_step,
+        total_steps=job.progress_total_steps,
+        fraction=min(1.0, job.progress_step / job.progress_total_steps),
+        seconds_left=seconds_left,
+    )
+
+
+def _estimate(estimate: dict[str, Any]) -> JobEstimate:
+    return JobEstimate(
+        seconds=estimate["seconds"],
+        seconds_low=estimate["seconds_low"],
+        seconds_high=estimate["seconds_high"],
+        cost_usd=usd(estimate["cost_micros"]),
+        cost_usd_low=usd(estimate["cost_micros_low"]),
+        cost_usd_high=usd(estimate["cost_micros_high"]),
+        total_tokens=estimate["total_tokens"],
+        num_steps=estimate["num_steps"],
+        peak_memory_bytes=estimate["peak_memory_bytes"],
+    )

@@ -1,0 +1,42 @@
+"""Models by the id that chat asks for. Ids hold colons, and clients may send slashes, hence the path parameter."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+
+from api.dependencies import SessionDep, SettingsDep, require
+from api.models.schemas import DeletedModelBody, ModelBody, ModelListBody, model_body
+from core.serving import service as serving
+from core.workspaces.principal import Principal
+from core.workspaces.roles import Permission
+
+router = APIRouter(prefix="/v1/models", tags=["models"])
+
+Reader = Annotated[Principal, Depends(require(Permission.MODELS_READ))]
+Writer = Annotated[Principal, Depends(require(Permission.MODELS_WRITE))]
+
+
+@router.get("")
+def list_models(principal: Reader, session: SessionDep, settings: SettingsDep) -> ModelListBody:
+    """Tuned models, newest first, then base models."""
+    found = serving.list_models(session, workspace_id=principal.workspace_id, settings=settings)
+    return ModelListBody(data=[model_body(model) for model in found])
+
+
+@router.get("/{model:path}")
+def retrieve_model(model: str, principal: Reader, session: SessionDep, settings: SettingsDep) -> ModelBody:
+    found = serving.get_model(session, workspace_id=principal.workspace_id, model_id=model, settings=settings)
+    return model_body(found)
+
+
+@router.delete("/{model:path}")
+def delete_model(model: str, principal: Writer, session: SessionDep) -> DeletedModelBody:
+    """Take a tuned model out of use. `restore` brings it back."""
+    serving.delete_model(session, principal=principal, model_id=model)
+    return DeletedModelBody(id=model)
+
+
+@router.post("/{model:path}/restore")
+def restore_model(model: str, principal: Writer, session: SessionDep, settings: SettingsDep) -> ModelBody:
+    """Bring a deleted model back."""
+    return model_body(serving.restore_model(session, principal=principal, model_id=model, settings=settings))

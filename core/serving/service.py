@@ -1,0 +1,173 @@
+"""Which models a workspace can talk to, what the runtime needs to speak as one of them, and what the talking costs."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, cast
+
+from sqlalchemy.orm import Session
+
+from core.adapters import service as adapters
+from core.adapters.models import Adapter
+from core.audit import service as audit
+from core.backends.blobs import BlobStore
+from core.base_models import service as base_models
+from core.base_models.types import BaseModel
+from core.config import Settings
+from core.errors import Invalid, NotFound, Unavailable
+from core.inference.types import AdapterFile, AdapterRef
+from core.kit.money import priced
+from core.usage import service as usage
+from core.workspaces.principal import Principal
+
+# served where the runtime runs; the only hardware with a price so far
+_HARDWARE = "cpu"
+_OWNER_OF_BASE_MODELS = "tailorbird"
+# longer than a cold runtime takes to fetch an adapter behind others
+_URL_EXPIRES_S = 900
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """A model by the id that chat asks for."""
+
+    id: str
+    kind: Literal["base", "tuned"]
+    name: str
+    base_model: str
+    owned_by: str
+    is_ready: bool
+    created_at: datetime | None = None
+    run_id: str | None = None
+    base_heldout_loss: float | None = None
+    tuned_heldout_loss: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """All that the runtime must know about the model asked for."""
+
+    model_id: str
+    base_model: str
+    adapter: AdapterRef | None
+    quantization: Literal["nf4"] | None
+
+
+def list_models(session: Session, *, workspace_id: str, settings: Settings) -> list[ServedModel]:
+    """Tuned models, newest first, then the base models that are on disk."""
+    tuned = [_tuned(adapter, settings) for adapter in adapters.list_adapters(session, workspace_id=workspace_id)]
+    bases = [_base(model, settings) for model in base_models.list_base_models()]
+    return tuned + [model for model in bases if model.is_ready]
+
+
+def get_model(session: Session, *, workspace_id: str, model_id: str, settings: Settings) -> ServedModel:
+    """Raises `NotFound` (`model_not_found`)."""
+    base = _find_base(model_id)
+    if base is not None:
+        return _base(base, settings)
+    return _tuned(adapters.get_by_model_id(session, workspace_id=workspace_id, model_id=model_id), settings)
+
+
+def delete_model(session: Session, *, principal: Principal, model_id: str) -> None:
+    """Take a tuned model out of use. Raises `Invalid` for a base model and `NotFound` for an unknown one."""
+    if _find_base(model_id) is not None:
+        raise Invalid(
+            f"{model_id} is a base model and belongs to the installation; only tuned models can be deleted.",
+            code="base_model_not_deletable",
+            param="model",
+        )
+    adapter = adapters.delete(session, workspace_id=principal.workspace_id, model_id=model_id)
+    audit.record(session, principal=principal, action="model.deleted", target_id=adapter.model_id)
+
+
+def restore_model(session: Session, *, principal: Principal, model_id: str, settings: Settings) -> ServedModel:
+    """Bring a deleted model back."""
+    adapter = adapters.restore(session, workspace_id=principal.workspace_id, model_id=model_id)
+    audit.record(session, principal=principal, action="model.restored", target_id=adapter.model_id)
+    return _tuned(adapter, settings)
+
+
+def resolve(session: Session, *, workspace_id: str, model_id: str, settings: Settings, blobs: BlobStore) -> Target:
+    """Raises `NotFound` for an unknown model and `Unavailable` for one whose base model is not on disk."""
+    base = _find_base(model_id)
+    if base is not None:
+        _need_on_disk(base.id, settings)
+        return Target(model_id=model_id, base_model=base.id, adapter=None, quantization=None)
+    adapter = adapters.get_by_model_id(session, workspace_id=workspace_id, model_id=model_id)
+    _need_on_disk(adapter.base_model, settings)
+    return Target(
+        model_id=model_id,
+        base_model=adapter.base_model,
+        adapter=AdapterRef(
+            id=adapter.id,
+            digest=adapter.digest,
+            files=tuple(
+                AdapterFile(
+                    name=file.name,
+                    url=blobs.sign_get(file.key, expires_s=_URL_EXPIRES_S),
+                    sha256=file.sha256,
+                    num_bytes=file.num_bytes,
+                )
+                for file in adapters.files_of(adapter)
+            ),
+        ),
+        quantization=cast("Literal['nf4'] | None", adapter.quantization),
+    )
+
+
+def meter(
+    session: Session, *, workspace_id: str, completion_id: str, seconds: float, num_tokens: int, created_by: str | None
+) -> None:
+    """Enter one answer in the ledger, once however often this is called for the same completion."""
+    price = usage.price_at(session, hardware=_HARDWARE)
+    usage.record(
+        session,
+        workspace_id=workspace_id,
+        kind="inference",
+        source_id=completion_id,
+        amount_micros=priced(price.micros_per_hour, seconds),
+        seconds=seconds,
+        tokens=num_tokens,
+        created_by=created_by,
+    )
+
+
+def _find_base(model_id: str) -> BaseModel | None:
+    try:
+        return base_models.get(model_id)
+    except NotFound:
+        return None
+
+
+def _base(model: BaseModel, settings: Settings) -> ServedModel:
+    return ServedModel(
+        id=model.id,
+        kind="base",
+        name=model.name,
+        base_model=model.id,
+        owned_by=_OWNER_OF_BASE_MODELS,
+        is_ready=base_models.is_ready(settings, model.id),
+    )
+
+
+def _tuned(adapter: Adapter, settings: Settings) -> ServedModel:
+    return ServedModel(
+        id=adapter.model_id,
+        kind="tuned",
+        name=adapter.name or adapter.model_id,
+        base_model=adapter.base_model,
+        owned_by=adapter.workspace_id,
+        is_ready=_find_base(adapter.base_model) is not None and base_models.is_ready(settings, adapter.base_model),
+        created_at=adapter.created_at,
+        run_id=adapter.run_id,
+        base_heldout_loss=adapter.metrics.get("base_heldout_loss"),
+        tuned_heldout_loss=adapter.metrics.get("tuned_heldout_loss"),
+    )
+
+
+def _need_on_disk(base_model: str, settings: Settings) -> None:
+    if not base_models.is_ready(settings, base_model):
+        raise Unavailable(
+            f"The base model {base_model} is not on this machine's disk yet. If it was just installed it is being "
+            "prepared; try again in a minute. Otherwise an admin has to add it.",
+            code="model_not_ready",
+        )

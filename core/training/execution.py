@@ -1,0 +1,173 @@
+"""A run as its worker sees it: what to do, and how it ended. Every write is guarded by the lease; a fenced worker's
+transaction is rolled back whole."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from core.adapters import service as adapters
+from core.adapters.models import Adapter
+from core.adapters.service import AdapterFile
+from core.backends.events import EventBus
+from core.datasets import service as datasets
+from core.datasets.types import RowRecord, Split
+from core.errors import Conflict
+from core.jobs import service as jobs
+from core.jobs.states import JobState
+from core.jobs.types import Lease, NewEvent
+from core.kit.money import priced
+from core.training.models import Run
+from core.training.repository import RunRepository
+from core.training.service import run_not_found
+from core.training.spec import Lineage, QloraMethod, TrainingSpec
+from core.usage import service as usage
+from core.usage.models import LedgerKind
+from core.workspaces import service as workspaces
+
+
+class Fenced(Conflict):
+    """The job has been given to another worker, or is over: roll back, stop, publish nothing."""
+
+    code = "lease_lost"
+
+
+@dataclass(frozen=True, slots=True)
+class RunWork:
+    """All that a worker needs to know of a run, without a session."""
+
+    run_id: str
+    spec: TrainingSpec
+    lineage: Lineage
+    dataset_version_id: str
+    validation_version_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """An adapter in the object store, whole and verified."""
+
+    key_prefix: str
+    digest: str
+    files: Sequence[AdapterFile]
+
+
+def load(session: Session, lease: Lease) -> RunWork:
+    run = _run_of(session, lease)
+    version = datasets.get_version(session, workspace_id=lease.workspace_id, version_id=run.dataset_version_id)
+    return RunWork(
+        run_id=run.id,
+        spec=TrainingSpec.model_validate(run.spec),
+        lineage=Lineage(
+            run_id=run.id,
+            attempt=lease.attempt,
+            dataset_version_id=run.dataset_version_id,
+            dataset_sha256=version.content_sha256,
+        ),
+        dataset_version_id=run.dataset_version_id,
+        validation_version_id=run.validation_version_id,
+    )
+
+
+def rows(session: Session, lease: Lease, work: RunWork, split: Split) -> Iterator[RowRecord]:
+    """What is trained on (`TRAIN`) or measured with (`HELDOUT`). A validation file takes the place of the held-out
+    rows, which then are trained on too."""
+
+    def read(version_id: str, wanted: Split) -> Iterator[RowRecord]:
+        return datasets.stream_rows(session, workspace_id=lease.workspace_id, version_id=version_id, split=wanted)
+
+    if work.validation_version_id is None:
+        yield from read(work.dataset_version_id, split)
+        return
+    version_id = work.dataset_version_id if split is Split.TRAIN else work.validation_version_id
+    yield from read(version_id, Split.TRAIN)
+    yield from read(version_id, Split.HELDOUT)
+
+
+def say(session: Session, lease: Lease, *messages: str, bus: EventBus | None = None) -> None:
+    """Raises `Fenced`."""
+    if not jobs.record_events(session, lease, [NewEvent(message=message) for message in messages], bus=bus):
+        raise Fenced(f"Job {lease.job_id} is no longer ours.")
+
+
+def succeed(
+    session: Session,
+    lease: Lease,
+    *,
+    published: Published,
+    results: dict[str, Any],
+    seconds: float,
+    bus: EventBus | None = None,
+) -> Adapter:
+    """Enter the adapter, the results and the charge, and end the job: all of it or, if fenced, none."""
+    run = _run_of(session, lease)
+    spec = TrainingSpec.model_validate(run.spec)
+    workspace = workspaces.get_workspace(session, workspace_id=lease.workspace_id)
+    adapter = adapters.register(
+        session,
+        workspace_id=lease.workspace_id,
+        workspace_slug=workspace.slug,
+        run_id=run.id,
+        created_by=run.created_by,
+        name=run.name,
+        suffix=run.suffix or run.name,
+        base_model=run.base_model,
+        method=spec.method.type,
+        quantization=spec.method.quantization if isinstance(spec.method, QloraMethod) else None,
+        digest=published.digest,
+        key_prefix=published.key_prefix,
+        files=published.files,
+        spec=spec.model_dump(mode="json") | {"dataset_version_id": run.dataset_version_id},
+        metrics=results,
+    )
+    run.adapter_id = adapter.id
+    run.results = results
+    run.trained_tokens = int(results.get("trained_tokens") or 0)
+    run.base_heldout_loss = results.get("base_heldout_loss")
+    run.tuned_heldout_loss = results.get("tuned_heldout_loss")
+    _charge(session, run, seconds=seconds, num_tokens=run.trained_tokens)
+    say(
+        session,
+        lease,
+        f"New fine-tuned model created: {adapter.model_id}",
+        "The job has successfully completed",
+    )
+    _finish(session, lease, JobState.SUCCEEDED, bus=bus)
+    return adapter
+
+
+def cancelled(session: Session, lease: Lease, *, seconds: float, bus: EventBus | None = None) -> None:
+    """End a run that was asked to stop. It pays for the seconds that it used, as the page says before it asks."""
+    run = _run_of(session, lease)
+    _charge(session, run, seconds=seconds, num_tokens=0)
+    _finish(session, lease, JobState.CANCELLED, bus=bus)
+
+
+def _charge(session: Session, run: Run, *, seconds: float, num_tokens: int) -> None:
+    run.seconds = seconds
+    run.cost_micros = priced(run.price_micros_per_hour or 0, seconds)
+    session.flush()
+    usage.record(
+        session,
+        workspace_id=run.workspace_id,
+        kind=LedgerKind.TRAINING,
+        source_id=run.id,
+        amount_micros=run.cost_micros,
+        seconds=seconds,
+        tokens=num_tokens,
+        created_by=run.created_by,
+    )
+
+
+def _finish(session: Session, lease: Lease, state: JobState, *, bus: EventBus | None) -> None:
+    if not jobs.finish(session, lease, state, bus=bus):
+        raise Fenced(f"Job {lease.job_id} is no longer ours.")
+
+
+def _run_of(session: Session, lease: Lease) -> Run:
+    run_id = str(lease.payload["run_id"])
+    run = RunRepository(session, lease.workspace_id).get(run_id)
+    if run is None:
+        raise run_not_found(run_id)
+    return run

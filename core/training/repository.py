@@ -1,0 +1,96 @@
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Select, or_, select
+from sqlalchemy.orm import Session
+
+from core.datasets.models import Dataset, DatasetVersion
+from core.jobs.models import Job
+from core.jobs.states import JobState
+from core.kit.pagination import Page, PageRequest
+from core.training.models import Run
+from core.training.types import RunFilter
+
+Found = tuple[Run, Job, str | None]
+
+
+class RunRepository:
+    def __init__(self, session: Session, workspace_id: str) -> None:
+        self._session = session
+        self._workspace_id = workspace_id
+
+    def add(self, run: Run) -> None:
+        self._session.add(run)
+        self._session.flush()
+
+    def get(self, run_id: str) -> Run | None:
+        return self._session.scalar(
+            select(Run).where(Run.workspace_id == self._workspace_id, Run.id == run_id)
+        )
+
+    def find(self, run_id: str) -> Found | None:
+        """The run, its job as it is in the database now, and its dataset's name."""
+        query = self._with_job_and_dataset().where(Run.id == run_id).execution_options(populate_existing=True)
+        row = self._session.execute(query).one_or_none()
+        return None if row is None else (row[0], row[1], row[2])
+
+    def page(self, page: PageRequest, wanted: RunFilter) -> Page[Found]:
+        """Newest first."""
+        query = self._with_job_and_dataset().order_by(Run.id.desc()).limit(page.limit + 1)
+        if page.after:
+            query = query.where(Run.id < page.after)
+        if wanted.metadata:
+            query = query.where(Run.user_metadata.contains(wanted.metadata))
+        if wanted.has_no_metadata:
+            query = query.where(or_(Run.user_metadata.is_(None), Run.user_metadata == {}))
+        return Page.cut([(row[0], row[1], row[2]) for row in self._session.execute(query)], page.limit)
+
+    def waiting_for(self, version_id: str) -> Sequence[tuple[Run, Job]]:
+        """Runs that wait for this version to be checked, their jobs held until the transaction ends."""
+        query = (
+            select(Run, Job)
+            .join(Job, Job.id == Run.job_id)
+            .where(
+                Run.workspace_id == self._workspace_id,
+                or_(Run.dataset_version_id == version_id, Run.validation_version_id == version_id),
+                Job.state == JobState.VALIDATING,
+            )
+            .order_by(Run.id)
+            .with_for_update(of=Job)
+        )
+        return [(row[0], row[1]) for row in self._session.execute(query)]
+
+    def hold_version(self, version_id: str) -> DatasetVersion | None:
+        """The version as it is now, kept from changing until the transaction ends. Else it could become ready after
+        this transaction saw it validating and before the one that makes it ready could see the run that waits for it."""
+        return self._session.scalar(
+            select(DatasetVersion)
+            .where(DatasetVersion.workspace_id == self._workspace_id, DatasetVersion.id == version_id)
+            .with_for_update(read=True)
+            .execution_options(populate_existing=True)
+        )
+
+    def recent_results(self, *, base_model: str, hardware: str, limit: int) -> Sequence[dict[str, Any]]:
+        """What the last finished runs on this model and hardware measured, newest first."""
+        found = self._session.scalars(
+            select(Run.results)
+            .where(
+                Run.workspace_id == self._workspace_id,
+                Run.base_model == base_model,
+                Run.hardware == hardware,
+                Run.adapter_id.is_not(None),
+                Run.results.is_not(None),
+            )
+            .order_by(Run.id.desc())
+            .limit(limit)
+        )
+        return [results for results in found if results is not None]
+
+    def _with_job_and_dataset(self) -> Select[tuple[Run, Job, str]]:
+        return (
+            select(Run, Job, Dataset.name)
+            .join(Job, Job.id == Run.job_id)
+            .join(DatasetVersion, DatasetVersion.id == Run.dataset_version_id)
+            .join(Dataset, Dataset.id == DatasetVersion.dataset_id)
+            .where(Run.workspace_id == self._workspace_id)
+        )
