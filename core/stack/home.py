@@ -103,18 +103,6 @@ def held_home(path: Path, *, min_free_bytes: int = MIN_FREE_BYTES) -> Iterator[H
         yield home
 
 
-def holder(path: Path) -> dict[str, Any] | None:
-    """What the process that holds the home has said about itself; None when nobody holds it."""
-    try:
-        with (path / "lock").open("a+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return Home(path.absolute()).read("state.json")
-    except OSError:
-        return None
-    return None
-
-
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """Turns what the file system says no to into one sentence."""

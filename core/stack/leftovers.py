@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from core.stack.home import Home
-from core.stack.processes import Child, end_leftover, identify
+from core.stack.processes import Child, alive, end_leftover, identify
 
 _STATE = "state.json"
 
@@ -15,6 +15,12 @@ def write_down(home: Home, children: Iterable[Child], **about: Any) -> None:  # 
     living = [child for child in children if child.exit_code() is None]
     described = [{**child.identity(), "stop_signal": int(child.program.stop_signal)} for child in living]
     home.write(_STATE, {**about, "supervisor": identify(os.getpid()), "children": described})
+
+
+def holder(home: Home) -> dict[str, Any] | None:
+    """What the process that runs this home has written about itself; None when none runs."""
+    state = home.read(_STATE)
+    return state if alive(state.get("supervisor", {})) else None
 
 
 def end_leftovers(home: Home) -> int:

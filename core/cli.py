@@ -1,0 +1,103 @@
+"""`tailorbird …`: each command is a few lines over the service that does it."""
+
+import argparse
+import getpass
+import sys
+from collections.abc import Callable, Sequence
+from importlib import metadata
+
+from pydantic import ValidationError
+
+from core.config import Settings
+from core.db.migrate import upgrade
+from core.db.session import SYSTEM, Database
+from core.errors import AppError, Invalid
+from core.identity import service as identity
+from core.stack import demo, up
+from core.workspaces import service as workspaces
+from core.workspaces.roles import Role
+
+Command = Callable[[Settings, argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        command: Command = options.command
+        return command(Settings(), options)
+    except AppError as error:
+        print(f"tailorbird: {error.message}", file=sys.stderr)
+    except ValidationError as error:
+        for problem in error.errors():
+            name = ".".join(map(str, problem["loc"]))
+            print(f"tailorbird: the setting {name} is wrong: {problem['msg']}.", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("tailorbird: stopped.", file=sys.stderr)
+    return 1
+
+
+def run_up(settings: Settings, _options: argparse.Namespace) -> int:
+    return up.up(settings)
+
+
+def run_demo(settings: Settings, options: argparse.Namespace) -> int:
+    return demo.run(settings, email=options.email, password=options.password)
+
+
+def migrate(settings: Settings, _options: argparse.Namespace) -> int:
+    if not settings.database_owner_url:
+        raise Invalid(
+            "DATABASE_OWNER_URL is not set: tables are made by their owner, not by the application's role.",
+            code="owner_url_missing",
+        )
+    upgrade(settings.database_owner_url, settings.database_url)
+    print("The tables are up to date.")
+    return 0
+
+
+def create_admin(settings: Settings, options: argparse.Namespace) -> int:
+    """The password comes from the terminal, or from standard input when that is not one; never from an argument."""
+    password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    database = Database(settings.database_url, pool_size=1)
+    with database.session(SYSTEM) as session:
+        workspace = workspaces.ensure_default_workspace(session)
+        user = identity.create_user(session, email=options.email, name=options.name, password=password)
+        workspaces.add_member(session, workspace_id=workspace.id, user_id=user.id, role=Role.ADMIN)
+    database.dispose()
+    print(f"{options.email} may sign in to {settings.public_url} as an admin.")
+    return 0
+
+
+def check_settings(settings: Settings, _options: argparse.Namespace) -> int:
+    problems = settings.production_problems()
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if not problems:
+        print(f"The settings are sound (mode {settings.mode}).")
+    return 1 if problems else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tailorbird", description="Fine-tune your own language model.")
+    parser.add_argument("--version", action="version", version=metadata.version("tailorbird"))
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Command, about: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=about, description=about)
+        added.set_defaults(command=command)
+        return added
+
+    add("up", run_up, "Run everything on this machine until Ctrl-C.")
+    for_demo = add("demo", run_demo, "Tune a small model on sample data by the REST API, and compare it with its base.")
+    for_demo.add_argument("--email", help="who signs in, if not the first admin")
+    for_demo.add_argument("--password", help="the password, if the first admin's was changed")
+    add("migrate", migrate, "Bring the tables up to date (needs DATABASE_OWNER_URL).")
+    for_admin = add("create-admin", create_admin, "Add an admin; the password is asked for, or read from stdin.")
+    for_admin.add_argument("email")
+    for_admin.add_argument("--name", default="")
+    add("settings-check", check_settings, "Say what is wrong with the settings, if anything.")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

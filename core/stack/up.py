@@ -1,0 +1,282 @@
+"""`tailorbird up`: the whole product on this machine, from nothing, in one process tree."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Never
+from urllib.parse import urlsplit
+
+import httpx
+
+from core.config import Settings
+from core.db.migrate import upgrade
+from core.errors import AppError, Conflict, Invalid
+from core.stack import first_admin, sample_data
+from core.stack.first_admin import Admin
+from core.stack.home import Home, held_home
+from core.stack.leftovers import end_leftovers, holder
+from core.stack.ports import HOST, is_free
+from core.stack.processes import Child, Program, spawn, stop_all, wait_until
+from core.stack.servers import ServerUrls, embedded, remembered_ports
+from core.stack.supervisor import Service, Supervisor
+
+PROJECT = Path(__file__).parents[2]
+_API_TIMEOUT_S = 60
+_INFERENCE_TIMEOUT_S = 180
+_BASE_MODEL_TIMEOUT_S = 900
+_HTTP_OK = 200
+# which setting, when given, stands in for which embedded server
+_STAND_INS = {"postgres": "database_url", "valkey": "redis_url", "s3": "s3_endpoint_url"}
+
+
+class Stopped(BaseException):
+    """Somebody asked us to stop: Ctrl-C, or a TERM signal."""
+
+
+def up(settings: Settings) -> int:
+    """Run everything until somebody stops it. Raises `AppError` with one sentence when that cannot be."""
+    with _stoppable():
+        try:
+            with held_home(settings.home) as home:
+                _run(settings, home)
+        except Stopped:
+            _say("Stopped. Everything is kept for the next start.")
+            return 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunningStack:
+    base_url: str
+    admin: Admin | None
+    pid: int
+
+
+@contextmanager
+def running_stack(
+    home: Path, *, public_port: int, settings: dict[str, str] | None = None, timeout_s: float = 300
+) -> Iterator[RunningStack]:
+    """The whole product as its own process tree, for the time of the block: `tailorbird up`, and nothing else."""
+    base_url = f"http://{HOST}:{public_port}"
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    told = {"TAILORBIRD_HOME": str(home.absolute()), "TAILORBIRD_PUBLIC_URL": base_url} | (settings or {})
+    program = Program(
+        name="tailorbird",
+        argv=[sys.executable, "-m", "core.cli", "up"],
+        log=home / "up.log",
+        env={**os.environ, **told},
+        cwd=PROJECT,
+        stop_timeout_s=120,
+    )
+    child = spawn(program)
+    try:
+        wait_until(lambda: is_ready(home, child.process.pid), child, timeout_s=timeout_s)
+        yield RunningStack(base_url, first_admin.remembered(Home(home.absolute())), child.process.pid)
+    finally:
+        stop_all([child])
+
+
+def is_ready(home: Path, pid: int | None = None) -> bool:
+    """Whether a stack runs from this home (as process `pid`) and has told that it is ready."""
+    state = holder(Home(home.absolute())) or {}
+    return bool(state.get("is_ready")) and pid in {None, state["supervisor"]["pid"]}
+
+
+def _run(settings: Settings, home: Home) -> Never:
+    begun = time.monotonic()
+    if problems := settings.production_problems():
+        raise Invalid("Tailorbird does not start: " + " ".join(problems), code="settings_refused")
+    if end_leftovers(home):
+        _say("An earlier start was killed; what it left running has been ended.")
+    _refuse_taken_port(listening_at(settings))
+    _say(f"Tailorbird starts from {home.path}")
+    supervisor = Supervisor(home, _say)
+    try:
+        env = _start_servers(supervisor, settings)
+        admin = _start_product(supervisor, settings, env)
+        supervisor.note(is_ready=True, api_url=listening_at(settings))
+        _greet(settings, home, admin, time.monotonic() - begun)
+        supervisor.watch()
+    finally:
+        _say("Stopping …")
+        supervisor.stop()
+
+
+def _start_servers(supervisor: Supervisor, settings: Settings) -> dict[str, str]:
+    """Start what no setting names; returns the environment of all our processes."""
+    home = supervisor.home
+    wanted = frozenset(name for name, field in _STAND_INS.items() if field not in settings.model_fields_set)
+    urls, services = embedded(home, wanted)
+    if services:
+        _say(f"  servers: {', '.join(sorted(service.name for service in services))}")
+        supervisor.start(services)
+    env = environment(settings, home, urls, wanted)
+    owner_url = urls.database_owner_url if "postgres" in wanted else settings.database_owner_url
+    if owner_url:
+        _say("  tables")
+        upgrade(owner_url, env["DATABASE_URL"])
+    return env
+
+
+def environment(settings: Settings, home: Home, urls: ServerUrls, wanted: frozenset[str]) -> dict[str, str]:
+    """What our processes find in their environment: the caller's, with every server named."""
+    secrets = home.secrets()
+    env = {name: value for name, value in os.environ.items() if name != "DATABASE_OWNER_URL"}
+    env |= {
+        "TAILORBIRD_HOME": str(home.path),
+        "TAILORBIRD_PUBLIC_URL": settings.public_url,
+        "TAILORBIRD_FRONTEND_DIST": str(PROJECT / settings.frontend_dist),
+        "PYTHONUNBUFFERED": "1",
+    }
+    if "secret_key" not in settings.model_fields_set:
+        env["TAILORBIRD_SECRET_KEY"] = secrets.secret_key
+    if "inference_token" not in settings.model_fields_set:
+        env["TAILORBIRD_INFERENCE_TOKEN"] = secrets.inference_token
+    if "inference_url" not in settings.model_fields_set:
+        env["TAILORBIRD_INFERENCE_URL"] = f"http://{HOST}:{remembered_ports(home, ['inference'])['inference']}"
+    if "postgres" in wanted:
+        env["DATABASE_URL"] = urls.database_url
+    if "valkey" in wanted:
+        env["REDIS_URL"] = urls.redis_url
+    if "s3" in wanted:
+        env |= {
+            "S3_ENDPOINT_URL": urls.s3_endpoint_url,
+            "S3_BUCKET": urls.s3_bucket,
+            "AWS_ACCESS_KEY_ID": urls.s3_access_key_id,
+            "AWS_SECRET_ACCESS_KEY": urls.s3_secret_access_key,
+        }
+    return env
+
+
+def _start_product(supervisor: Supervisor, settings: Settings, env: dict[str, str]) -> Admin | None:
+    home = supervisor.home
+    _say("  base model (the first time takes about half a minute)")
+    _prepare_base_model(home, env)
+    admin = first_admin.ensure(home, env["DATABASE_URL"])
+    _say("  api, workers, inference runtime")
+    supervisor.start(
+        [
+            _python(home, env, "api", ["api"], lambda: _answers(f"{listening_at(settings)}/v1/ready"), _API_TIMEOUT_S),
+            _python(home, env, "worker-io", ["worker", "io"]),
+            _python(home, env, "worker-cpu", ["worker", "cpu"]),
+            _python(
+                home,
+                env,
+                "inference",
+                ["worker.inference"],
+                lambda: _answers(f"{env['TAILORBIRD_INFERENCE_URL']}/health", env["TAILORBIRD_INFERENCE_TOKEN"]),
+                _INFERENCE_TIMEOUT_S,
+            ),
+        ]
+    )
+    if admin:
+        try:
+            sample_data.load(listening_at(settings), admin)
+        except AppError as error:
+            _say(f"  the sample data could not be loaded ({error.message}); everything else works")
+    return admin
+
+
+def _python(
+    home: Home,
+    env: dict[str, str],
+    name: str,
+    arguments: list[str],
+    ready: Callable[[], bool] | None = None,
+    timeout_s: float = 0,
+) -> Service:
+    program = Program(
+        name=name,
+        argv=[sys.executable, "-m", *arguments],
+        log=home.log(name),
+        env=env,
+        cwd=PROJECT,
+        stop_timeout_s=40,  # a worker gives its training child 30 s
+    )
+
+    def follow(child: Child) -> None:
+        if ready:
+            wait_until(ready, child, timeout_s=timeout_s)
+
+    return Service(name, lambda: spawn(program), follow)
+
+
+def _prepare_base_model(home: Home, env: dict[str, str]) -> None:
+    log = home.log("base-models")
+    child = spawn(Program("base-models", [sys.executable, "-m", "worker.base_models"], log, env, cwd=PROJECT))
+    try:
+        code = child.process.wait(_BASE_MODEL_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        code = None
+    finally:
+        stop_all([child])
+    if code != 0:
+        raise Conflict(
+            f"The base model could not be prepared: {child.last_words() or 'it took too long'}. See {log}.",
+            code="base_model_not_ready",
+        )
+
+
+def _answers(url: str, token: str = "") -> bool:
+    try:
+        return httpx.get(url, timeout=3, headers={"authorization": f"Bearer {token}"}).status_code == _HTTP_OK
+    except httpx.HTTPError:
+        return False
+
+
+def listening_at(settings: Settings) -> str:
+    """Where the api answers on this machine; people may reach it by another name, through a proxy."""
+    if not settings.listen:
+        return settings.public_url.rstrip("/")
+    host, _, port = settings.listen.rpartition(":")
+    return f"http://{HOST if host in {'', '0.0.0.0'} else host}:{port}"  # noqa: S104 - told apart, not bound
+
+
+def _refuse_taken_port(api_url: str) -> None:
+    address = urlsplit(api_url)
+    host, port = address.hostname or HOST, address.port or (443 if address.scheme == "https" else 80)
+    if not is_free(port, host):
+        raise Conflict(
+            f"Port {port} of {host} is taken by another program. Stop that one, or choose another address with "
+            f"TAILORBIRD_PUBLIC_URL (for example http://{HOST}:{port + 1}).",
+            code="port_taken",
+        )
+
+
+def _greet(settings: Settings, home: Home, admin: Admin | None, seconds: float) -> None:
+    _say(f"Ready after {seconds:.0f} s.\n\n  Open     {settings.public_url}")
+    if admin:
+        _say(f"  Sign in  {admin.email}  with the password  {admin.password}")
+    elif known := first_admin.remembered(home):
+        _say(f"  Sign in  {known.email}  (its first password is in {home.path / 'admin.json'})")
+    if not (PROJECT / settings.frontend_dist / "index.html").exists():
+        _say("  The web page is not built yet (`make setup` builds it); the API works without it.")
+    _say(f"  Logs     {home.logs}\n  Stop     Ctrl-C\n")
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Turn the first Ctrl-C or TERM into `Stopped`; while everything stops, more of them change nothing."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        raise Stopped
+
+    before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
