@@ -4,6 +4,7 @@
 `TAILORBIRD_…`. Field descriptions are the only text about a setting: `docs/settings.md` is generated from them.
 """
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -106,3 +107,16 @@ class Settings(BaseSettings):
         if self.database_owner_url == self.database_url:
             problems.append("DATABASE_URL must not be the owner's: row-level security would not bind it.")
         return problems
+
+
+_FOR_CHILDREN = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "USER", "VIRTUAL_ENV")
+_FOR_CHILDREN_PREFIXES = ("LC_", "PYTHON", "LD_", "CUDA_", "NVIDIA_", "NCCL_", "OMP_", "MKL_", "TORCH_", "XDG_")
+
+
+def environment_of_children() -> dict[str, str]:
+    """What the process of a job inherits: where programs and devices are, and no address or secret of ours."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in _FOR_CHILDREN or name.startswith(_FOR_CHILDREN_PREFIXES)
+    }

@@ -1,0 +1,49 @@
+"""`python -m worker io|cpu|gpu`: work on the jobs of one queue until told to stop."""
+
+import argparse
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+
+from core.backends.registry import build_backends
+from core.config import Settings
+from core.db.session import Database
+from core.jobs.kinds import QueueName
+from core.kit.ids import new_id
+from worker.app import WorkerProcess
+from worker.tasks.registry import WorkContext
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
+    parser.add_argument("queue", type=QueueName, choices=list(QueueName), help="the queue to serve")
+    queue_name: QueueName = parser.parse_args().queue
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stdout, format=f"%(asctime)s %(levelname)s worker-{queue_name} %(message)s"
+    )
+    settings = Settings()
+    if problems := settings.production_problems():
+        sys.exit("\n".join(problems))
+    database = Database(settings.database_url)
+    context = WorkContext(
+        settings=settings,
+        database=database,
+        backends=build_backends(settings),
+        worker_id=new_id(f"{queue_name}-{socket.gethostname()}-{os.getpid()}-"),
+    )
+    asked_to_stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: asked_to_stop.set())
+    process = WorkerProcess(context, queue_name)
+    process.start()
+    asked_to_stop.wait()
+    logging.getLogger(__name__).info("stopping: what runs is interrupted and queued again")
+    process.stop()
+    database.dispose()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""Which module does which kind of job, and what it is given."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Final, Protocol, cast
+
+from sqlalchemy.orm import Session
+
+from core.backends.registry import Backends
+from core.config import Settings
+from core.db.session import Database
+from core.jobs.kinds import JobKind
+from core.jobs.models import Job
+from core.jobs.types import Lease
+from worker.lease_keeper import LeaseKeeper
+
+
+@dataclass(frozen=True, slots=True)
+class WorkContext:
+    settings: Settings
+    database: Database
+    backends: Backends
+    worker_id: str
+    stopping: threading.Event = field(default_factory=threading.Event)
+    """Set when this process was told to end; what runs is then interrupted, and its job queued again."""
+    keeper: LeaseKeeper | None = None
+    """Keeps the lease of the job at hand while its task runs."""
+
+
+class TaskHandler(Protocol):
+    """A module of `worker.tasks`."""
+
+    def run(self, context: WorkContext, lease: Lease) -> None:
+        """Do the work and `finish` the job.
+
+        Endings that are not the work's own are raised by `run_child` and handled in `worker.app`: cancelled,
+        interrupted, lease lost. Any other exception gives the job back for another attempt.
+        """
+
+    def settle(self, session: Session, job: Job) -> None:
+        """The job ended without `run` finishing it. Bring what belongs to it in order, in the same transaction."""
+
+
+_MODULES: Final[Mapping[JobKind, str]] = {
+    JobKind.DATASET_INGEST: "worker.tasks.datasets",
+    JobKind.TRAINING_RUN: "worker.tasks.training",
+}
+
+Handlers = Callable[[JobKind], TaskHandler]
+
+
+def handler_of(kind: JobKind) -> TaskHandler:
+    """By name, because task modules take `WorkContext` from here."""
+    return cast("TaskHandler", import_module(_MODULES[kind]))
