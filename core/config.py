@@ -91,6 +91,11 @@ class Settings(BaseSettings):
         """Run folders of jobs in progress on this machine."""
         return self.home / "runs"
 
+    @property
+    def uploads_dir(self) -> Path:
+        """Where files lie, without a name, while they arrive."""
+        return self.home / "uploads"
+
     def production_problems(self) -> list[str]:
         """Everything that forbids a start in production, in plain sentences; empty when all is well."""
         if self.mode != "production":

@@ -58,7 +58,7 @@ def suggest_mapping(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Mapp
 
 
 def refuse_unfit_mapping(mapping: Mapping, names: Sequence[str]) -> None:
-    """Raise Invalid if the mapping names a column that is not there. Without `names`, rows are conversations already."""
+    """Raise Invalid if the mapping does not fit. Without `names`, the rows are conversations already."""
     if not names:
         raise Invalid(
             "Every row of this file is a conversation already, so there are no columns to choose.",

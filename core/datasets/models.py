@@ -6,7 +6,9 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from core.datasets.types import FileFormat, Split, VersionStatus
 from core.db.base import Base, WorkspaceOwned
+from core.db.enum_text import EnumText
 
 
 class File(WorkspaceOwned, Base):
@@ -18,7 +20,7 @@ class File(WorkspaceOwned, Base):
     created_by: Mapped[str | None]
     filename: Mapped[str]
     purpose: Mapped[str]
-    format: Mapped[str]
+    format: Mapped[FileFormat] = mapped_column(EnumText(FileFormat))
     num_bytes: Mapped[int]
     sha256: Mapped[str]
     object_key: Mapped[str]
@@ -51,7 +53,7 @@ class DatasetVersion(WorkspaceOwned, Base):
     created_by: Mapped[str | None]
     dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"))
     number: Mapped[int]
-    status: Mapped[str]
+    status: Mapped[VersionStatus] = mapped_column(EnumText(VersionStatus))
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
     mapping: Mapped[dict[str, Any] | None]
     """Null for a file whose rows are conversations already."""
@@ -78,14 +80,16 @@ class Row(WorkspaceOwned, Base):
     __table_args__ = (
         CheckConstraint("split in ('train', 'heldout', 'left_out')", name="split"),
         Index("ix_rows_version_id_split", "version_id", "split", "number"),
-        Index("ix_rows_version_id_problems", "version_id", "number", postgresql_where="problem is not null"),
     )
 
     version_id: Mapped[str] = mapped_column(ForeignKey("dataset_versions.id", ondelete="cascade"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
     # no index: a version belongs to one workspace, and rows are only ever looked for by version
     workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
-    split: Mapped[str]
+    split: Mapped[Split] = mapped_column(EnumText(Split))
     messages: Mapped[list[Any]]
     num_tokens: Mapped[int | None]
     problem: Mapped[dict[str, Any] | None]
+
+
+Index("ix_rows_version_id_problems", Row.version_id, Row.number, postgresql_where=Row.problem.is_not(None))

@@ -1,9 +1,10 @@
 """The values of data sets: what is wrong with a row, which column plays which part, what a file turned out to hold."""
 
 from enum import StrEnum
-from typing import Literal, TypedDict
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
 
 MAX_PROBLEMS_SHOWN = 100
 

@@ -1,0 +1,120 @@
+"""The worker's side of a version: what to read, its rows in batches, its end. Every write is guarded by the lease."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy.orm import Session
+
+from core.datasets import files, service
+from core.datasets.models import DatasetVersion, File
+from core.datasets.repository import DatasetRepository, RowRepository, VersionRepository
+from core.datasets.types import FileFormat, Health, Mapping, Message, Problem, Split, VersionStatus
+from core.jobs import leases
+from core.jobs.types import JobError, Lease
+
+ROWS_PER_BATCH = 2000
+
+
+class IngestSpec(BaseModel):
+    """`spec.json` of an ingest run folder: the whole input of the child process besides the file itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: FileFormat
+    mapping: Mapping | None
+    # a folder with the tokenizer of the default base model; without one, tokens are not counted (tests only)
+    tokenizer_dir: str | None
+    max_row_tokens: int
+
+
+class IngestedRow(BaseModel):
+    """A line of `rows.jsonl`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    number: int
+    split: Split
+    messages: list[Message]
+    num_tokens: int | None
+    problem: Problem | None
+
+
+class IngestReport(BaseModel):
+    """`report.json`: what the whole file came to. Counts are of rows that can be learned from, except problems."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    num_rows: int
+    num_train: int
+    num_heldout: int
+    num_problems: int
+    num_tokens: int
+    max_row_tokens: int
+    p99_row_tokens: int
+    content_sha256: str
+    health: Health
+    problems: list[Problem]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    version: DatasetVersion
+    file: File
+
+
+class Fenced(Exception):
+    """The lease is lost. The transaction must be rolled back and nothing more be written."""
+
+
+def source_of(session: Session, lease: Lease) -> Source:
+    """What the job is to read."""
+    version = service.get_version(session, workspace_id=lease.workspace_id, version_id=lease.payload["version_id"])
+    dataset = DatasetRepository(session, lease.workspace_id).get(version.dataset_id)
+    if dataset is None:
+        raise RuntimeError(f"version {version.id} has no dataset")
+    file = files.get_even_deleted(session, workspace_id=lease.workspace_id, file_id=dataset.file_id)
+    return Source(version, file)
+
+
+def discard_rows(session: Session, lease: Lease, *, lease_s: int) -> None:
+    """Remove what an earlier attempt left. Raises Fenced."""
+    _renew(session, lease, lease_s)
+    RowRepository(session, lease.workspace_id).delete_all(lease.payload["version_id"])
+
+
+def insert_rows(session: Session, lease: Lease, rows: Sequence[IngestedRow], *, lease_s: int) -> None:
+    """Add a batch and keep the lease. Rows are not shown before the version is ready. Raises Fenced."""
+    _renew(session, lease, lease_s)
+    RowRepository(session, lease.workspace_id).insert(lease.payload["version_id"], [_values(row) for row in rows])
+
+
+def make_ready(session: Session, lease: Lease, report: IngestReport, *, base_model: str) -> None:
+    """Publish the version with all its rows. The caller ends the job in the same transaction."""
+    values = report.model_dump(mode="json") | {"base_model": base_model}
+    VersionRepository(session, lease.workspace_id).finish(lease.payload["version_id"], VersionStatus.READY, values)
+
+
+def fail(session: Session, *, workspace_id: str, version_id: str, error: JobError) -> bool:
+    """Give the version up and keep no rows. False if it is settled already."""
+    versions = VersionRepository(session, workspace_id)
+    if not versions.finish(version_id, VersionStatus.FAILED, {"error": dict(error)}):
+        return False
+    RowRepository(session, workspace_id).delete_all(version_id)
+    return True
+
+
+def _renew(session: Session, lease: Lease, lease_s: int) -> None:
+    if leases.heartbeat(session, lease, lease_s=lease_s).fenced:
+        raise Fenced
+
+
+def _values(row: IngestedRow) -> dict[str, Any]:
+    return {
+        "number": row.number,
+        "split": row.split,
+        "messages": row.messages,
+        "num_tokens": row.num_tokens,
+        "problem": None if row.problem is None else row.problem.model_dump(mode="json"),
+    }

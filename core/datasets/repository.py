@@ -1,0 +1,200 @@
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Select, column, delete, exists, func, insert, or_, select, update
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Session
+
+from core.datasets.models import Dataset, DatasetVersion, File, Row
+from core.datasets.types import RowFilter, Split, VersionStatus
+from core.kit.pagination import Page, PageRequest
+
+_ROWS_PER_FETCH = 1000
+
+
+class FileRepository:
+    def __init__(self, session: Session, workspace_id: str) -> None:
+        self._session = session
+        self._workspace_id = workspace_id
+
+    def add(self, file: File) -> File:
+        self._session.add(file)
+        self._session.flush()
+        return file
+
+    def get(self, file_id: str) -> File | None:
+        """Deleted ones too: a dataset goes on knowing what it was made of."""
+        return self._session.scalar(self._own().where(File.id == file_id))
+
+    def page(self, page: PageRequest, purpose: str | None) -> Page[File]:
+        query = self._own().where(File.deleted_at.is_(None))
+        if purpose is not None:
+            query = query.where(File.purpose == purpose)
+        if page.after is not None:
+            query = query.where(File.id > page.after if page.ascending else File.id < page.after)
+        order = File.id if page.ascending else File.id.desc()
+        return Page.cut(self._session.scalars(query.order_by(order).limit(page.limit + 1)).all(), page.limit)
+
+    def mark_deleted(self, file_id: str) -> bool:
+        """False if there is none to delete."""
+        marked = self._session.execute(
+            update(File)
+            .where(File.workspace_id == self._workspace_id, File.id == file_id, File.deleted_at.is_(None))
+            .values(deleted_at=func.now())
+            .returning(File.id)
+        )
+        return marked.one_or_none() is not None
+
+    def is_used(self, file_id: str) -> bool:
+        """Whether a dataset, even a deleted one, was made of the file: then its bytes are still needed."""
+        return self._session.scalar(
+            select(exists().where(Dataset.workspace_id == self._workspace_id, Dataset.file_id == file_id))
+        ) is True  # fmt: skip
+
+    def _own(self) -> Select[File]:
+        return select(File).where(File.workspace_id == self._workspace_id)
+
+
+class DatasetRepository:
+    def __init__(self, session: Session, workspace_id: str) -> None:
+        self._session = session
+        self._workspace_id = workspace_id
+
+    def add(self, dataset: Dataset) -> Dataset:
+        self._session.add(dataset)
+        self._session.flush()
+        return dataset
+
+    def get(self, dataset_id: str) -> Dataset | None:
+        """Deleted ones too."""
+        return self._session.scalar(self._own().where(Dataset.id == dataset_id))
+
+    def lock(self, dataset_id: str) -> Dataset | None:
+        """Held until the transaction ends, so that two new versions do not take one number."""
+        query = self._own().where(Dataset.id == dataset_id).with_for_update(key_share=True)
+        return self._session.scalar(query.execution_options(populate_existing=True))
+
+    def page(self, page: PageRequest) -> Page[Dataset]:
+        """Newest first, without the deleted ones."""
+        query = self._own().where(Dataset.deleted_at.is_(None)).order_by(Dataset.id.desc()).limit(page.limit + 1)
+        if page.after is not None:
+            query = query.where(Dataset.id < page.after)
+        return Page.cut(self._session.scalars(query).all(), page.limit)
+
+    def _own(self) -> Select[Dataset]:
+        return select(Dataset).where(Dataset.workspace_id == self._workspace_id)
+
+
+class VersionRepository:
+    def __init__(self, session: Session, workspace_id: str) -> None:
+        self._session = session
+        self._workspace_id = workspace_id
+
+    def add(self, version: DatasetVersion) -> DatasetVersion:
+        self._session.add(version)
+        self._session.flush()
+        return version
+
+    def get(self, version_id: str) -> DatasetVersion | None:
+        return self._session.scalar(self._own().where(DatasetVersion.id == version_id))
+
+    def latest_of(self, dataset_ids: Sequence[str]) -> dict[str, DatasetVersion]:
+        """The newest version of each dataset, by the dataset's id."""
+        query = (
+            self._own()
+            .where(DatasetVersion.dataset_id.in_(dataset_ids))
+            .distinct(DatasetVersion.dataset_id)
+            .order_by(DatasetVersion.dataset_id, DatasetVersion.number.desc())
+        )
+        return {version.dataset_id: version for version in self._session.scalars(query)}
+
+    def of_file(self, file_id: str, mapping: dict[str, Any] | None) -> DatasetVersion | None:
+        """The newest version of a living dataset that reads this file with this mapping and has not failed."""
+        is_same = DatasetVersion.mapping.is_(None) if mapping is None else DatasetVersion.mapping == mapping
+        return self._session.scalar(
+            self._own()
+            .join(Dataset, Dataset.id == DatasetVersion.dataset_id)
+            .where(
+                Dataset.file_id == file_id,
+                Dataset.deleted_at.is_(None),
+                DatasetVersion.status != VersionStatus.FAILED,
+                is_same,
+            )
+            .order_by(DatasetVersion.id.desc())
+            .limit(1)
+        )
+
+    def last_number(self, dataset_id: str) -> int:
+        query = select(func.max(DatasetVersion.number)).where(
+            DatasetVersion.workspace_id == self._workspace_id, DatasetVersion.dataset_id == dataset_id
+        )
+        return self._session.scalar(query) or 0
+
+    def finish(self, version_id: str, status: VersionStatus, values: dict[str, Any]) -> bool:
+        """Settle a version that is being validated, once. False if it is settled already."""
+        changed = self._session.execute(
+            update(DatasetVersion)
+            .where(
+                DatasetVersion.workspace_id == self._workspace_id,
+                DatasetVersion.id == version_id,
+                DatasetVersion.status == VersionStatus.VALIDATING,
+            )
+            .values(status=status, **values)
+            .returning(DatasetVersion.id)
+        )
+        return changed.one_or_none() is not None
+
+    def _own(self) -> Select[DatasetVersion]:
+        return select(DatasetVersion).where(DatasetVersion.workspace_id == self._workspace_id)
+
+
+class RowRepository:
+    def __init__(self, session: Session, workspace_id: str) -> None:
+        self._session = session
+        self._workspace_id = workspace_id
+
+    def insert(self, version_id: str, rows: Sequence[dict[str, Any]]) -> None:
+        owned = {"workspace_id": self._workspace_id, "version_id": version_id}
+        self._session.execute(insert(Row), [row | owned for row in rows])
+
+    def delete_all(self, version_id: str) -> None:
+        self._session.execute(delete(Row).where(Row.workspace_id == self._workspace_id, Row.version_id == version_id))
+
+    def page(
+        self, version_id: str, *, after_number: int, limit: int, row_filter: RowFilter, search: str | None
+    ) -> Page[Row]:
+        """In the file's order."""
+        query = self._of(version_id).where(Row.number > after_number)
+        if row_filter is RowFilter.PROBLEMS:
+            query = query.where(Row.problem.is_not(None))
+        elif row_filter is RowFilter.HELDOUT:
+            query = query.where(Row.split == Split.HELDOUT)
+        if search:
+            query = query.where(_says(search))
+        return Page.cut(self._session.scalars(query.order_by(Row.number).limit(limit + 1)).all(), limit)
+
+    def stream(self, version_id: str, split: Split) -> Iterator[Row]:
+        """All rows of a split in the file's order, a thousand in memory at a time."""
+        after_number = 0
+        while rows := self._session.scalars(
+            self._of(version_id)
+            .where(Row.split == split, Row.number > after_number)
+            .order_by(Row.number)
+            .limit(_ROWS_PER_FETCH)
+        ).all():
+            for row in rows:
+                yield row
+                self._session.expunge(row)
+            after_number = rows[-1].number
+
+    def _of(self, version_id: str) -> Select[Row]:
+        return select(Row).where(Row.workspace_id == self._workspace_id, Row.version_id == version_id)
+
+
+def _says(search: str) -> Any:  # noqa: ANN401 - a SQL expression
+    """Whether a message's text, or a problem's, holds the words: as they are, in any case."""
+    message = func.jsonb_array_elements(Row.messages).table_valued(column("value", JSONB)).lateral("message")
+    found = exists().select_from(message).where(
+        message.c.value["content"].astext.icontains(search, autoescape=True)
+    )  # fmt: skip
+    return or_(found, Row.problem["cause"].astext.icontains(search, autoescape=True))

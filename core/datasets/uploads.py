@@ -1,0 +1,98 @@
+"""A file on its way in: bytes to an unnamed temporary file, inspected, stored, entered. Refused, it leaves nothing.
+
+The temporary file has no name from the start, so that even a killed process leaves none behind.
+"""
+
+import contextlib
+import hashlib
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from core.backends.blobs import BlobStore
+from core.datasets import files, inspection
+from core.datasets.formats import refusals
+from core.datasets.formats.lines import StreamGuard
+from core.datasets.models import File
+from core.datasets.types import Inspection
+from core.db.session import Database, workspace_scope
+from core.errors import TooLarge
+from core.kit.ids import new_id
+from core.workspaces.principal import Principal
+
+
+class Upload:
+    """Use as a context manager: `feed` until the bytes end or it says no, then `finish`."""
+
+    def __init__(self, *, filename: str, directory: Path, max_bytes: int) -> None:
+        """Raises Invalid for a kind of file that is not read."""
+        self.filename = files.safe_filename(filename)
+        self._format = inspection.format_of(self.filename)
+        self._max_bytes = max_bytes
+        self._guard = StreamGuard()
+        self._sha256 = hashlib.sha256()
+        self._num_bytes = 0
+        self._is_refused = False
+        directory.mkdir(parents=True, exist_ok=True)
+        self._file: BinaryIO = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - closed by __exit__
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def feed(self, chunk: bytes) -> bool:
+        """Take more bytes. False when no more are wanted, since the file will be refused; `finish` then says why.
+
+        Raises TooLarge at the first byte beyond the limit.
+        """
+        self._num_bytes += len(chunk)
+        if self._num_bytes > self._max_bytes:
+            raise TooLarge(
+                f"The file is larger than {self._max_bytes:,} bytes, the most that is accepted here. Split it, or keep "
+                "only the columns that are questions and answers.",
+                code="file_too_large",
+                param="file",
+            )
+        self._sha256.update(chunk)
+        self._file.write(chunk)
+        self._is_refused = not self._guard.accepts(chunk)
+        return not self._is_refused
+
+    def finish(self, *, principal: Principal, database: Database, blobs: BlobStore) -> File:
+        """Inspect, store, enter. Raises Invalid for a file that cannot be used as a whole."""
+        found = self._inspect()
+        file_id = new_id("file-")
+        key = files.object_key(principal.workspace_id, file_id)
+        try:
+            self._file.seek(0)
+            blobs.put_stream(key, self._file)
+            with database.session(workspace_scope(principal.workspace_id)) as session:
+                return files.record(
+                    session,
+                    principal=principal,
+                    file_id=file_id,
+                    filename=self.filename,
+                    file_format=self._format,
+                    num_bytes=self._num_bytes,
+                    sha256=self._sha256.hexdigest(),
+                    inspection=found,
+                )
+        except BaseException:
+            with contextlib.suppress(Exception):
+                blobs.delete(key)
+            raise
+
+    def _inspect(self) -> Inspection:
+        if self._num_bytes == 0:
+            raise refusals.file_empty()
+        self._file.seek(0)
+        found = inspection.inspect(self._file, self._format, reads_all=self._is_refused)
+        if self._is_refused:
+            # the guard may refuse only what the parser refuses; should they ever differ, the safe side is to refuse
+            raise refusals.not_text(found.num_rows)
+        return found
