@@ -1,0 +1,93 @@
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import LlamaForCausalLM
+
+from worker.inference.adapter_weights import AdapterWeights
+from worker.inference.lora_linear import LoraLinear
+from worker.inference.runtime import BaseRuntime, DecodeRow, load_runtime
+
+PROMPT = [1, 40, 41, 42, 43, 60, 61, 5, 9, 77]
+TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
+
+
+def plain_scores(base: Path, adapter: Path | None, token_ids: list[int]) -> torch.Tensor:
+    model = LlamaForCausalLM.from_pretrained(base)
+    if adapter is not None:
+        warnings.simplefilter("ignore", FutureWarning)
+        model = PeftModel.from_pretrained(model, adapter)
+    with torch.no_grad():
+        return model.eval()(input_ids=torch.tensor([token_ids])).logits[0, -1]
+
+
+@pytest.mark.parametrize("name", [None, "red", "blue"])
+def test_scores_equal_those_of_plain_peft(
+    runtime: BaseRuntime,
+    adapters: dict[str, AdapterWeights],
+    base_folder: Path,
+    adapter_folders: dict[str, Path],
+    name: str | None,
+) -> None:
+    scores = runtime.prefill(0, PROMPT, 0, adapters[name] if name else None)
+    expected = plain_scores(base_folder, adapter_folders[name] if name else None, PROMPT)
+    torch.testing.assert_close(scores, expected, **TOLERANCE)
+
+
+def test_a_prompt_read_in_pieces_scores_as_one_read_at_once(
+    runtime: BaseRuntime, adapters: dict[str, AdapterWeights]
+) -> None:
+    runtime.prefill(0, PROMPT[:3], 0, adapters["red"])
+    in_pieces = runtime.prefill(0, PROMPT[3:], 3, adapters["red"])
+    torch.testing.assert_close(in_pieces, runtime.prefill(1, PROMPT, 0, adapters["red"]), **TOLERANCE)
+
+
+def test_each_row_of_a_batch_gets_its_own_adapter_and_its_own_past(
+    runtime: BaseRuntime, adapters: dict[str, AdapterWeights], base_folder: Path, adapter_folders: dict[str, Path]
+) -> None:
+    order = ["red", None, "blue", "blue"]
+    lengths = [10, 4, 7, 2]
+    for row, (name, length) in enumerate(zip(order, lengths, strict=True)):
+        runtime.prefill(row, PROMPT[:length], 0, adapters[name] if name else None)
+    rows = [
+        DecodeRow(99, length, adapters[name] if name else None) for name, length in zip(order, lengths, strict=True)
+    ]
+    scores = runtime.decode(rows)
+    for row, (name, length) in enumerate(zip(order, lengths, strict=True)):
+        folder = adapter_folders[name] if name else None
+        torch.testing.assert_close(scores[row], plain_scores(base_folder, folder, [*PROMPT[:length], 99]), **TOLERANCE)
+
+
+def test_the_cache_keeps_what_it_holds_when_it_grows(runtime: BaseRuntime) -> None:
+    long = [3 + index % 290 for index in range(700)]
+    runtime.prefill(0, long[:200], 0, None)
+    runtime.prefill(1, long[:300], 0, None)  # another row, and more tokens than fit before
+    grown = runtime.prefill(0, long[200:], 200, None)
+    torch.testing.assert_close(grown, runtime.prefill(0, long, 0, None), **TOLERANCE)
+
+
+def test_the_output_head_is_not_a_target(runtime: BaseRuntime) -> None:
+    assert "lm_head" not in runtime.linear_shapes
+    assert runtime.linear_shapes["model.layers.0.mlp.up_proj"] == (128, 64)
+
+
+@pytest.mark.filterwarnings("ignore:Failed to load CPU gemm_4bit_forward")
+def test_rounded_weights_compute_what_a_4bit_layer_computes_in_training(base_folder: Path) -> None:
+    from bitsandbytes.nn import Linear4bit, Params4bit
+
+    plain, rounded = load_runtime(base_folder, None), load_runtime(base_folder, "nf4")
+    name = "model.layers.1.mlp.down_proj"
+    before, after = (runtime._model.get_submodule(name) for runtime in (plain, rounded))
+    assert isinstance(before, LoraLinear)
+    assert isinstance(after, LoraLinear)
+    four_bit = Linear4bit(128, 64, bias=False, compute_dtype=torch.float32, quant_type="nf4", compress_statistics=True)
+    four_bit.weight = Params4bit(
+        before.weight.data.clone(), requires_grad=False, quant_type="nf4", compress_statistics=True
+    )
+    four_bit = four_bit.to("cpu")
+    inputs = torch.randn(3, 128, requires_grad=True)  # with a gradient: the training path, not the inference kernel
+    torch.testing.assert_close(after(inputs), four_bit(inputs), rtol=1e-5, atol=1e-5)
+    assert not torch.allclose(after(inputs), before(inputs), atol=1e-2)
+    torch.testing.assert_close(plain._model.lm_head.weight, rounded._model.lm_head.weight)

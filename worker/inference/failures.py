@@ -1,0 +1,32 @@
+"""Errors as the client will read them."""
+
+from typing import Final, Literal
+
+from core.errors import AppError, Invalid, NotFound, RateLimited, TooLarge, Unavailable
+from core.inference.types import ErrorLine
+
+Category = Literal["invalid", "not_found", "rate_limited", "unavailable", "internal"]
+_CATEGORIES: Final[tuple[tuple[type[AppError], Category, int], ...]] = (
+    (Invalid, "invalid", 400),
+    (TooLarge, "invalid", 413),
+    (NotFound, "not_found", 404),
+    (RateLimited, "rate_limited", 429),
+    (Unavailable, "unavailable", 503),
+)
+
+
+def error_line(error: AppError) -> ErrorLine:
+    return ErrorLine(
+        category=_row(error)[0], code=error.error_code, message=error.message, param=error.param, details=error.details
+    )
+
+
+def status_of(error: AppError) -> int:
+    return _row(error)[1]
+
+
+def _row(error: AppError) -> tuple[Category, int]:
+    for category_class, category, status in _CATEGORIES:
+        if isinstance(error, category_class):
+            return category, status
+    return "internal", 500

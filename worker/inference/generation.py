@@ -1,0 +1,93 @@
+"""One answer in the making."""
+
+import threading
+from collections.abc import Callable, Sequence
+
+import torch
+
+from core.errors import AppError
+from core.inference.types import DeltaLine, DoneLine, FinishReason, Sampling, StreamLine, Usage
+from worker.inference.adapter_weights import AdapterWeights
+from worker.inference.failures import error_line
+from worker.inference.runtime import BaseRuntime, DecodeRow
+from worker.inference.sampling import Sampler
+from worker.inference.text_stream import TextStream
+
+Sink = Callable[[StreamLine], None]
+
+
+class Generation:
+    """State of a sequence. The scheduler's thread drives it; `cancel` may be called by any.
+
+    `sink` is called on the scheduler's thread, must not block, and gets exactly one last line (done or error), unless
+    the generation was cancelled.
+    """
+
+    def __init__(
+        self,
+        runtime: BaseRuntime,
+        prompt_ids: Sequence[int],
+        sampling: Sampling,
+        sink: Sink,
+        adapter: AdapterWeights | None = None,
+    ) -> None:
+        self.runtime = runtime
+        self.prompt_ids = prompt_ids
+        self.adapter = adapter
+        self.num_prefilled = 0
+        self._sampler = Sampler(sampling)
+        self._text = TextStream(runtime.chat_format.decode, sampling.stop)
+        self._sink = sink
+        self._max_tokens = min(sampling.max_tokens, runtime.context_tokens - len(prompt_ids))
+        self._num_tokens = 0
+        self._last_token_id = -1
+        self._seconds = 0.0
+        self._cancelled = threading.Event()
+
+    @property
+    def is_cancelled(self) -> bool:
+        return self._cancelled.is_set()
+
+    @property
+    def num_cached(self) -> int:
+        """Positions of the cache that hold something: all tokens but the newest, which the next step will write."""
+        return self.num_prefilled + max(0, self._num_tokens - 1)
+
+    def cancel(self) -> None:
+        self._cancelled.set()
+
+    def spend(self, seconds: float) -> None:
+        self._seconds += seconds
+
+    def next_row(self) -> DecodeRow:
+        return DecodeRow(self._last_token_id, self.num_cached, self.adapter)
+
+    def take(self, scores: torch.Tensor) -> bool:
+        """Choose the next token and send what became certain. True when this was the last."""
+        token_id = self._sampler.choose(scores)
+        self._last_token_id = token_id
+        self._num_tokens += 1
+        if token_id in self.runtime.end_ids:
+            return self._finish("stop")
+        self._send(self._text.push(token_id))
+        if self._text.is_stopped:
+            return self._finish("stop")
+        if self._num_tokens >= self._max_tokens:
+            return self._finish("length")
+        return False
+
+    def fail(self, error: AppError) -> None:
+        self._sink(error_line(error))
+
+    def _finish(self, reason: FinishReason) -> bool:
+        self._send(self._text.finish())
+        usage = Usage(
+            prompt_tokens=len(self.prompt_ids), completion_tokens=self._num_tokens, seconds=round(self._seconds, 6)
+        )
+        # the last tokens may complete a stop string that was held back as a part
+        self._sink(DoneLine(finish_reason="stop" if self._text.is_stopped else reason, usage=usage))
+        return True
+
+    def _send(self, text: str) -> None:
+        if text:
+            self._sink(DeltaLine(text=text))

@@ -1,0 +1,119 @@
+"""What is loaded: base model variants and adapters, each in a bounded cache that forgets the least recently used."""
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final, Generic, Protocol, TypeVar
+
+from core.base_models import service as base_models
+from core.config import Settings
+from core.errors import Unavailable
+from core.inference.types import AdapterRef
+from worker.inference.adapter_config import parse_adapter_config
+from worker.inference.adapter_files import CONFIG_NAME, WEIGHTS_NAME, AdapterFiles
+from worker.inference.adapter_weights import AdapterWeights, read_adapter_weights
+from worker.inference.runtime import BaseRuntime, VariantKey, load_runtime
+
+logger = logging.getLogger(__name__)
+
+MAX_VARIANTS: Final = 2
+MAX_ADAPTER_BYTES: Final = 2 << 30
+
+
+class _Key(Protocol):
+    def __hash__(self) -> int: ...
+
+
+K = TypeVar("K", bound=_Key)
+V = TypeVar("V")
+
+
+class LruCache(Generic[K, V]):
+    """Loads a value once even if several threads want it at once; keeps at most `max_size`, by `size_of`.
+
+    Who holds a value keeps it alive, so forgetting one never breaks a sequence that is using it.
+    """
+
+    def __init__(self, *, max_size: int, size_of: Callable[[V], int]) -> None:
+        self._max_size = max_size
+        self._size_of = size_of
+        self._kept: OrderedDict[K, V] = OrderedDict()
+        self._lock = threading.Lock()
+        self._loading: dict[K, threading.Lock] = {}
+
+    def get(self, key: K, load: Callable[[], V]) -> V:
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+            turn = self._loading.setdefault(key, threading.Lock())
+        with turn:
+            with self._lock:
+                if key in self._kept:
+                    return self._kept[key]
+            try:
+                value = load()
+            finally:
+                with self._lock:
+                    self._loading.pop(key, None)
+            with self._lock:
+                self._kept[key] = value
+                while len(self._kept) > 1 and sum(map(self._size_of, self._kept.values())) > self._max_size:
+                    self._kept.popitem(last=False)
+            return value
+
+    def keys(self) -> list[K]:
+        with self._lock:
+            return list(self._kept)
+
+
+class BaseVariants:
+    def __init__(self, settings: Settings, *, max_variants: int = MAX_VARIANTS) -> None:
+        self._settings = settings
+        self._cache: LruCache[VariantKey, BaseRuntime] = LruCache(max_size=max_variants, size_of=lambda _: 1)
+
+    def get(self, key: VariantKey) -> BaseRuntime:
+        """Raises `NotFound` for a model we do not know, `Unavailable` for one that is not on disk."""
+        return self._cache.get(key, lambda: self._load(key))
+
+    def loaded(self) -> list[VariantKey]:
+        return self._cache.keys()
+
+    def _load(self, key: VariantKey) -> BaseRuntime:
+        model = base_models.get(key.base_model)
+        if not base_models.is_ready(self._settings, model.id):
+            raise Unavailable(
+                f"The base model {model.name} is not on the model server's disk. An admin can run: "
+                f"python -m worker.base_models {model.id}",
+                code="base_model_not_ready",
+                param="model",
+            )
+        logger.info("loading %s", key)
+        return load_runtime(base_models.folder(self._settings, model.id), key.quantization)
+
+
+class Adapters:
+    def __init__(self, files: AdapterFiles, *, max_bytes: int = MAX_ADAPTER_BYTES) -> None:
+        self._files = files
+        self._cache: LruCache[tuple[str, VariantKey], AdapterWeights] = LruCache(
+            max_size=max_bytes, size_of=lambda weights: weights.num_bytes
+        )
+
+    def get(self, adapter: AdapterRef, key: VariantKey, runtime: BaseRuntime) -> AdapterWeights:
+        """Raises `Invalid` for an adapter that must not be served, `Unavailable` for one that cannot be fetched."""
+        return self._cache.get((adapter.digest, key), lambda: self._load(adapter, runtime))
+
+    def loaded(self) -> list[str]:
+        return sorted({digest for digest, _ in self._cache.keys()})  # noqa: SIM118 - not a dict
+
+    def _load(self, adapter: AdapterRef, runtime: BaseRuntime) -> AdapterWeights:
+        files = self._files.read(adapter)
+        return read_adapter_weights(
+            files[WEIGHTS_NAME],
+            parse_adapter_config(files[CONFIG_NAME]),
+            digest=adapter.digest,
+            linear_shapes=runtime.linear_shapes,
+            dtype=runtime.dtype,
+            device=runtime.device,
+        )

@@ -1,0 +1,157 @@
+"""One loaded base model and its forward passes: a piece of a prompt, or one token for each of several sequences."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, GenerationConfig
+
+from worker.inference.adapter_weights import AdapterWeights
+from worker.inference.kv_cache import CacheView, KeyValueRows
+from worker.inference.lora_linear import LoraLinear, LoraRouting, install_lora_layers
+from worker.training.data.chat_format import ChatFormat
+
+logger = logging.getLogger(__name__)
+
+Quantization = Literal["nf4"] | None
+_NF4_BLOCK: Final = 64
+# keys and values of several long conversations must fit beside the model
+_MAX_CONTEXT_TOKENS: Final = 32_768
+
+
+@dataclass(frozen=True, slots=True)
+class VariantKey:
+    """A base model as an adapter was trained on it."""
+
+    base_model: str
+    quantization: Quantization = None
+
+    def __str__(self) -> str:
+        return self.base_model if self.quantization is None else f"{self.base_model}@{self.quantization}"
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeRow:
+    """What a sequence brings to a decode step: its last token, where it stands, and its adapter."""
+
+    token_id: int
+    position: int
+    adapter: AdapterWeights | None
+
+
+class BaseRuntime:
+    """Not safe for threads: one scheduler thread owns the forward passes. `chat_format` may be used by any."""
+
+    def __init__(
+        self, model: nn.Module, chat_format: ChatFormat, *, end_ids: frozenset[int], context_tokens: int
+    ) -> None:
+        self.chat_format = chat_format
+        self.end_ids = end_ids
+        self.context_tokens = context_tokens
+        self.cache = KeyValueRows()
+        self._model = model
+        self._routing = LoraRouting()
+        self.linear_shapes: Mapping[str, tuple[int, int]] = install_lora_layers(model, self._routing)
+        first = next(model.parameters())
+        self.device, self.dtype = first.device, first.dtype
+        config: Any = model.config
+        self._sliding_window = _sliding_window(config)
+
+    @torch.inference_mode()
+    def prefill(self, row: int, token_ids: Sequence[int], begin: int, adapter: AdapterWeights | None) -> torch.Tensor:
+        """Read a piece of a prompt into a row of the cache; returns the scores of the token after it."""
+        self.cache.ensure(num_rows=row + 1, num_tokens=begin + len(token_ids))
+        positions = torch.arange(begin, begin + len(token_ids), device=self.device)[None]
+        return self._forward(torch.tensor([list(token_ids)], device=self.device), positions, row, [adapter])[0]
+
+    @torch.inference_mode()
+    def decode(self, rows: Sequence[DecodeRow]) -> torch.Tensor:
+        """One step for the sequences in rows 0 to n of the cache; returns a row of scores for each."""
+        self.cache.ensure(num_rows=len(rows), num_tokens=max(row.position for row in rows) + 1)
+        token_ids = torch.tensor([[row.token_id] for row in rows], device=self.device)
+        positions = torch.tensor([[row.position] for row in rows], device=self.device)
+        return self._forward(token_ids, positions, 0, [row.adapter for row in rows])
+
+    def _forward(
+        self,
+        token_ids: torch.Tensor,
+        positions: torch.Tensor,
+        first_row: int,
+        adapters: Sequence[AdapterWeights | None],
+    ) -> torch.Tensor:
+        view = CacheView(self.cache, first_row, positions)
+        mask: torch.Tensor | dict[str, torch.Tensor] = view.mask()
+        if self._sliding_window is not None:
+            mask = {"full_attention": view.mask(), "sliding_attention": view.mask(window=self._sliding_window)}
+        self._routing.set(adapters)
+        try:
+            output = self._model(
+                input_ids=token_ids,
+                position_ids=positions,
+                attention_mask=mask,
+                past_key_values=view,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+        finally:
+            self._routing.set(())
+        return cast("torch.Tensor", output.logits[:, -1].to("cpu", torch.float32))
+
+
+def load_runtime(folder: Path, quantization: Quantization) -> BaseRuntime:
+    """Read a prepared model folder. Slow (seconds), so never on the scheduler's thread."""
+    # CPU: float32, because it is the faster one here (SmolLM2-135M, 2 cores, one sequence: 21 tokens/s against 19 in
+    # bfloat16, prompts 740 against 550) and because some virtual machines advertise bfloat16 tile instructions
+    # that they then refuse, which kills the process. GPU: bfloat16, half the memory traffic.
+    is_gpu = torch.cuda.is_available()
+    device, dtype = torch.device("cuda" if is_gpu else "cpu"), torch.bfloat16 if is_gpu else torch.float32
+    model = AutoModelForCausalLM.from_pretrained(
+        str(folder), dtype=dtype, local_files_only=True, use_safetensors=True, attn_implementation="sdpa"
+    )
+    model.to(device).eval().requires_grad_(requires_grad=False)
+    chat_format = ChatFormat.load(folder)
+    runtime = BaseRuntime(
+        model,
+        chat_format,
+        end_ids=frozenset({chat_format.end_of_turn_id, *_end_ids(folder, model.config)}),
+        context_tokens=min(_MAX_CONTEXT_TOKENS, int(model.config.get_text_config().max_position_embeddings)),
+    )
+    if quantization == "nf4":
+        round_to_nf4(model)
+    return runtime
+
+
+@torch.no_grad()
+def round_to_nf4(model: nn.Module) -> None:
+    """Round the layers' weights through NF4 with double quantisation, once, and keep them unpacked.
+
+    A QLoRA adapter learned to correct exactly these rounded weights. Served from 4-bit storage they would be unpacked
+    for every token; unpacked once they cost the memory of the plain model and run at its speed.
+    """
+    from bitsandbytes import functional as bnb  # noqa: PLC0415 - a slow import that plain LoRA does without
+
+    for module in model.modules():
+        if isinstance(module, LoraLinear):
+            packed, state = bnb.quantize_4bit(
+                module.weight.data, blocksize=_NF4_BLOCK, compress_statistics=True, quant_type="nf4"
+            )
+            module.weight.data = bnb.dequantize_4bit(packed, state).to(module.weight.dtype)
+
+
+def _end_ids(folder: Path, config: Any) -> set[int]:  # noqa: ANN401 - transformers carries no types
+    declared = [getattr(config, "eos_token_id", None)]
+    if (folder / "generation_config.json").exists():
+        declared.append(GenerationConfig.from_pretrained(str(folder)).eos_token_id)
+    flat = (one for entry in declared for one in (entry if isinstance(entry, list) else [entry]))
+    return {token_id for token_id in flat if isinstance(token_id, int)}
+
+
+def _sliding_window(config: Any) -> int | None:  # noqa: ANN401 - transformers carries no types
+    layer_types = getattr(config, "layer_types", None) or ()
+    if "sliding_attention" not in layer_types:
+        return None
+    return int(config.sliding_window)

@@ -1,0 +1,198 @@
+"""Who computes next. One thread owns every forward pass; sequences of one base model advance together.
+
+A turn of a base model is at most one piece of one prompt, then one token for every sequence under way, so a long prompt
+delays the others by a piece and never by the whole. Base models with work take turns.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from typing import Final
+
+import torch
+
+from core.errors import AppError, RateLimited, Unavailable
+from worker.inference.generation import Generation
+from worker.inference.runtime import BaseRuntime
+
+logger = logging.getLogger(__name__)
+
+MAX_ACTIVE: Final = 8
+MAX_WAITING: Final = 32
+_PREFILL_TOKENS: Final = 256
+
+
+class Lane:
+    """The sequences of one base model. Row i of its cache is `ready[i]`'s; a prompt being read has the row after."""
+
+    def __init__(self, runtime: BaseRuntime) -> None:
+        self.runtime = runtime
+        self.waiting: deque[Generation] = deque()
+        self.ready: list[Generation] = []
+        self.reading: Generation | None = None
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self.waiting or self.ready or self.reading)
+
+    @property
+    def num_active(self) -> int:
+        return len(self.ready) + (self.reading is not None)
+
+    def drop_cancelled(self) -> None:
+        if self.reading and self.reading.is_cancelled:
+            self.reading = None
+        for row in reversed(range(len(self.ready))):
+            if self.ready[row].is_cancelled:
+                self._leave(row)
+
+    def read_prompt(self) -> None:
+        """One piece of the prompt whose turn it is."""
+        generation = self.reading
+        if generation is None:
+            return
+        row, begin = len(self.ready), generation.num_prefilled
+        piece = generation.prompt_ids[begin : begin + _PREFILL_TOKENS]
+        started = time.perf_counter()
+        scores = self.runtime.prefill(row, piece, begin, generation.adapter)
+        generation.spend(time.perf_counter() - started)
+        generation.num_prefilled += len(piece)
+        if generation.num_prefilled < len(generation.prompt_ids):
+            return
+        self.reading = None
+        self.ready.append(generation)
+        if self._is_over(row, scores):
+            self._leave(row)
+
+    def decode(self) -> None:
+        """One token for every sequence that is past its prompt."""
+        if not self.ready:
+            return
+        started = time.perf_counter()
+        scores = self.runtime.decode([generation.next_row() for generation in self.ready])
+        share = (time.perf_counter() - started) / len(self.ready)
+        for generation in self.ready:
+            generation.spend(share)
+        # every row takes its token before any row moves
+        over = [row for row in range(len(self.ready)) if self._is_over(row, scores[row])]
+        for row in reversed(over):
+            self._leave(row)
+
+    def abandon(self, error: AppError) -> None:
+        """Fail everything; the cache may hold anything now."""
+        failed = [*self.ready, *([self.reading] if self.reading else []), *self.waiting]
+        self.ready, self.reading = [], None
+        self.waiting.clear()
+        for generation in failed:
+            generation.fail(error)
+        for row in range(MAX_ACTIVE):
+            self.runtime.cache.clear(row)
+
+    def _is_over(self, row: int, scores: torch.Tensor) -> bool:
+        if bool(torch.isfinite(scores).all()):
+            return self.ready[row].take(scores)
+        self.ready[row].fail(
+            AppError(
+                "The model computed values that are not numbers, so there is no answer. The adapter is probably "
+                "broken; train it again with a lower learning rate.",
+                code="model_not_finite",
+            )
+        )
+        self.runtime.cache.clear(row)
+        return True
+
+    def _leave(self, row: int) -> None:
+        """Close the gap: the last ready row takes the place, and a prompt being read follows."""
+        last = len(self.ready) - 1
+        if row != last:
+            self.ready[row] = self.ready[last]
+            self.runtime.cache.move(last, row, self.ready[row].num_cached)
+        self.ready.pop()
+        if self.reading and self.reading.num_prefilled:
+            self.runtime.cache.move(last + 1, last, self.reading.num_prefilled)
+
+
+class Scheduler:
+    def __init__(self, *, max_active: int = MAX_ACTIVE, max_waiting: int = MAX_WAITING) -> None:
+        self._max_active = max_active
+        self._max_waiting = max_waiting
+        self._lanes: dict[int, Lane] = {}
+        self._changed = threading.Condition()
+        self._is_stopping = False
+        self._thread = threading.Thread(target=self._run, name="inference-scheduler", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End now; whoever was being served is told."""
+        with self._changed:
+            self._is_stopping = True
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
+        error = Unavailable("The model server is restarting. Try again in a minute.", code="inference_unavailable")
+        for lane in self._lanes.values():
+            lane.abandon(error)
+
+    def submit(self, generation: Generation) -> None:
+        """Queue a generation. Raises `RateLimited` when the queue is full, `Unavailable` when stopping."""
+        with self._changed:
+            if self._is_stopping:
+                raise Unavailable(
+                    "The model server is restarting. Try again in a minute.", code="inference_unavailable"
+                )
+            if self.num_waiting >= self._max_waiting:
+                raise RateLimited(
+                    "Too many people are talking to models right now. Try again in a few seconds.",
+                    code="inference_queue_full",
+                )
+            lane = self._lanes.setdefault(id(generation.runtime), Lane(generation.runtime))
+            lane.waiting.append(generation)
+            self._changed.notify_all()
+
+    @property
+    def num_waiting(self) -> int:
+        return sum(len(lane.waiting) for lane in list(self._lanes.values()))
+
+    @property
+    def num_active(self) -> int:
+        return sum(lane.num_active for lane in list(self._lanes.values()))
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._forget_idle_lanes()
+                while not self._lanes and not self._is_stopping:
+                    self._changed.wait()
+                if self._is_stopping:
+                    return
+                lanes = list(self._lanes.values())
+            for lane in lanes:
+                self._turn(lane)
+
+    def _forget_idle_lanes(self) -> None:
+        """A lane without work holds no reference to its model, so that the model can be unloaded."""
+        for key, lane in list(self._lanes.items()):
+            if not lane.has_work:
+                lane.runtime.cache.release()
+                del self._lanes[key]
+
+    def _turn(self, lane: Lane) -> None:
+        try:
+            lane.drop_cancelled()
+            self._admit(lane)
+            lane.read_prompt()
+            lane.decode()
+        except Exception:
+            logger.exception("a turn failed")
+            lane.abandon(
+                AppError("The model server failed at this answer. An admin should look at its log.", code="internal")
+            )
+
+    def _admit(self, lane: Lane) -> None:
+        with self._changed:
+            while lane.reading is None and lane.waiting and lane.num_active < self._max_active:
+                candidate = lane.waiting.popleft()
+                lane.reading = None if candidate.is_cancelled else candidate

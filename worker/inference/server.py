@@ -1,0 +1,132 @@
+"""The runtime's HTTP: `POST /generate` streams NDJSON, `GET /health` says what is loaded. Internal, by bearer token."""
+
+import asyncio
+import hmac
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from core.config import Settings
+from core.errors import AppError, Invalid, TooLarge, Unauthenticated
+from core.inference.types import ChatRequest, DeltaLine, ErrorLine, StreamLine
+from worker.inference.failures import error_line, status_of
+from worker.inference.generation import Generation
+from worker.inference.service import InferenceService
+
+_MAX_BODY_BYTES: Final = 8 << 20
+
+
+def create_app(settings: Settings, service: InferenceService | None = None) -> Starlette:
+    service = service or InferenceService(settings)
+    expected = f"Bearer {settings.inference_token}".encode()
+
+    async def generate(request: Request) -> Response:
+        try:
+            _check_token(request, expected)
+            return await _answer(service, await _parse(request))
+        except AppError as error:
+            return _refusal(error)
+
+    async def health(request: Request) -> Response:
+        try:
+            _check_token(request, expected)
+        except AppError as error:
+            return _refusal(error)
+        return JSONResponse(service.health().model_dump(mode="json"))
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        service.start()
+        yield
+        await asyncio.to_thread(service.stop)
+
+    routes = [Route("/generate", generate, methods=["POST"]), Route("/health", health, methods=["GET"])]
+    return Starlette(routes=routes, lifespan=lifespan)
+
+
+class _Stream(Response):
+    """Sends lines as they come, and cancels the generation when the client hangs up."""
+
+    media_type = "application/x-ndjson"
+
+    def __init__(self, generation: Generation, lines: "asyncio.Queue[StreamLine]") -> None:
+        super().__init__()
+        del self.headers["content-length"]
+        self._generation = generation
+        self._lines = lines
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        del scope
+        sending = asyncio.create_task(self._send_lines(send))
+        listening = asyncio.create_task(_until_gone(receive))
+        try:
+            await asyncio.wait({sending, listening}, return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                sending.result()
+        finally:
+            self._generation.cancel()
+            for task in (sending, listening):
+                task.cancel()
+            await asyncio.gather(sending, listening, return_exceptions=True)
+
+    async def _send_lines(self, send: Send) -> None:
+        # a client that went away shows here or in `_until_gone`, depending on the server
+        with suppress(OSError):
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            is_last = False
+            while not is_last:
+                line = await self._lines.get()
+                is_last = not isinstance(line, DeltaLine)
+                body = line.model_dump_json().encode() + b"\n"
+                await send({"type": "http.response.body", "body": body, "more_body": not is_last})
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _answer(service: InferenceService, request: ChatRequest) -> Response:
+    loop = asyncio.get_running_loop()
+    lines: asyncio.Queue[StreamLine] = asyncio.Queue()
+
+    def sink(line: StreamLine) -> None:
+        # the loop may be gone when the server stops in the middle of an answer
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(lines.put_nowait, line)
+
+    generation = await asyncio.to_thread(service.generate, request, sink)
+    return _Stream(generation, lines)
+
+
+async def _parse(request: Request) -> ChatRequest:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_BODY_BYTES:
+            raise TooLarge("The conversation is too large.")
+    try:
+        return ChatRequest.model_validate_json(bytes(body))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise Invalid(f"The request is not valid: {place}: {first['msg']}.", param=place or None) from error
+
+
+def _check_token(request: Request, expected: bytes) -> None:
+    given = request.headers.get("authorization", "").encode()
+    if not hmac.compare_digest(given, expected):
+        raise Unauthenticated("The model server was called with a wrong token.", code="inference_token_wrong")
+
+
+def _refusal(error: AppError) -> Response:
+    line: ErrorLine = error_line(error)
+    status = 401 if isinstance(error, Unauthenticated) else status_of(error)
+    return JSONResponse(line.model_dump(mode="json"), status_code=status)

@@ -1,0 +1,99 @@
+"""From a chat request to a queued generation: the model, the adapter, the prompt's tokens, the limits."""
+
+import logging
+import threading
+from dataclasses import dataclass
+
+import httpx
+
+from core.base_models import service as base_models
+from core.config import Settings
+from core.errors import AppError, Invalid, Unavailable
+from core.inference.types import ChatRequest, RuntimeHealth
+from worker.inference.adapter_files import AdapterFiles
+from worker.inference.generation import Generation, Sink
+from worker.inference.residence import Adapters, BaseVariants
+from worker.inference.runtime import VariantKey
+from worker.inference.scheduler import Scheduler
+
+logger = logging.getLogger(__name__)
+
+_DISK_CACHE_BYTES = 10 << 30
+
+
+@dataclass(slots=True)
+class _Start:
+    """How the first load of the default model went."""
+
+    is_over: bool = False
+    problem: str | None = None
+
+
+class InferenceService:
+    def __init__(
+        self, settings: Settings, *, scheduler: Scheduler | None = None, disk_cache_bytes: int = _DISK_CACHE_BYTES
+    ) -> None:
+        self._http = httpx.Client(timeout=httpx.Timeout(60, connect=5), trust_env=False)
+        files = AdapterFiles(settings.home / "adapter_cache", max_bytes=disk_cache_bytes, client=self._http)
+        self._variants = BaseVariants(settings)
+        self._adapters = Adapters(files)
+        self._scheduler = scheduler or Scheduler()
+        self._start = _Start()
+        self._default = VariantKey(base_models.default_base_model().id)
+
+    def start(self) -> None:
+        """Begin to serve; the default model is read in the background, and `health` says `loading` until then."""
+        self._scheduler.start()
+        threading.Thread(target=self._load_default, name="inference-start", daemon=True).start()
+
+    def stop(self) -> None:
+        self._scheduler.stop()
+        self._http.close()
+
+    def generate(self, request: ChatRequest, sink: Sink) -> Generation:
+        """Queue the answer; its lines go to `sink`. Blocks while a model or an adapter is loaded.
+
+        Raises `Invalid`, `NotFound`, `RateLimited` or `Unavailable` before anything is sent to `sink`.
+        """
+        if not self._start.is_over:
+            raise Unavailable("The model server is starting. Try again in a minute.", code="inference_unavailable")
+        key = VariantKey(request.base_model, request.quantization)
+        runtime = self._variants.get(key)
+        prompt_ids = runtime.chat_format.render_prompt([message.model_dump() for message in request.messages])
+        if len(prompt_ids) >= runtime.context_tokens:
+            raise Invalid(
+                f"The conversation has {len(prompt_ids)} tokens and this model reads at most "
+                f"{runtime.context_tokens - 1}. Shorten it, or start a new one.",
+                code="context_length_exceeded",
+                param="messages",
+            )
+        adapter = self._adapters.get(request.adapter, key, runtime) if request.adapter else None
+        generation = Generation(runtime, prompt_ids, request.sampling, sink, adapter)
+        self._scheduler.submit(generation)
+        return generation
+
+    def health(self) -> RuntimeHealth:
+        loaded = tuple(str(key) for key in self._variants.loaded())
+        status = "ready" if loaded else "failed" if self._start.is_over else "loading"
+        return RuntimeHealth.model_validate(
+            {
+                "status": status,
+                "base_models": loaded,
+                "adapters": tuple(self._adapters.loaded()),
+                "active": self._scheduler.num_active,
+                "waiting": self._scheduler.num_waiting,
+                "problem": None if loaded else self._start.problem,
+            }
+        )
+
+    def _load_default(self) -> None:
+        try:
+            self._variants.get(self._default)
+        except AppError as error:
+            logger.warning("%s", error.message)
+            self._start.problem = error.message
+        except Exception:
+            logger.exception("the default model could not be loaded")
+            self._start.problem = "The default model could not be loaded. An admin should look at the log."
+        # a model that is missing now is tried again by the first request that asks for it
+        self._start.is_over = True
