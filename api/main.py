@@ -11,10 +11,13 @@ from api.api_keys.routes import router as api_keys
 from api.audit.routes import router as audit
 from api.auth.routes import router as auth
 from api.browser import is_https
+from api.chat.routes import router as chat
 from api.errors import add_error_handlers
+from api.fine_tuning.routes import router as fine_tuning
 from api.health.routes import router as health
 from api.members.routes import router as members
 from api.middleware import BodyLimit, RequestContext
+from api.models.routes import router as models
 from api.schemas import ErrorBody
 from api.web_page import WebPage
 from core.backends.registry import Backends, build_backends
@@ -25,8 +28,11 @@ _ROUTERS: tuple[APIRouter, ...] = (
     api_keys,
     audit,
     auth,
+    chat,
+    fine_tuning,
     health,
     members,
+    models,
 )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import anyio
 import orjson
@@ -20,7 +20,7 @@ HEADERS = {
 COMMENT_HEARTBEAT = ": still here\n\n"
 
 
-def event(data: Any, *, name: str | None = None, event_id: str | int | None = None) -> str:
+def event(data: object, *, name: str | None = None, event_id: str | int | None = None) -> str:
     """One event; `data` is JSON, which holds no line break, so that one `data:` line carries it."""
     lines = []
     if event_id is not None:
@@ -35,8 +35,10 @@ def event(data: Any, *, name: str | None = None, event_id: str | int | None = No
 class EventStream(StreamingResponse):
     """A `text/event-stream` of a generator that is closed however the response ends, a lost client included."""
 
-    def __init__(self, source: AsyncGenerator[str, None]) -> None:
-        super().__init__(source, media_type="text/event-stream", headers=HEADERS)
+    media_type = "text/event-stream"
+
+    def __init__(self, source: AsyncGenerator[str, None], status_code: int = 200) -> None:
+        super().__init__(source, status_code=status_code, headers=HEADERS)
         self._source = source
 
     async def stream_response(self, send: Send) -> None:
@@ -46,5 +48,7 @@ class EventStream(StreamingResponse):
 
 async def run_to_the_end(function: Callable[[], T]) -> T:
     """`function()` in a thread, finished even when the client is gone and this task is being cancelled."""
+    result: list[T] = []
     with anyio.CancelScope(shield=True):
-        return await anyio.to_thread.run_sync(function)
+        result.append(await anyio.to_thread.run_sync(function))
+    return result[0]

@@ -1,9 +1,11 @@
 """Every table, in one import, for migrations and for whoever needs the whole metadata."""
 
+import core.adapters.models
 import core.audit.models
 import core.idempotency.models
 import core.identity.models
 import core.jobs.models
+import core.training.models
 import core.usage.models
 import core.workspaces.models  # noqa: F401 - imported for their tables
 from core.db.base import Base

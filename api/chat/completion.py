@@ -1,19 +1,23 @@
-"""One chat request answered: whole or in pieces, metered once in either case. No database session while it is spoken."""
+"""One chat request answered: whole or in pieces, and metered once in either case.
+
+No database session is held while it is spoken.
+"""
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
+import orjson
 from fastapi.concurrency import run_in_threadpool
 
 from api.chat.schemas import AnswerMessage, ChatBody, ChatCompletion, Choice, UsageBlock
-from api.errors import error_body
+from api.errors import response_of
 from api.streaming import event, run_to_the_end
 from core.db.session import Database, workspace_scope
-from core.errors import AppError
+from core.errors import AppError, Unavailable
 from core.inference.client import InferenceClient
 from core.inference.types import ChatDelta, ChatRequest
 from core.kit.clock import unix_s, utc_now
@@ -23,6 +27,8 @@ from core.serving.service import Target
 from core.workspaces.principal import Principal
 
 logger = logging.getLogger(__name__)
+
+Pieces = AsyncGenerator[ChatDelta, None]
 
 
 @dataclass(slots=True)
@@ -49,9 +55,16 @@ class Conversation:
             sampling=self.body.to_sampling(choice=choice),
         )
 
+    def open(self, choice: int) -> Pieces:
+        return cast("Pieces", self.inference.stream(self.request(choice)))
+
     @property
     def num_choices(self) -> int:
         return self.body.n or 1
+
+    @property
+    def wants_usage(self) -> bool:
+        return self.body.stream_options is not None and self.body.stream_options.include_usage
 
     @property
     def usage(self) -> UsageBlock:
@@ -62,8 +75,8 @@ class Conversation:
         )
 
     def count(self, *, prompt_tokens: int, completion_tokens: int, seconds: float) -> None:
-        # every choice reads the same prompt: it is counted once, its time each time
-        self.prompt_tokens = prompt_tokens
+        # every choice reads the same prompt: its tokens count once, its time each time
+        self.prompt_tokens = max(self.prompt_tokens, prompt_tokens)
         self.completion_tokens += completion_tokens
         self.seconds += seconds
 
@@ -96,11 +109,8 @@ async def answer_whole(conversation: Conversation) -> ChatCompletion:
                 completion_tokens=result.completion_tokens,
                 seconds=result.seconds,
             )
-            choices.append(
-                Choice(
-                    index=index, message=AnswerMessage(content=result.text), finish_reason=result.finish_reason
-                )
-            )
+            message = AnswerMessage(content=result.text)
+            choices.append(Choice(index=index, message=message, finish_reason=result.finish_reason))
     finally:
         await run_to_the_end(conversation.settle)
     return ChatCompletion(
@@ -114,58 +124,60 @@ async def answer_whole(conversation: Conversation) -> ChatCompletion:
 
 async def begin_stream(conversation: Conversation) -> AsyncGenerator[str, None]:
     """The stream, once its first piece is there: until then a failure is an ordinary error response."""
-    pieces = conversation.inference.stream(conversation.request(0))
     started = monotonic()
+    pieces = conversation.open(0)
     first = await anext(pieces)
     return _speak(conversation, first, pieces, started)
 
 
 async def _speak(
-    conversation: Conversation, first: ChatDelta, pieces: AsyncIterator[ChatDelta], started: float
+    conversation: Conversation, first: ChatDelta, pieces: Pieces, started: float
 ) -> AsyncGenerator[str, None]:
     try:
-        async for line in _choice(conversation, 0, first, pieces, started):
-            yield line
-        for index in range(1, conversation.num_choices):
-            pieces = conversation.inference.stream(conversation.request(index))
-            started = monotonic()
-            async for line in _choice(conversation, index, await anext(pieces), pieces, started):
-                yield line
-        options = conversation.body.stream_options
-        if options and options.include_usage:
+        for index in range(conversation.num_choices):
+            if index:
+                started = monotonic()
+                pieces = conversation.open(index)
+                first = await anext(pieces)
+            async with aclosing(_choice(conversation, index, first, pieces, started)) as lines:
+                async for line in lines:
+                    yield line
+        if conversation.wants_usage:
             yield event(_chunk(conversation, [], usage=conversation.usage.model_dump()))
     except AppError as error:
-        yield event(error_body(error))
+        yield _broken(error)
     except Exception:
         logger.exception("the stream %s broke", conversation.completion_id)
-        yield event(error_body(None))
+        yield _broken(Unavailable("The answer broke off on our side. Try again.", code="internal_error"))
     finally:
+        # also when the client is gone: what was spoken is paid
         await run_to_the_end(conversation.settle)
     yield event("[DONE]")
 
 
 async def _choice(
-    conversation: Conversation, index: int, first: ChatDelta, pieces: AsyncIterator[ChatDelta], started: float
+    conversation: Conversation, index: int, first: ChatDelta, pieces: Pieces, started: float
 ) -> AsyncGenerator[str, None]:
     num_pieces = 0
     is_counted = False
     try:
-        yield event(_delta(conversation, index, {"role": "assistant", "content": "", "refusal": None}))
-        piece = first
-        while True:
-            if piece.text:
-                num_pieces += 1
-                yield event(_delta(conversation, index, {"content": piece.text}))
-            if piece.usage:
-                conversation.count(**piece.usage.model_dump())
-                is_counted = True
-            if piece.finish_reason:
-                yield event(_delta(conversation, index, {}, finish_reason=piece.finish_reason))
-                return
-            piece = await anext(pieces)
+        async with aclosing(pieces):
+            yield event(_delta(conversation, index, {"role": "assistant", "content": "", "refusal": None}))
+            piece = first
+            while True:
+                if piece.text:
+                    num_pieces += 1
+                    yield event(_delta(conversation, index, {"content": piece.text}))
+                if piece.usage:
+                    conversation.count(**piece.usage.model_dump())
+                    is_counted = True
+                if piece.finish_reason:
+                    yield event(_delta(conversation, index, {}, finish_reason=piece.finish_reason))
+                    return
+                piece = await anext(pieces)
     finally:
         if not is_counted:
-            # cut off by the client or a failure: a piece is about a token, and the clock here is the best there is
+            # cut off by the client or a failure: a piece is about a token, and our own clock is the best there is
             conversation.count(prompt_tokens=0, completion_tokens=num_pieces, seconds=monotonic() - started)
 
 
@@ -187,7 +199,12 @@ def _chunk(
         "choices": choices,
         "system_fingerprint": None,
     }
-    options = conversation.body.stream_options
-    if options and options.include_usage:
+    if conversation.wants_usage:
+        # null in every chunk but the last, as on the wire
         chunk["usage"] = usage
     return chunk
+
+
+def _broken(error: AppError) -> str:
+    """The body of an ordinary error as an event, which the official clients raise."""
+    return event(orjson.loads(bytes(response_of(error).body)))

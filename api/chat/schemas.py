@@ -33,7 +33,7 @@ class StreamOptions(BaseModel):
 
 
 class ChatBody(BaseModel):
-    """Every field of the wire, so that none is dropped unseen. Those after `stream_options` may not change the answer."""
+    """Every field of the wire, so that none is dropped unseen."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -16,8 +16,8 @@ class _Body(BaseModel):
 
 
 class HyperparametersBody(_Body):
-    n_epochs: Auto | int = Field("auto", description="Times every row is seen, 1–50.")
-    batch_size: Auto | int = Field("auto", description="Rows learned from in one step, 1–256.")
+    n_epochs: Auto | int = Field("auto", description="Times every row is seen, 1-50.")
+    batch_size: Auto | int = Field("auto", description="Rows learned from in one step, 1-256.")
     learning_rate_multiplier: Auto | float = Field("auto", description="Scales the recipe's learning rate; above 0.")
 
 
@@ -35,7 +35,7 @@ class MethodBody(_Body):
 
 class AdapterBody(_Body):
     type: AdapterType = Field(AdapterType.AUTO, description="`auto` is `qlora`: the base model in 4 bits.")
-    rank: int | None = Field(None, description="Width of the adapter, 1–256; the recipe's when absent.")
+    rank: int | None = Field(None, description="Width of the adapter, 1-256; the recipe's when absent.")
 
 
 class _Asked(_Body):
@@ -66,7 +66,7 @@ class CreateJobBody(_Asked):
     model: str
     recipe: Recipe = Field(Recipe.BALANCED, description="Our extension: chooses the knobs that nobody set.")
     validation_file: str | None = None
-    suffix: str | None = Field(None, description="Part of the tuned model's id, 1–64 characters.")
+    suffix: str | None = Field(None, description="Part of the tuned model's id, 1-64 characters.")
     name: str | None = Field(None, description="Our extension: what people call the run and its model.")
     seed: int | None = None
     metadata: dict[str, str] | None = None

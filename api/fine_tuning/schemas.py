@@ -20,7 +20,7 @@ _STATUS = {state: state.value for state in JobState} | {JobState.VALIDATING: "va
 Status = Literal["validating_files", "queued", "running", "paused", "succeeded", "failed", "cancelled"]
 
 
-class JobErrorBody(ResponseBody):
+class FineTuningError(ResponseBody):
     code: str
     message: str
     param: str | None = None
@@ -75,7 +75,7 @@ class FineTuningJob(ResponseBody):
     fine_tuned_model: str | None
     organization_id: str
     status: Status
-    error: JobErrorBody | None
+    error: FineTuningError | None
     hyperparameters: Hyperparameters
     method: Method
     training_file: str
@@ -150,13 +150,13 @@ class RecipeEstimate(JobEstimate):
     hyperparameters: PlannedHyperparameters
 
 
-class PriceBody(ResponseBody):
+class EstimatePrice(ResponseBody):
     usd_per_hour: float
     hardware: str
     source: str
 
 
-class QueueBody(ResponseBody):
+class EstimateQueue(ResponseBody):
     position: int
     starts_in_s: float | None
 
@@ -164,8 +164,8 @@ class QueueBody(ResponseBody):
 class EstimateBody(ResponseBody):
     object: Literal["fine_tuning.estimate"] = "fine_tuning.estimate"
     estimates: list[RecipeEstimate]
-    price: PriceBody
-    queue: QueueBody
+    price: EstimatePrice
+    queue: EstimateQueue
 
 
 def job_body(details: RunDetails) -> FineTuningJob:
@@ -182,7 +182,7 @@ def job_body(details: RunDetails) -> FineTuningJob:
         model=run.base_model,
         fine_tuned_model=adapter.model_id if adapter else None,
         organization_id=run.workspace_id,
-        status=_STATUS[job.state],  # type: ignore[arg-type] # the mapping's values are the literal's
+        status=_STATUS[job.state],
         error=_error(job.error) if job.state is JobState.FAILED else None,
         hyperparameters=hyperparameters,
         method=Method(supervised=SupervisedMethod(hyperparameters=hyperparameters)),
@@ -225,9 +225,9 @@ def event_body(event: JobEvent) -> FineTuningEvent:
     return FineTuningEvent(
         id=event.id,
         created_at=unix_s(event.created_at),
-        level=event.level.value,  # type: ignore[arg-type] # the enum's values are the literal's
+        level=event.level.value,
         message=event.message,
-        type=event.type.value,  # type: ignore[arg-type] # likewise
+        type=event.type.value,
         data=event.data,
     )
 
@@ -256,9 +256,7 @@ def checkpoints_of(details: RunDetails) -> list[FineTuningCheckpoint]:
     ]
 
 
-def estimate_body(
-    plans: list[Plan], *, recommended: str, price: Price, outlook: QueueOutlook
-) -> EstimateBody:
+def estimate_body(plans: list[Plan], *, recommended: str, price: Price, outlook: QueueOutlook) -> EstimateBody:
     return EstimateBody(
         estimates=[
             RecipeEstimate(
@@ -276,15 +274,13 @@ def estimate_body(
             )
             for plan in plans
         ],
-        price=PriceBody(
-            usd_per_hour=usd(price.micros_per_hour), hardware=price.hardware, source=price.source
-        ),
-        queue=QueueBody(position=outlook.position, starts_in_s=outlook.starts_in_s),
+        price=EstimatePrice(usd_per_hour=usd(price.micros_per_hour), hardware=price.hardware, source=price.source),
+        queue=EstimateQueue(position=outlook.position, starts_in_s=outlook.starts_in_s),
     )
 
 
 def _hyperparameters(request: RunRequest, spec: TrainingSpec | None) -> Hyperparameters:
-    """ "auto" until the data is checked, numbers from then on."""
+    """As asked ("auto") until the data is checked, numbers from then on."""
     if spec is None:
         return Hyperparameters(
             n_epochs=request.n_epochs,
@@ -299,9 +295,9 @@ def _hyperparameters(request: RunRequest, spec: TrainingSpec | None) -> Hyperpar
     )
 
 
-def _error(error: dict[str, Any] | None) -> JobErrorBody:
+def _error(error: dict[str, Any] | None) -> FineTuningError:
     found = error or {}
-    return JobErrorBody(
+    return FineTuningError(
         code=found.get("code") or "internal_error",
         message=found.get("message") or "The run failed.",
         param=found.get("param"),

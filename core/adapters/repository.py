@@ -30,12 +30,10 @@ class AdapterRepository:
 
     def living(self) -> Sequence[Adapter]:
         """Newest first."""
-        return self._session.scalars(
-            self._own().where(Adapter.deleted_at.is_(None)).order_by(Adapter.id.desc())
-        ).all()
+        return self._session.scalars(self._own().where(Adapter.deleted_at.is_(None)).order_by(Adapter.id.desc())).all()
 
     def of_runs(self, run_ids: Sequence[str]) -> Sequence[Adapter]:
         return self._session.scalars(self._own().where(Adapter.run_id.in_(run_ids))).all() if run_ids else []
 
-    def _own(self) -> Select[tuple[Adapter]]:
+    def _own(self) -> Select[Adapter]:
         return select(Adapter).where(Adapter.workspace_id == self._workspace_id)

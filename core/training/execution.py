@@ -1,5 +1,7 @@
-"""A run as its worker sees it: what to do, and how it ended. Every write is guarded by the lease; a fenced worker's
-transaction is rolled back whole."""
+"""A run as its worker sees it: what to do, and how it ended.
+
+Every write is guarded by the lease; a fenced worker's transaction is rolled back whole.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -71,8 +73,10 @@ def load(session: Session, lease: Lease) -> RunWork:
 
 
 def rows(session: Session, lease: Lease, work: RunWork, split: Split) -> Iterator[RowRecord]:
-    """What is trained on (`TRAIN`) or measured with (`HELDOUT`). A validation file takes the place of the held-out
-    rows, which then are trained on too."""
+    """What is trained on (`TRAIN`) or measured with (`HELDOUT`).
+
+    A validation file takes the place of the held-out rows, which then are trained on too.
+    """
 
     def read(version_id: str, wanted: Split) -> Iterator[RowRecord]:
         return datasets.stream_rows(session, workspace_id=lease.workspace_id, version_id=version_id, split=wanted)
@@ -142,6 +146,14 @@ def cancelled(session: Session, lease: Lease, *, seconds: float, bus: EventBus |
     run = _run_of(session, lease)
     _charge(session, run, seconds=seconds, num_tokens=0)
     _finish(session, lease, JobState.CANCELLED, bus=bus)
+
+
+def ended_unworked(session: Session, *, workspace_id: str, run_id: str) -> None:
+    """The job was ended by the platform, its worker gone: the run costs nothing, and says so."""
+    run = RunRepository(session, workspace_id).get(run_id)
+    if run is not None and run.cost_micros is None:
+        run.cost_micros = 0
+        session.flush()
 
 
 def _charge(session: Session, run: Run, *, seconds: float, num_tokens: int) -> None:

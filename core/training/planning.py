@@ -51,8 +51,10 @@ class Plan:
 
 
 def data_stats(version: DatasetVersion, validation: DatasetVersion | None) -> DatasetStats:
-    """What is trained on and what is measured with. A validation file replaces the held-out rows, which are then
-    trained on like the others."""
+    """What is trained on and what is measured with.
+
+    A validation file takes the place of the held-out rows, which then are trained on too.
+    """
     if validation is None:
         return DatasetStats(
             num_train=version.num_train or 0,
@@ -93,7 +95,7 @@ def plan_run(
         "learning_rate_multiplier": request.learning_rate_multiplier,
         "seed": seed,
     }
-    spec = resolve(recipe, stats, _info(base), base_model=base.id, hardware=HARDWARE, overrides=overrides)
+    spec = resolve(recipe, stats, _info(base), hardware=HARDWARE, overrides=overrides)
     spec = spec.model_copy(update={"method": _method(request, spec)})
     return Plan(
         recipe=recipe,
@@ -113,7 +115,7 @@ def recommended(plans: Sequence[Plan]) -> Recipe:
     return Recipe.FAST if Recipe.FAST in by_recipe else plans[0].recipe
 
 
-def _method(request: RunRequest, spec: TrainingSpec) -> LoraMethod:
+def _method(request: RunRequest, spec: TrainingSpec) -> LoraMethod | QloraMethod:
     rank = request.rank or spec.method.rank
     # alpha grows with the rank, so that the learned part keeps its weight
     alpha = min(2 * rank, 1024)
@@ -123,4 +125,10 @@ def _method(request: RunRequest, spec: TrainingSpec) -> LoraMethod:
 
 
 def _info(base: BaseModel) -> BaseModelInfo:
-    return BaseModelInfo(num_parameters=base.num_parameters, context_tokens=base.context_tokens)
+    return BaseModelInfo(
+        id=base.id,
+        num_parameters=base.num_parameters,
+        context_tokens=base.context_tokens,
+        num_layers=base.num_layers,
+        hidden_size=base.hidden_size,
+    )

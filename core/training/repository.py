@@ -24,9 +24,7 @@ class RunRepository:
         self._session.flush()
 
     def get(self, run_id: str) -> Run | None:
-        return self._session.scalar(
-            select(Run).where(Run.workspace_id == self._workspace_id, Run.id == run_id)
-        )
+        return self._session.scalar(select(Run).where(Run.workspace_id == self._workspace_id, Run.id == run_id))
 
     def find(self, run_id: str) -> Found | None:
         """The run, its job as it is in the database now, and its dataset's name."""
@@ -61,8 +59,11 @@ class RunRepository:
         return [(row[0], row[1]) for row in self._session.execute(query)]
 
     def hold_version(self, version_id: str) -> DatasetVersion | None:
-        """The version as it is now, kept from changing until the transaction ends. Else it could become ready after
-        this transaction saw it validating and before the one that makes it ready could see the run that waits for it."""
+        """The version as it is now, kept from changing until the transaction ends.
+
+        Else it could become ready after this transaction saw it validating, and before the one that makes it ready
+        could see the run that waits for it.
+        """
         return self._session.scalar(
             select(DatasetVersion)
             .where(DatasetVersion.workspace_id == self._workspace_id, DatasetVersion.id == version_id)
@@ -86,7 +87,7 @@ class RunRepository:
         )
         return [results for results in found if results is not None]
 
-    def _with_job_and_dataset(self) -> Select[tuple[Run, Job, str]]:
+    def _with_job_and_dataset(self) -> Select[Run, Job, str]:
         return (
             select(Run, Job, Dataset.name)
             .join(Job, Job.id == Run.job_id)

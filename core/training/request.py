@@ -1,4 +1,7 @@
-"""What may be asked of a run. Ranges and names are those of the OpenAI wire; `adapter`, `recipe` and `name` are ours."""
+"""What may be asked of a run.
+
+Ranges and names are those of the OpenAI wire; `adapter`, `recipe` and `name` are ours.
+"""
 
 import secrets
 from enum import StrEnum

@@ -1,5 +1,7 @@
-"""Runs as the api sees them: ask what one would take, start, look, cancel. `core.training.execution` is the worker's
-side."""
+"""Runs as the api sees them: ask what one would take, start, look, cancel.
+
+`core.training.execution` is the worker's side.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -53,8 +55,8 @@ def create(
     workspace_id = principal.workspace_id
     check(request)
     base = _trainable(session, workspace_id=workspace_id, model_id=request.model, settings=settings)
-    version = _version(session, principal=principal, request=request)
-    validation = _validation_version(session, principal=principal, request=request)
+    version = _version(session, principal=principal, request=request, queue=queue)
+    validation = _validation_version(session, principal=principal, request=request, queue=queue)
     for found in (version, validation):
         if found is not None:
             RunRepository(session, workspace_id).hold_version(found.id)
@@ -172,13 +174,19 @@ def list_metrics(session: Session, *, workspace_id: str, run_id: str) -> list[di
 
 
 def estimate(
-    session: Session, *, principal: Principal, request: RunRequest, recipes: Sequence[Recipe], settings: Settings
+    session: Session,
+    *,
+    principal: Principal,
+    request: RunRequest,
+    recipes: Sequence[Recipe],
+    settings: Settings,
+    queue: TaskQueue | None = None,
 ) -> tuple[list[Plan], Price, QueueOutlook]:
     """What each recipe would take and cost now. Raises `Conflict` while the data is still being checked."""
     check(request)
     workspace_id = principal.workspace_id
     base = _trainable(session, workspace_id=workspace_id, model_id=request.model, settings=settings)
-    version = _version(session, principal=principal, request=request)
+    version = _version(session, principal=principal, request=request, queue=queue)
     if version.status != VersionStatus.READY:
         raise Conflict(
             "The examples are still being checked; ask again when the dataset version is ready.",
@@ -290,7 +298,7 @@ def _trainable(session: Session, *, workspace_id: str, model_id: str, settings: 
     return base
 
 
-def _version(session: Session, *, principal: Principal, request: RunRequest) -> DatasetVersion:
+def _version(session: Session, *, principal: Principal, request: RunRequest, queue: TaskQueue | None) -> DatasetVersion:
     workspace_id = principal.workspace_id
     if request.dataset_version_id is not None:
         version = datasets.get_version(session, workspace_id=workspace_id, version_id=request.dataset_version_id)
@@ -300,11 +308,14 @@ def _version(session: Session, *, principal: Principal, request: RunRequest) -> 
         workspace_id=workspace_id,
         file_id=str(request.training_file),
         principal_user_id=principal.user_id,
+        queue=queue,
     )
     return _usable(version, "training_file")
 
 
-def _validation_version(session: Session, *, principal: Principal, request: RunRequest) -> DatasetVersion | None:
+def _validation_version(
+    session: Session, *, principal: Principal, request: RunRequest, queue: TaskQueue | None
+) -> DatasetVersion | None:
     if request.validation_file is None:
         return None
     version = datasets.version_for_file(
@@ -312,6 +323,7 @@ def _validation_version(session: Session, *, principal: Principal, request: RunR
         workspace_id=principal.workspace_id,
         file_id=request.validation_file,
         principal_user_id=principal.user_id,
+        queue=queue,
     )
     return _usable(version, "validation_file")
 
