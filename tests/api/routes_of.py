@@ -1,0 +1,53 @@
+"""The route table of an app, for tests that walk it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import iter_route_contexts
+
+from core.workspaces.roles import Permission
+
+_NOTHING = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    method: str
+    path: str
+    # whether it asks who is there at all, and for which right
+    is_guarded: bool
+    permission: Permission | None
+
+    @property
+    def is_write(self) -> bool:
+        return self.permission is not None and not self.permission.endswith((":read", ":use"))
+
+    def url(self, value: str = "none") -> str:
+        """The path with every parameter filled in."""
+        parts = (value if part.startswith("{") else part for part in self.path.split("/"))
+        return "/".join(parts)
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+def routes_of(app: FastAPI) -> list[Route]:
+    found = []
+    for context in iter_route_contexts(app.routes):
+        dependant = getattr(context, "dependant", None)
+        permissions = list(_permissions(dependant)) if dependant else []
+        found += [
+            Route(method, context.path, bool(permissions), permissions[0] if permissions else None)
+            for method in sorted((context.methods or set()) - {"HEAD"})
+        ]
+    return found
+
+
+def _permissions(dependant: Dependant) -> Iterator[Permission | None]:
+    permission = getattr(dependant.call, "permission", _NOTHING)
+    if permission is not _NOTHING:
+        yield permission  # type: ignore[misc]
+    for inner in dependant.dependencies:
+        yield from _permissions(inner)

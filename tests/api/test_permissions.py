@@ -1,0 +1,115 @@
+"""Every route, present and future, against everyone who must not use it."""
+
+import pytest
+from fastapi.testclient import TestClient
+from httpx2 import Response
+
+from api.dependencies import PUBLIC_ROUTES
+from api.main import create_app
+from core.config import Settings
+from core.db.session import SYSTEM, Database
+from core.workspaces import service as workspaces
+from core.workspaces.principal import Principal
+from core.workspaces.roles import Permission, Role
+from tests.api.routes_of import Route, routes_of
+
+ROUTES = routes_of(create_app(Settings(s3_access_key_id="none", s3_secret_access_key="none")))
+GUARDED = [route for route in ROUTES if route.is_guarded]
+WRITES = [route for route in GUARDED if route.is_write]
+
+
+def send(client: TestClient, route: Route, headers: dict[str, str], value: str = "none") -> Response:
+    is_body_wanted = route.method in {"POST", "PUT", "PATCH"}
+    return client.request(route.method, route.url(value), headers=headers, json={} if is_body_wanted else None)
+
+
+def test_every_route_asks_for_a_right_or_is_on_the_public_list() -> None:
+    unguarded = {(route.method, route.path) for route in ROUTES if not route.is_guarded}
+    assert unguarded == PUBLIC_ROUTES
+
+
+def test_every_route_is_versioned() -> None:
+    assert [str(route) for route in ROUTES if not route.path.startswith("/v1/")] == []
+
+
+def test_every_write_asks_for_more_than_reading() -> None:
+    open_to_all = {"/v1/auth/sign_out", "/v1/auth/password", "/v1/chat/completions", "/v1/fine_tuning/estimates"}
+    weak = [
+        str(route)
+        for route in GUARDED
+        if route.method != "GET" and not route.is_write and route.path not in open_to_all
+    ]
+    assert weak == []
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("route", GUARDED, ids=str)
+def test_nobody_is_told_to_sign_in(client: TestClient, route: Route) -> None:
+    answer = send(client, route, {})
+    assert answer.status_code == 401, answer.text
+    assert answer.json()["error"]["type"] == "authentication_error"
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("route", WRITES, ids=str)
+def test_a_viewer_may_not_write(client: TestClient, as_viewer: dict[str, str], route: Route) -> None:
+    answer = send(client, route, as_viewer)
+    assert answer.status_code == 403, answer.text
+    error = answer.json()["error"]
+    assert error["type"] == "permission_error"
+    assert error["code"] == "permission_denied"
+    assert "admin" in error["message"]
+
+
+@pytest.mark.stack
+class TestThingsOfAnotherWorkspace:
+    """They do not exist for us: 404, never 403, which would say that they do."""
+
+    def test_a_key_cannot_be_revoked(
+        self, client: TestClient, database: Database, principal: Principal, as_stranger: dict[str, str]
+    ) -> None:
+        with database.session(SYSTEM) as session:
+            key_id = workspaces.create_api_key(session, principal=principal, name="theirs").key.id
+        assert client.delete(f"/v1/api_keys/{key_id}", headers=as_stranger).status_code == 404
+
+    def test_a_member_cannot_be_removed_or_changed(
+        self, client: TestClient, principal: Principal, as_stranger: dict[str, str]
+    ) -> None:
+        url = f"/v1/members/{principal.user_id}"
+        assert client.delete(url, headers=as_stranger).status_code == 404
+        assert client.patch(url, headers=as_stranger, json={"role": "viewer"}).status_code == 404
+
+    def test_nothing_of_ours_is_in_their_lists(
+        self, client: TestClient, as_admin: dict[str, str], as_stranger: dict[str, str]
+    ) -> None:
+        client.post("/v1/api_keys", headers=as_admin, json={"name": "ours"})
+        ours = {
+            item["id"] for path in ("api_keys", "members", "audit_events") for item in _list(client, path, as_admin)
+        }
+        theirs = {
+            item["id"] for path in ("api_keys", "members", "audit_events") for item in _list(client, path, as_stranger)
+        }
+        assert ours
+        assert not ours & theirs
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize(
+    "route", [route for route in GUARDED if "{" in route.path and route.method in {"GET", "DELETE"}], ids=str
+)
+def test_an_unknown_id_is_not_found(client: TestClient, as_admin: dict[str, str], route: Route) -> None:
+    assert send(client, route, as_admin, "thing_unknown").status_code == 404
+
+
+def test_a_greater_role_may_do_all_that_a_lesser_may() -> None:
+    viewer, member, admin = (_principal(role).permissions for role in (Role.VIEWER, Role.MEMBER, Role.ADMIN))
+    assert viewer < member < admin
+    assert admin == frozenset(Permission)
+
+
+def _principal(role: Role) -> Principal:
+    return Principal(workspace_id="ws_1", user_id="user_1", role=role, display_name="Ana")
+
+
+def _list(client: TestClient, path: str, headers: dict[str, str]) -> list[dict[str, str]]:
+    return client.get(f"/v1/{path}", headers=headers).json()["data"]
