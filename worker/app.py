@@ -46,7 +46,7 @@ class WorkerProcess:
         self._handlers = handlers
         self._wake = threading.Event()
         self._threads = [
-            threading.Thread(target=self._work, name="work"),
+            threading.Thread(target=self._work, name="work", daemon=True),
             threading.Thread(target=self._reconcile, name="reconcile", daemon=True),
             threading.Thread(target=self._listen, name="doorbell", daemon=True),
         ]
@@ -60,7 +60,7 @@ class WorkerProcess:
         """Interrupt what runs, give its job back, end. Returns when that is done."""
         self._context.stopping.set()
         self._wake.set()
-        celery_state.should_stop = os.EX_OK
+        celery_state.should_stop = os.EX_OK  # type: ignore[assignment]  # typed by its start
         self._threads[0].join(timeout=_STOP_TIMEOUT_S)
         try:
             with self._context.database.session(SYSTEM) as session:
@@ -106,7 +106,7 @@ class WorkerProcess:
             self._context.stopping.wait(_RESTART_AFTER_S)
 
     def _listen_once(self) -> None:
-        doorbell(self._context.settings, self.wake).Worker(
+        worker = doorbell(self._context.settings, self.wake).Worker(
             hostname=f"{self._context.worker_id}@{socket.gethostname()}",
             queues=[self._queue_name.value],
             pool="solo",
@@ -116,7 +116,12 @@ class WorkerProcess:
             redirect_stdouts=False,
             quiet=True,
             loglevel="WARNING",
-        ).start()
+        )
+        try:
+            worker.start()
+        except SystemExit:
+            # Celery's way to end; in this thread it would end the bell for good, and silently
+            logger.info("the doorbell stopped")
 
 
 def work_once(context: WorkContext, queue_name: QueueName, handlers: Handlers = handler_of) -> bool:
@@ -159,6 +164,9 @@ def _run(context: WorkContext, lease: Lease, handlers: Handlers) -> None:
         _give_up(context, lease, handlers, AttemptOutcome.INTERRUPTED)
     except Exception:
         logger.exception("job %s, attempt %d failed", lease.job_id, lease.attempt)
+        _give_up(context, lease, handlers, AttemptOutcome.RETRIED)
+    else:
+        # a no-op for a task that finished its job, as it must
         _give_up(context, lease, handlers, AttemptOutcome.RETRIED)
 
 
