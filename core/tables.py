@@ -2,6 +2,7 @@
 
 import core.adapters.models
 import core.audit.models
+import core.datasets.models
 import core.idempotency.models
 import core.identity.models
 import core.jobs.models

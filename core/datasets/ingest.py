@@ -4,58 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
 from sqlalchemy.orm import Session
 
 from core.datasets import files, service
+from core.datasets.ingest_files import IngestedRow, IngestReport
 from core.datasets.models import DatasetVersion, File
 from core.datasets.repository import DatasetRepository, RowRepository, VersionRepository
-from core.datasets.types import FileFormat, Health, Mapping, Message, Problem, Split, VersionStatus
+from core.datasets.types import VersionStatus
 from core.jobs import leases
 from core.jobs.types import JobError, Lease
 
 ROWS_PER_BATCH = 2000
-
-
-class IngestSpec(BaseModel):
-    """`spec.json` of an ingest run folder: the whole input of the child process besides the file itself."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    format: FileFormat
-    mapping: Mapping | None
-    # a folder with the tokenizer of the default base model; without one, tokens are not counted (tests only)
-    tokenizer_dir: str | None
-    max_row_tokens: int
-
-
-class IngestedRow(BaseModel):
-    """A line of `rows.jsonl`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    number: int
-    split: Split
-    messages: list[Message]
-    num_tokens: int | None
-    problem: Problem | None
-
-
-class IngestReport(BaseModel):
-    """`report.json`: what the whole file came to. Counts are of rows that can be learned from, except problems."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    num_rows: int
-    num_train: int
-    num_heldout: int
-    num_problems: int
-    num_tokens: int
-    max_row_tokens: int
-    p99_row_tokens: int
-    content_sha256: str
-    health: Health
-    problems: list[Problem]
 
 
 @dataclass(frozen=True, slots=True)

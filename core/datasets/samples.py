@@ -1,5 +1,6 @@
 """The data sets that come with the product, for whoever has none at hand."""
 
+import contextlib
 from functools import cache
 from pathlib import Path
 
@@ -41,6 +42,7 @@ def copy(sample_id: str, *, principal: Principal, settings: Settings, database: 
     if sample is None:
         known = ", ".join(sample.id for sample in list_samples())
         raise NotFound(f"There is no sample {sample_id!r}. Choose one of: {known}.", code="sample_not_found")
-    with Upload(filename=sample.file, directory=settings.uploads_dir, max_bytes=settings.max_upload_bytes) as upload:
+    upload = Upload(filename=sample.file, directory=settings.uploads_dir, max_bytes=settings.max_upload_bytes)
+    with contextlib.closing(upload):
         upload.feed((_DIRECTORY / sample.file).read_bytes())
         return upload.finish(principal=principal, database=database, blobs=blobs)

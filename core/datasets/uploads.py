@@ -7,8 +7,7 @@ import contextlib
 import hashlib
 import tempfile
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 from core.backends.blobs import BlobStore
 from core.datasets import files, inspection
@@ -23,7 +22,7 @@ from core.workspaces.principal import Principal
 
 
 class Upload:
-    """Use as a context manager: `feed` until the bytes end or it says no, then `finish`."""
+    """`feed` until the bytes end or it says no, then `finish`; `close` in any case."""
 
     def __init__(self, *, filename: str, directory: Path, max_bytes: int) -> None:
         """Raises Invalid for a kind of file that is not read."""
@@ -35,14 +34,10 @@ class Upload:
         self._num_bytes = 0
         self._is_refused = False
         directory.mkdir(parents=True, exist_ok=True)
-        self._file: BinaryIO = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - closed by __exit__
+        self._file: BinaryIO = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - closed by close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Drop the bytes. They are in the object store by then, or were refused."""
         self._file.close()
 
     def feed(self, chunk: bytes) -> bool:
