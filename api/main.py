@@ -12,12 +12,15 @@ from api.audit.routes import router as audit
 from api.auth.routes import router as auth
 from api.browser import is_https
 from api.chat.routes import router as chat
+from api.datasets.routes import router as datasets
 from api.errors import add_error_handlers
+from api.files.routes import router as files
 from api.fine_tuning.routes import router as fine_tuning
 from api.health.routes import router as health
 from api.members.routes import router as members
 from api.middleware import BodyLimit, RequestContext
 from api.models.routes import router as models
+from api.samples.routes import router as samples
 from api.schemas import ErrorBody
 from api.web_page import WebPage
 from core.backends.registry import Backends, build_backends
@@ -33,6 +36,9 @@ _ROUTERS: tuple[APIRouter, ...] = (
     health,
     members,
     models,
+    datasets,
+    files,
+    samples,
 )
 
 

@@ -1,0 +1,131 @@
+from typing import Literal
+
+from pydantic import Field
+
+from api.schemas import RequestBody, ResponseBody
+from core.datasets.models import Row
+from core.datasets.service import DatasetDetails, VersionDetails
+from core.datasets.types import Health, Mapping, Message, Problem, Split, VersionStatus
+from core.kit.clock import unix_s
+
+
+class NewDataset(RequestBody):
+    file_id: str
+    name: str | None = Field(None, description="The file's name when absent.")
+    mapping: Mapping | None = Field(None, description="The suggested columns when absent.")
+
+
+class DatasetChanges(RequestBody):
+    name: str
+
+
+class NewVersion(RequestBody):
+    mapping: Mapping
+
+
+class VersionErrorBody(ResponseBody):
+    code: str
+    message: str
+
+
+class DatasetVersionBody(ResponseBody):
+    """Counts are 0 and sums are missing until the status is `ready`."""
+
+    id: str
+    object: Literal["dataset_version"] = "dataset_version"
+    dataset_id: str
+    number: int
+    status: VersionStatus
+    created_at: int
+    mapping: Mapping | None
+    num_rows: int = Field(description="Rows that can be learned from: `num_train` and `num_heldout`.")
+    num_train: int
+    num_heldout: int
+    num_problems: int
+    num_tokens: int
+    max_row_tokens: int
+    content_sha256: str | None
+    health: Health
+    problems: list[Problem] = Field(description="The first hundred; the rows have them all.")
+    error: VersionErrorBody | None
+    job_id: str
+    progress: float = Field(description="0 to 1.")
+
+
+class DatasetBody(ResponseBody):
+    id: str
+    object: Literal["dataset"] = "dataset"
+    name: str
+    created_at: int
+    file_id: str
+    latest_version: DatasetVersionBody
+
+
+class DeletedDatasetBody(ResponseBody):
+    id: str
+    object: Literal["dataset"] = "dataset"
+    deleted: Literal[True] = True
+
+
+class RowBody(ResponseBody):
+    id: str
+    object: Literal["row"] = "row"
+    number: int = Field(description="As in the file: in a table the header is row 1.")
+    split: Split
+    messages: list[Message]
+    num_tokens: int
+    problem: Problem | None
+
+
+def dataset_body(details: DatasetDetails) -> DatasetBody:
+    dataset = details.dataset
+    return DatasetBody(
+        id=dataset.id,
+        name=dataset.name,
+        created_at=unix_s(dataset.created_at),
+        file_id=dataset.file_id,
+        latest_version=version_body(details.latest),
+    )
+
+
+def version_body(details: VersionDetails) -> DatasetVersionBody:
+    version = details.version
+    return DatasetVersionBody(
+        id=version.id,
+        dataset_id=version.dataset_id,
+        number=version.number,
+        status=version.status,
+        created_at=unix_s(version.created_at),
+        mapping=None if version.mapping is None else Mapping.model_validate(version.mapping),
+        num_rows=version.num_rows or 0,
+        num_train=version.num_train or 0,
+        num_heldout=version.num_heldout or 0,
+        num_problems=version.num_problems or 0,
+        num_tokens=version.num_tokens or 0,
+        max_row_tokens=version.max_row_tokens or 0,
+        content_sha256=version.content_sha256,
+        health=Health.model_validate(version.health or {}),
+        problems=[Problem.model_validate(problem) for problem in version.problems or []],
+        error=None
+        if version.error is None
+        else VersionErrorBody(code=version.error["code"], message=version.error["message"]),
+        job_id=version.job_id,
+        progress=details.progress,
+    )
+
+
+def row_body(row: Row) -> RowBody:
+    return RowBody(
+        id=f"{row.version_id}.{row.number}",
+        number=row.number,
+        split=row.split,
+        messages=row.messages,
+        num_tokens=row.num_tokens or 0,
+        problem=None if row.problem is None else Problem.model_validate(row.problem),
+    )
+
+
+def number_of_row(row_id: str | None) -> int:
+    """From an id made by `row_body`; 0, before the first row, for anything else."""
+    number = (row_id or "").rpartition(".")[2]
+    return int(number) if number.isascii() and number.isdecimal() and len(number) < 10 else 0  # noqa: PLR2004 - a bigint holds it

@@ -1,0 +1,199 @@
+"""Two passes over the file in constant memory per row: the first learns what repeats, the second writes the rows."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, TextIO
+
+from core.datasets import health
+from core.datasets.examples import Example, Table
+from core.datasets.formats import refusals
+from core.datasets.formats.refusals import MIN_ROWS
+from core.datasets.health import Repetition
+from core.datasets.ingest_files import (
+    EVENTS_NAME,
+    REPORT_NAME,
+    ROWS_NAME,
+    SOURCE_NAME,
+    SPEC_NAME,
+    IngestedRow,
+    IngestReport,
+    IngestSpec,
+)
+from core.datasets.splits import choose_heldout
+from core.datasets.types import MAX_PROBLEMS_SHOWN, Health, Message, Problem, Split
+from core.errors import AppError
+from core.jobs.exit_codes import ExitCode
+from worker.ingest.events import Events
+from worker.training.data.chat_format import ChatFormat
+
+_PROGRESS_EVERY_ROWS = 500
+_ENOSPC = 28
+
+CountTokens = Callable[[list[Message]], int]
+
+
+def run(run_dir: Path) -> ExitCode:
+    """Do the whole job; the exit code says how it went, `events.jsonl` why."""
+    events = Events(run_dir / EVENTS_NAME)
+    try:
+        spec = IngestSpec.model_validate_json((run_dir / SPEC_NAME).read_bytes())
+        report = ingest(run_dir, spec, events)
+        (run_dir / REPORT_NAME).write_text(report.model_dump_json(), encoding="utf-8")
+    except AppError as error:
+        events.error(error)
+        return ExitCode.USER_ERROR
+    except MemoryError:
+        return ExitCode.OUT_OF_MEMORY
+    except OSError as error:
+        if error.errno == _ENOSPC:
+            return ExitCode.DISK_FULL
+        raise
+    finally:
+        events.close()
+    return ExitCode.DONE
+
+
+def ingest(run_dir: Path, spec: IngestSpec, events: Events) -> IngestReport:
+    """Read `file`, write `rows.jsonl`. Raises Invalid if the file holds too little to learn from."""
+    source = run_dir / SOURCE_NAME
+    events.stage("reading")
+    repetition = Repetition()
+    with source.open("rb") as stream:
+        num_read = 0
+        for example in _examples(stream, spec):
+            num_read += 1
+            if example.problem is None:
+                repetition.add(example.row, example.messages)
+            if num_read % _PROGRESS_EVERY_ROWS == 0:
+                # the file's bytes twice over: once to read, once to write
+                events.progress(stream.tell(), 2 * source.stat().st_size)
+    _refuse_too_little(repetition, num_read)
+    events.stage("checking")
+    writer = _Writer(spec, repetition)
+    with source.open("rb") as stream, (run_dir / ROWS_NAME).open("w", encoding="utf-8") as out:
+        for number, example in enumerate(_examples(stream, spec), start=1):
+            writer.write(example, out)
+            if number % _PROGRESS_EVERY_ROWS == 0:
+                events.progress(source.stat().st_size + stream.tell(), 2 * source.stat().st_size)
+    report = writer.report()
+    events.message(f"{report.num_rows:,} examples can be learned from; {report.num_heldout:,} of them are held out.")
+    return report
+
+
+def _examples(stream: BinaryIO, spec: IngestSpec) -> Iterator[Example]:
+    return Table(stream, spec.format).examples(spec.mapping)
+
+
+def _refuse_too_little(repetition: Repetition, num_read: int) -> None:
+    num_usable = repetition.counts.total()
+    if num_read < MIN_ROWS:
+        raise refusals.too_few_rows(num_read)
+    if num_usable < MIN_ROWS:
+        raise refusals.refuse(
+            "too_few_rows",
+            cause=f"Only {num_usable} of {num_read} rows can be used; a model needs at least {MIN_ROWS}.",
+            fix="Check that the right columns are chosen, and fill in the empty cells.",
+        )
+    if len(repetition.counts) == 1:
+        raise refusals.refuse(
+            "rows_all_alike",
+            cause="All rows say the same, so nothing could be measured.",
+            fix="Add examples that differ.",
+        )
+
+
+def token_counter(tokenizer_dir: Path) -> CountTokens:
+    """Counts as training will: with the base model's own tokenizer and chat template."""
+    chat_format = ChatFormat.load(tokenizer_dir)
+
+    def count(messages: list[Message]) -> int:
+        plain = [{"role": message["role"], "content": message["content"]} for message in messages]
+        return len(chat_format.tokenize(plain).token_ids)
+
+    return count
+
+
+class _Writer:
+    """The second pass: each row with its split, tokens and problem, and the sums of all."""
+
+    def __init__(self, spec: IngestSpec, repetition: Repetition) -> None:
+        self._max_row_tokens = spec.max_row_tokens
+        self._count_tokens = None if spec.tokenizer_dir is None else token_counter(Path(spec.tokenizer_dir))
+        self._repetition = repetition
+        self._heldout = choose_heldout(repetition.counts)
+        self._splits: Counter[Split] = Counter()
+        self._codes: Counter[str] = Counter()
+        self._lengths: list[int] = []
+        self._content = hashlib.sha256()
+        self._problems: list[Problem] = []
+        self._num_problems = 0
+
+    def write(self, example: Example, out: TextIO) -> None:
+        row = self._left_out(example) if example.problem is not None else self._usable(example)
+        self._splits[row.split] += 1
+        if row.problem is not None:
+            self._num_problems += 1
+            if len(self._problems) < MAX_PROBLEMS_SHOWN:
+                self._problems.append(row.problem)
+        out.write(row.model_dump_json() + "\n")
+
+    def report(self) -> IngestReport:
+        lengths = sorted(self._lengths)
+        num_train, num_heldout = self._splits[Split.TRAIN], self._splits[Split.HELDOUT]
+        return IngestReport(
+            num_rows=num_train + num_heldout,
+            num_train=num_train,
+            num_heldout=num_heldout,
+            num_problems=self._num_problems,
+            num_tokens=sum(lengths),
+            max_row_tokens=lengths[-1] if lengths else 0,
+            p99_row_tokens=lengths[(len(lengths) - 1) * 99 // 100] if lengths else 0,
+            content_sha256=self._content.hexdigest(),
+            health=Health(
+                duplicates=self._repetition.num_duplicates,
+                contradictions=self._repetition.num_contradictions,
+                too_long=self._codes["too_long"],
+                empty=self._codes["empty"],
+                card_numbers=self._codes["card_number"],
+            ),
+            problems=self._problems,
+        )
+
+    def _left_out(self, example: Example) -> IngestedRow:
+        if example.problem is not None:
+            self._codes[example.problem.code] += 1
+        return IngestedRow(
+            number=example.row,
+            split=Split.LEFT_OUT,
+            messages=example.messages,
+            num_tokens=None,
+            problem=example.problem,
+        )
+
+    def _usable(self, example: Example) -> IngestedRow:
+        row, messages = example.row, example.messages
+        digest = health.example_digest(messages)
+        self._content.update(digest)
+        num_tokens = None if self._count_tokens is None else self._count_tokens(messages)
+        if num_tokens is not None:
+            self._lengths.append(num_tokens)
+        return IngestedRow(
+            number=row,
+            split=Split.HELDOUT if digest in self._heldout else Split.TRAIN,
+            messages=messages,
+            num_tokens=num_tokens,
+            problem=self._warning(row, messages, num_tokens),
+        )
+
+    def _warning(self, row: int, messages: list[Message], num_tokens: int | None) -> Problem | None:
+        """The gravest of what is odd about a row; each kind is counted even where another is shown."""
+        found = []
+        if any(health.has_card_number(message["content"]) for message in messages):
+            found.append(health.card_number_problem(row))
+        if num_tokens is not None and num_tokens > self._max_row_tokens:
+            found.append(health.too_long_problem(row, num_tokens, self._max_row_tokens))
+        self._codes.update(problem.code for problem in found)
+        repeated = self._repetition.problem(row, messages)
+        return next(iter([*found, *([repeated] if repeated else [])]), None)

@@ -1,0 +1,162 @@
+"""Reading a dataset version: the file to a folder, a child process over it, its rows to the database."""
+
+import shutil
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from core.base_models import service as base_models
+from core.datasets import ingest
+from core.datasets.ingest import Source
+from core.datasets.ingest_files import (
+    REPORT_NAME,
+    ROWS_NAME,
+    SOURCE_NAME,
+    SPEC_NAME,
+    IngestedRow,
+    IngestReport,
+    IngestSpec,
+)
+from core.datasets.types import Mapping, VersionStatus
+from core.db.session import workspace_scope
+from core.errors import Unavailable
+from core.jobs import service as jobs
+from core.jobs.exit_codes import ExitCode
+from core.jobs.failures import error_of, failure_of
+from core.jobs.models import Job
+from core.jobs.states import Blame, JobState
+from core.jobs.types import JobError, Lease
+from core.kit.hashing import sha256_file
+from core.training import service as training
+from worker.supervise import ChildLimits, ChildResult, run_child
+from worker.tasks.registry import WorkContext
+
+_MIB = 1024 * 1024
+# the tokenizer and two digests a row need a few hundred MiB; a file that needs more is an attack
+_MAX_MEMORY_BYTES = 4096 * _MIB
+_MAX_CPU_S = 1800
+_MAX_FILE_BYTES = 8192 * _MIB
+
+
+def run(context: WorkContext, lease: Lease) -> None:
+    """Do one attempt at a version; any end but `ready` leaves no row behind."""
+    folder = context.settings.runs_dir.resolve() / lease.job_id / f"a{lease.attempt}"
+    shutil.rmtree(folder.parent, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        if not _load(context, lease, folder):
+            return
+        child = run_child(
+            [sys.executable, "-m", "worker.ingest", str(folder)],
+            folder,
+            lease,
+            context=context,
+            limits=ChildLimits(
+                max_memory_bytes=_MAX_MEMORY_BYTES, max_cpu_s=_MAX_CPU_S, max_file_bytes=_MAX_FILE_BYTES
+            ),
+        )
+        if child.exit_code == ExitCode.DONE:
+            _publish(context, lease, folder)
+        else:
+            _apply_failure(context, lease, child)
+    except ingest.Fenced:
+        return
+    finally:
+        shutil.rmtree(folder.parent, ignore_errors=True)
+
+
+def settle(session: Session, job: Job) -> None:
+    """The job ended without its worker: the version will never be ready, and whoever waits for it is told."""
+    error = job.error or {"code": "ingest_cancelled", "message": "Reading the examples was cancelled."}
+    version_id = str(job.payload["version_id"])
+    kept = JobError(code=str(error["code"]), message=str(error["message"]))
+    if ingest.fail(session, workspace_id=job.workspace_id, version_id=version_id, error=kept):
+        training.on_version_finished(session, workspace_id=job.workspace_id, version_id=version_id)
+
+
+def _load(context: WorkContext, lease: Lease, folder: Path) -> bool:
+    """Bring in all that the child needs. False if the version is settled and there is nothing to do."""
+    base = base_models.default_base_model()
+    if not base_models.is_ready(context.settings, base.id):
+        raise Unavailable(
+            f"The base model {base.id} is not on this machine's disk yet, so tokens cannot be counted.",
+            code="model_not_ready",
+        )
+    with context.database.session(workspace_scope(lease.workspace_id)) as session:
+        source = ingest.source_of(session, lease)
+        if source.version.status is not VersionStatus.VALIDATING:
+            jobs.finish(session, lease, JobState.SUCCEEDED, bus=context.backends.events)
+            return False
+        ingest.discard_rows(session, lease, lease_s=context.settings.lease_s)
+    context.backends.blobs.download(source.file.object_key, folder / SOURCE_NAME)
+    if sha256_file(folder / SOURCE_NAME) != source.file.sha256:
+        raise Unavailable("The stored file is not the one that was uploaded.", code="file_corrupt")
+    spec = _spec(source, str(base_models.folder(context.settings, base.id).resolve()), base.context_tokens)
+    (folder / SPEC_NAME).write_text(spec.model_dump_json(), encoding="utf-8")
+    return True
+
+
+def _spec(source: Source, tokenizer_dir: str, max_row_tokens: int) -> IngestSpec:
+    mapping = source.version.mapping
+    return IngestSpec(
+        format=source.file.format,
+        mapping=None if mapping is None else Mapping.model_validate(mapping),
+        tokenizer_dir=tokenizer_dir,
+        max_row_tokens=max_row_tokens,
+    )
+
+
+def _publish(context: WorkContext, lease: Lease, folder: Path) -> None:
+    """Stage the rows in short transactions, each under the lease, then show them all at once."""
+    scope = workspace_scope(lease.workspace_id)
+    for batch in _batches(folder / ROWS_NAME):
+        with context.database.session(scope) as session:
+            ingest.insert_rows(session, lease, batch, lease_s=context.settings.lease_s)
+    report = IngestReport.model_validate_json((folder / REPORT_NAME).read_bytes())
+    with context.database.session(scope) as session:
+        ingest.make_ready(session, lease, report, base_model=base_models.default_base_model().id)
+        _end(context, session, lease, JobState.SUCCEEDED)
+
+
+def _apply_failure(context: WorkContext, lease: Lease, child: ChildResult) -> None:
+    failure = failure_of(child.exit_code, child.error)
+    error = error_of(child.exit_code, child.error)
+    with context.database.session(workspace_scope(lease.workspace_id)) as session:
+        if failure.may_retry:
+            state = jobs.requeue(session, lease, error=error, bus=context.backends.events)
+            if state is JobState.FAILED:
+                settle(session, jobs.get(session, workspace_id=lease.workspace_id, job_id=lease.job_id))
+            return
+        version_id = str(lease.payload["version_id"])
+        ingest.fail(session, workspace_id=lease.workspace_id, version_id=version_id, error=error)
+        _end(context, session, lease, JobState.FAILED, error=error, blame=failure.blame)
+
+
+def _end(
+    context: WorkContext,
+    session: Session,
+    lease: Lease,
+    state: JobState,
+    *,
+    error: JobError | None = None,
+    blame: Blame | None = None,
+) -> None:
+    """End the job beside its version, and tell the runs that wait for it. Raises Fenced, which undoes all of it."""
+    if not jobs.finish(session, lease, state, error=error, blame=blame, bus=context.backends.events):
+        raise ingest.Fenced
+    training.on_version_finished(
+        session,
+        workspace_id=lease.workspace_id,
+        version_id=str(lease.payload["version_id"]),
+        queue=context.backends.queue,
+        bus=context.backends.events,
+    )
+
+
+def _batches(path: Path) -> Iterator[list[IngestedRow]]:
+    with path.open("rb") as lines:
+        while batch := [IngestedRow.model_validate_json(line) for line in islice(lines, ingest.ROWS_PER_BATCH)]:
+            yield batch
