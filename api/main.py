@@ -22,6 +22,7 @@ from api.middleware import BodyLimit, RequestContext
 from api.models.routes import router as models
 from api.samples.routes import router as samples
 from api.schemas import ErrorBody
+from api.usage.routes import router as usage
 from api.web_page import WebPage
 from core.backends.registry import Backends, build_backends
 from core.config import Settings
@@ -39,6 +40,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     datasets,
     files,
     samples,
+    usage,
 )
 
 

@@ -94,9 +94,14 @@ class TestSummary:
                 session.execute(
                     text(
                         "insert into ledger_entries (id, workspace_id, kind, source_id, amount_micros, seconds, tokens,"
-                        " created_at) values (:at, :workspace_id, 'training', :at, :amount, 1, 1, cast(:at as timestamptz))"
+                        " created_at) values (:id, :workspace_id, 'training', :id, :amount, 1, 1, :created_at)"
                     ),
-                    {"at": created_at, "workspace_id": workspace_id, "amount": amount_micros},
+                    {
+                        "id": created_at,
+                        "created_at": datetime.fromisoformat(created_at),
+                        "workspace_id": workspace_id,
+                        "amount": amount_micros,
+                    },
                 )
         with database.session(workspace_scope(workspace_id)) as session:
             summary = usage.month_summary(session, workspace_id=workspace_id, moment=moment)

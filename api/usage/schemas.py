@@ -1,0 +1,40 @@
+from typing import Literal
+
+from api.schemas import ResponseBody
+
+
+class DayUsageBody(ResponseBody):
+    date: str
+    """Such as `2026-11-23`, in UTC."""
+    usd: float
+
+
+class UsageSummaryBody(ResponseBody):
+    object: Literal["usage.summary"] = "usage.summary"
+    month: str
+    total_usd: float
+    training_usd: float
+    inference_usd: float
+    tokens: int
+    by_day: list[DayUsageBody]
+
+
+class LedgerEntryBody(ResponseBody):
+    id: str
+    object: Literal["usage.entry"] = "usage.entry"
+    created_at: int
+    kind: Literal["training", "inference"]
+    source_id: str
+    usd: float
+    seconds: float
+    tokens: int
+    created_by: str | None
+
+
+class PriceBody(ResponseBody):
+    id: str
+    object: Literal["price"] = "price"
+    hardware: str
+    usd_per_hour: float
+    valid_from: int
+    source: str
