@@ -32,6 +32,7 @@ _API_TIMEOUT_S = 60
 _INFERENCE_TIMEOUT_S = 180
 _BASE_MODEL_TIMEOUT_S = 900
 _HTTP_OK = 200
+_SAMPLES_FILE = "samples.json"
 # which setting, when given, stands in for which embedded server
 _STAND_INS = {"postgres": "database_url", "valkey": "redis_url", "s3": "s3_endpoint_url"}
 
@@ -175,11 +176,7 @@ def _start_product(supervisor: Supervisor, settings: Settings, env: dict[str, st
             ),
         ]
     )
-    if admin:
-        try:
-            sample_data.load(listening_at(settings), admin)
-        except AppError as error:
-            _say(f"  the sample data could not be loaded ({error.message}); everything else works")
+    _load_sample_data(home, listening_at(settings))
     return admin
 
 
@@ -207,6 +204,19 @@ def _python(
     return Service(name, lambda: spawn(program), follow)
 
 
+def _load_sample_data(home: Home, api_url: str) -> None:
+    """Once per home; what goes wrong here is said and spoils nothing else."""
+    admin = first_admin.remembered(home)
+    if admin is None or home.read(_SAMPLES_FILE):
+        return
+    try:
+        is_new = sample_data.load(api_url, admin)
+    except AppError as error:
+        _say(f"  the sample data could not be loaded ({error.message}); everything else works")
+    else:
+        home.write(_SAMPLES_FILE, {"was_loaded": is_new})
+
+
 def _prepare_base_model(home: Home, env: dict[str, str]) -> None:
     log = home.log("base-models")
     child = spawn(Program("base-models", [sys.executable, "-m", "worker.base_models"], log, env, cwd=PROJECT))
@@ -223,9 +233,10 @@ def _prepare_base_model(home: Home, env: dict[str, str]) -> None:
         )
 
 
-def _answers(url: str, token: str = "") -> bool:
+def _answers(url: str, token: str | None = None) -> bool:
+    headers = {"authorization": f"Bearer {token}"} if token else {}
     try:
-        return httpx.get(url, timeout=3, headers={"authorization": f"Bearer {token}"}).status_code == _HTTP_OK
+        return httpx.get(url, timeout=3, headers=headers).status_code == _HTTP_OK
     except httpx.HTTPError:
         return False
 

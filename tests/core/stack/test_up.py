@@ -1,0 +1,103 @@
+"""`tailorbird up` as a person meets it: one real stack for the module, then what happens when it is killed."""
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from core.stack.api_client import ApiClient
+from core.stack.home import Home
+from core.stack.ports import choose
+from core.stack.up import PROJECT, RunningStack, running_stack
+
+pytestmark = [pytest.mark.stack, pytest.mark.model]
+
+
+def until(condition: Callable[[], bool], *, timeout_s: float = 60) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.1)
+
+
+def children(home: Path) -> dict[str, int]:
+    found: list[dict[str, Any]] = Home(home).read("state.json")["children"]
+    return {child["name"]: child["pid"] for child in found}
+
+
+def run_up(home: Path, port: int) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "TAILORBIRD_HOME": str(home), "TAILORBIRD_PUBLIC_URL": f"http://127.0.0.1:{port}"}
+    command = [sys.executable, "-m", "core.cli", "up"]
+    return subprocess.run(command, env=env, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    return choose(["public"], {})["public"]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("stack") / "home"
+
+
+@pytest.fixture(scope="module")
+def stack(home: Path, port: int) -> Iterator[RunningStack]:
+    with running_stack(home, public_port=port) as running:
+        yield running
+
+
+def test_the_first_admin_may_sign_in_and_finds_the_sample_data(stack: RunningStack, home: Path) -> None:
+    assert stat.S_IMODE((home / "admin.json").stat().st_mode) == 0o600
+    assert stack.admin is not None
+    with ApiClient(stack.base_url) as api:
+        api.sign_in(stack.admin.email, stack.admin.password)
+        assert [dataset["name"] for dataset in api.get("/v1/datasets")["data"]] == ["Customer reviews (sample)"]
+    assert stack.admin.password in (home / "up.log").read_text()
+
+
+def test_a_second_start_of_the_same_home_is_one_sentence(stack: RunningStack, home: Path, port: int) -> None:
+    done = run_up(home, port)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"tailorbird: Tailorbird is already running from {home}.")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_taken_port_is_one_sentence_and_starts_nothing(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = run_up(tmp_path / "home", taken.getsockname()[1])
+    assert done.returncode == 1
+    assert "is taken by another program" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "home" / "postgres").exists()
+
+
+def test_a_worker_that_dies_is_replaced(stack: RunningStack, home: Path) -> None:
+    dead = children(home)["worker-io"]
+    os.kill(dead, signal.SIGKILL)
+    until(lambda: children(home).get("worker-io") not in {None, dead})
+    assert "worker-io ended (exit -9)" in (home / "up.log").read_text()
+
+
+def test_after_a_kill_the_next_start_has_everything_and_stops_whole(stack: RunningStack, home: Path, port: int) -> None:
+    before = children(home)
+    os.kill(stack.pid, signal.SIGKILL)
+    until(lambda: not any(psutil.pid_exists(pid) for pid in before.values()))
+    with running_stack(home, public_port=port) as again:
+        assert again.admin == stack.admin
+        assert again.admin is not None
+        with ApiClient(again.base_url) as api:
+            api.sign_in(again.admin.email, again.admin.password)
+            assert len(api.get("/v1/datasets")["data"]) == 1
+        after = children(home)
+        assert after.keys() == before.keys()
+    assert not any(psutil.pid_exists(pid) for pid in after.values())
