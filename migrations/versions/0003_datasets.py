@@ -99,6 +99,6 @@ def _create_versions() -> None:
         sa.Column("health", JSONB),
         sa.Column("problems", JSONB),
         sa.Column("error", JSONB),
-        sa.UniqueConstraint("dataset_id", "number", name="uq_dataset_versions_dataset_id"),
+        sa.UniqueConstraint("dataset_id", "number"),
         sa.CheckConstraint("status in ('validating', 'ready', 'failed')", name="ck_dataset_versions_status"),
     )
