@@ -1,6 +1,6 @@
 """The HTTP client to the inference runtime. Failures become `core.errors`, each with a sentence for people."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Final
 
 import httpx
@@ -62,8 +62,8 @@ class InferenceClient:
             raise _unreachable(error) from error
         raise _cut_off()
 
-    async def stream(self, request: ChatRequest) -> AsyncIterator[ChatDelta]:
-        """The answer in pieces. Closing the iterator cancels the generation; errors as in `chat`."""
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
+        """The answer in pieces. Closing it (`aclosing`) cancels the generation; errors as in `chat`."""
         client = httpx.AsyncClient(headers=self._headers, timeout=self._timeout, trust_env=False)
         body = request.model_dump(mode="json")
         try:

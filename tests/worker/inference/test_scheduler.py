@@ -1,0 +1,201 @@
+import queue
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import pytest
+import torch
+
+from core.errors import RateLimited
+from core.inference.types import DeltaLine, DoneLine, ErrorLine, Sampling, StreamLine
+from worker.inference.adapter_weights import AdapterWeights, LoraPair
+from worker.inference.generation import Generation
+from worker.inference.runtime import BaseRuntime
+from worker.inference.scheduler import Lane, Scheduler
+
+DEADLINE_S = 30
+GREEDY = Sampling(temperature=0, max_tokens=20)
+PROMPTS = [[1, 40, 41, 42], [1, 90, 33, 7, 8, 9, 120, 50], list(range(3, 290)) * 2, [1, 5]]
+
+
+class Answer:
+    """A generation whose lines wait in a queue."""
+
+    def __init__(
+        self,
+        runtime: BaseRuntime,
+        prompt: Sequence[int],
+        adapter: AdapterWeights | None = None,
+        sampling: Sampling = GREEDY,
+    ) -> None:
+        self._lines: queue.Queue[StreamLine] = queue.Queue()
+        self.generation = Generation(runtime, prompt, sampling, self._lines.put, adapter)
+
+    def next_line(self) -> StreamLine:
+        return self._lines.get(timeout=DEADLINE_S)
+
+    def finish(self) -> tuple[str, StreamLine]:
+        text = ""
+        while isinstance(line := self.next_line(), DeltaLine):
+            text += line.text
+        return text, line
+
+    @property
+    def is_silent(self) -> bool:
+        return self._lines.empty()
+
+
+@pytest.fixture
+def scheduler() -> Iterator[Scheduler]:
+    scheduler = Scheduler(max_active=4, max_waiting=3)
+    scheduler.start()
+    yield scheduler
+    scheduler.stop()
+
+
+@pytest.fixture
+def endless(runtime: BaseRuntime) -> Iterator[BaseRuntime]:
+    """The runtime with no token that ends an answer, so that length is up to the test."""
+    ends, runtime.end_ids = runtime.end_ids, frozenset()
+    yield runtime
+    runtime.end_ids = ends
+
+
+def test_answers_made_together_equal_answers_made_alone(
+    scheduler: Scheduler, endless: BaseRuntime, adapters: dict[str, AdapterWeights]
+) -> None:
+    chosen = [adapters["red"], adapters["blue"], None, adapters["red"]]
+    alone = []
+    for prompt, adapter in zip(PROMPTS, chosen, strict=True):
+        answer = Answer(endless, prompt, adapter)
+        scheduler.submit(answer.generation)
+        alone.append(answer.finish())
+    together = [Answer(endless, prompt, adapter) for prompt, adapter in zip(PROMPTS, chosen, strict=True)]
+    for answer in together[:3]:  # the queue holds three; the first moves on at once
+        scheduler.submit(answer.generation)
+    together[0].next_line()
+    scheduler.submit(together[3].generation)
+    texts = [answer.finish()[0] for answer in together]
+    assert texts[1:] == [text for text, _ in alone[1:]]
+    assert alone[0][0].endswith(texts[0])
+    assert len({text for text, _ in alone}) == 4
+    assert all(isinstance(done, DoneLine) and done.usage.completion_tokens == 20 for _, done in alone)
+
+
+def test_rows_stay_right_when_others_come_and_go(endless: BaseRuntime, adapters: dict[str, AdapterWeights]) -> None:
+    """Different lengths end in different turns, so rows move; driven by hand, without the thread."""
+    lengths, chosen = [3, 17, 6, 11], [adapters["blue"], None, adapters["red"], adapters["blue"]]
+
+    def make() -> list[Answer]:
+        return [
+            Answer(endless, prompt, adapter, GREEDY.model_copy(update={"max_tokens": length}))
+            for prompt, adapter, length in zip(PROMPTS, chosen, lengths, strict=True)
+        ]
+
+    def drive(lane: Lane) -> None:
+        while lane.has_work:
+            lane.drop_cancelled()
+            if lane.reading is None and lane.waiting:
+                lane.reading = lane.waiting.popleft()
+            lane.read_prompt()
+            lane.decode()
+
+    alone = []
+    for answer in make():
+        lane = Lane(endless)
+        lane.waiting.append(answer.generation)
+        drive(lane)
+        alone.append(answer.finish()[0])
+    together = make()
+    lane = Lane(endless)
+    lane.waiting.extend(answer.generation for answer in together)
+    drive(lane)
+    assert [answer.finish()[0] for answer in together] == alone
+
+
+def test_a_full_queue_turns_people_away(endless: BaseRuntime) -> None:
+    stopped = Scheduler(max_waiting=2)  # not started: nothing leaves the queue
+    for _ in range(2):
+        stopped.submit(Answer(endless, PROMPTS[0]).generation)
+    with pytest.raises(RateLimited) as refused:
+        stopped.submit(Answer(endless, PROMPTS[0]).generation)
+    assert refused.value.error_code == "inference_queue_full"
+
+
+def test_a_cancelled_answer_leaves_and_the_others_go_on(scheduler: Scheduler, endless: BaseRuntime) -> None:
+    long = Answer(endless, PROMPTS[0], sampling=Sampling(temperature=1, max_tokens=1000, seed=1))
+    scheduler.submit(long.generation)
+    assert isinstance(long.next_line(), DeltaLine)
+    other = Answer(endless, PROMPTS[1])
+    scheduler.submit(other.generation)
+    long.generation.cancel()
+    assert isinstance(other.finish()[1], DoneLine)
+    assert scheduler.num_active == 0
+
+
+def test_stopping_tells_those_who_wait(endless: BaseRuntime) -> None:
+    scheduler = Scheduler()
+    scheduler.start()
+    answer = Answer(endless, PROMPTS[0], sampling=Sampling(temperature=1, max_tokens=1000, seed=1))
+    scheduler.submit(answer.generation)
+    answer.next_line()
+    scheduler.stop()
+    _, last = answer.finish()
+    assert isinstance(last, ErrorLine)
+    assert last.category == "unavailable"
+
+
+def test_an_adapter_that_overflows_fails_its_own_answer_only(
+    scheduler: Scheduler, endless: BaseRuntime, adapters: dict[str, AdapterWeights]
+) -> None:
+    red = adapters["red"]
+    huge = {name: LoraPair(pair.down, torch.full_like(pair.up, 3e38)) for name, pair in red.pairs.items()}
+    broken = Answer(endless, PROMPTS[0], replace(red, pairs=huge))
+    healthy = Answer(endless, PROMPTS[1], red)
+    scheduler.submit(broken.generation)
+    scheduler.submit(healthy.generation)
+    _, error = broken.finish()
+    assert isinstance(error, ErrorLine)
+    assert error.code == "model_not_finite"
+    text, done = healthy.finish()
+    assert isinstance(done, DoneLine)
+    again = Answer(endless, PROMPTS[1], red)
+    scheduler.submit(again.generation)
+    assert again.finish()[0] == text
+
+
+def test_a_crash_in_a_turn_is_told_and_the_next_answer_works(
+    scheduler: Scheduler, endless: BaseRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(endless, "prefill", lambda *_: 1 / 0)
+        broken = Answer(endless, PROMPTS[0])
+        scheduler.submit(broken.generation)
+        _, error = broken.finish()
+    assert isinstance(error, ErrorLine)
+    assert error.category == "internal"
+    fine = Answer(endless, PROMPTS[0])
+    scheduler.submit(fine.generation)
+    assert isinstance(fine.finish()[1], DoneLine)
+
+
+def test_an_end_token_ends_the_answer_and_is_not_shown(scheduler: Scheduler, endless: BaseRuntime) -> None:
+    first = Answer(endless, PROMPTS[0])
+    scheduler.submit(first.generation)
+    first.finish()
+    last_token = first.generation._last_token_id
+    endless.end_ids = frozenset({last_token})
+    second = Answer(endless, PROMPTS[0])
+    scheduler.submit(second.generation)
+    _, done = second.finish()
+    assert isinstance(done, DoneLine)
+    assert done.finish_reason == "stop"
+    assert done.usage.completion_tokens <= 20
+
+
+def test_the_context_bounds_the_answer(scheduler: Scheduler, endless: BaseRuntime) -> None:
+    prompt = [3 + index % 290 for index in range(endless.context_tokens - 5)]
+    answer = Answer(endless, prompt, sampling=Sampling(temperature=0, max_tokens=1000))
+    scheduler.submit(answer.generation)
+    _, done = answer.finish()
+    assert isinstance(done, DoneLine)
+    assert (done.finish_reason, done.usage.completion_tokens) == ("length", 5)

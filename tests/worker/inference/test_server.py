@@ -1,0 +1,198 @@
+"""The server as the api meets it: over real HTTP, through the client that the api uses."""
+
+import asyncio
+import functools
+import http.server
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+
+from core.config import Settings
+from core.errors import Invalid, NotFound, Unavailable
+from core.inference.client import InferenceClient
+from core.inference.types import AdapterRef, ChatDelta, ChatRequest
+from tests.worker.inference.tiny_models import chat_request
+from worker.inference.generation import Generation, Sink
+from worker.inference.server import create_app
+from worker.inference.service import InferenceService
+
+DEADLINE_S = 30
+
+
+@dataclass
+class Served:
+    settings: Settings
+    client: InferenceClient
+    service: InferenceService
+
+
+class QuietFiles(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def store_url(adapter_folders: dict[str, Path]) -> Iterator[str]:
+    root = adapter_folders["red"].parent
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(QuietFiles, directory=str(root)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def served(home: Path) -> Iterator[Served]:
+    settings = Settings(home=home, inference_token="secret-of-the-test")
+    service = InferenceService(settings)
+    server = uvicorn.Server(uvicorn.Config(create_app(settings, service), port=0, log_level="warning", ws="none"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    wait_until(lambda: server.started)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    reachable = settings.model_copy(update={"inference_url": f"http://127.0.0.1:{port}"})
+    client = InferenceClient(reachable)
+    wait_until(lambda: client.health().status == "ready")
+    yield Served(reachable, client, service)
+    client.close()
+    server.should_exit = True
+    thread.join(DEADLINE_S)
+    assert not thread.is_alive()
+
+
+def wait_until(is_true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not is_true():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.02)
+
+
+async def collect(client: InferenceClient, *requests: ChatRequest) -> list[list[ChatDelta]]:
+    async def one(request: ChatRequest) -> list[ChatDelta]:
+        return [delta async for delta in client.stream(request)]
+
+    return list(await asyncio.gather(*map(one, requests)))
+
+
+def test_the_whole_answer_and_its_pieces_are_the_same(served: Served) -> None:
+    request = chat_request(temperature=1, seed=5)
+    whole = served.client.chat(request)
+    (pieces,) = asyncio.run(collect(served.client, request))
+    assert "".join(piece.text for piece in pieces) == whole.text
+    assert pieces[-1].finish_reason == whole.finish_reason
+    assert pieces[-1].usage is not None
+    assert pieces[-1].usage.completion_tokens == whole.completion_tokens
+    assert whole.prompt_tokens > 5
+    assert whole.seconds > 0
+
+
+def test_two_streams_with_different_adapters_equal_their_solo_runs(
+    served: Served, adapter_ref: Callable[..., AdapterRef], store_url: str
+) -> None:
+    requests = [
+        chat_request(adapter=adapter_ref("red", store_url)),
+        chat_request(adapter=adapter_ref("blue", store_url)),
+        chat_request(),
+    ]
+    alone = [served.client.chat(request) for request in requests]
+    together = asyncio.run(collect(served.client, *requests))
+    assert ["".join(piece.text for piece in pieces) for pieces in together] == [answer.text for answer in alone]
+    assert len({answer.text for answer in alone}) == 3
+    assert set(served.client.health().adapters) >= {adapter_ref(name).digest for name in ("red", "blue")}
+
+
+def test_hanging_up_cancels_the_answer(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Generation] = []
+    generate = served.service.generate
+
+    def remember(request: ChatRequest, sink: Sink) -> Generation:
+        started.append(generate(request, sink))
+        monkeypatch.setattr(started[0].runtime, "end_ids", frozenset())
+        return started[0]
+
+    async def take_one_and_leave() -> None:
+        async with aclosing(served.client.stream(chat_request(max_tokens=900, temperature=2, seed=3))) as stream:
+            async for _ in stream:
+                return
+
+    monkeypatch.setattr(served.service, "generate", remember)
+    asyncio.run(take_one_and_leave())
+    wait_until(lambda: served.client.health().active == 0)
+    assert started[0].is_cancelled
+    assert started[0]._num_tokens < 900
+
+
+def test_a_stop_string_ends_the_answer(served: Served) -> None:
+    text = served.client.chat(chat_request()).text
+    stop = text[6:9]
+    stopped = served.client.chat(chat_request(stop=[stop]))
+    assert stopped.text == text[: text.find(stop)]
+    assert stopped.finish_reason == "stop"
+
+
+def test_a_conversation_that_is_too_long_is_the_senders_to_fix(served: Served) -> None:
+    with pytest.raises(Invalid) as refused:
+        served.client.chat(chat_request("What is it? " * 600))
+    assert refused.value.error_code == "context_length_exceeded"
+    assert refused.value.param == "messages"
+
+
+def test_an_unknown_base_model_is_not_found(served: Served) -> None:
+    with pytest.raises(NotFound):
+        served.client.chat(chat_request().model_copy(update={"base_model": "gpt-9"}))
+
+
+def test_an_adapter_that_arrives_damaged_is_refused(
+    served: Served, adapter_ref: Callable[..., AdapterRef], store_url: str
+) -> None:
+    red = adapter_ref("red", store_url)
+    wrong = red.model_copy(
+        update={"digest": "0" * 64, "files": tuple(f.model_copy(update={"sha256": "0" * 64}) for f in red.files)}
+    )
+    with pytest.raises(Unavailable) as refused:
+        asyncio.run(collect(served.client, chat_request(adapter=wrong)))
+    assert refused.value.error_code == "adapter_corrupted"
+
+
+@pytest.mark.parametrize("path", ["/health", "/generate"])
+@pytest.mark.parametrize("token", [None, "", "Bearer", "Bearer wrong", "secret-of-the-test"])
+def test_no_token_no_answer(served: Served, path: str, token: str | None) -> None:
+    headers = {} if token is None else {"authorization": token}
+    url = served.settings.inference_url + path
+    answer = httpx.get(url, headers=headers) if path == "/health" else httpx.post(url, headers=headers, content="{}")
+    assert answer.status_code == 401
+    assert answer.json()["code"] == "inference_token_wrong"
+
+
+@pytest.mark.parametrize("body", ["", "[]", "{", json.dumps({"base_model": "x", "messages": []})])
+def test_a_body_that_is_not_a_request_is_refused(served: Served, body: str) -> None:
+    headers = {"authorization": f"Bearer {served.settings.inference_token}"}
+    answer = httpx.post(served.settings.inference_url + "/generate", headers=headers, content=body)
+    assert answer.status_code == 400
+    assert answer.json()["category"] == "invalid"
+
+
+def test_before_the_model_is_read_the_server_says_that_it_starts(settings: Settings) -> None:
+    service = InferenceService(settings)
+    assert service.health().status == "loading"
+    with pytest.raises(Unavailable, match="is starting"):
+        service.generate(chat_request(), lambda _: None)
+    service.stop()
+
+
+def test_without_a_base_model_the_server_says_what_is_missing(tmp_path: Path) -> None:
+    service = InferenceService(Settings(home=tmp_path))
+    service.start()
+    wait_until(lambda: service.health().status == "failed")
+    assert "worker.base_models" in (service.health().problem or "")
+    service.stop()
