@@ -45,7 +45,7 @@ class _Asked(_Body):
     dataset_version_id: str | None = Field(None, description="Our extension: train on this version instead of a file.")
     method: MethodBody | None = None
     adapter: AdapterBody | None = Field(None, description="Our extension: how the adapter is made.")
-    hyperparameters: HyperparametersBody | None = Field(None, deprecated=True, description="Use `method`.")
+    hyperparameters: HyperparametersBody | None = Field(None, description="The old place; use `method`.")
 
     def _knobs(self, recipe: Recipe) -> dict[str, Any]:
         method = self.method or MethodBody()

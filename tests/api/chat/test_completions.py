@@ -35,9 +35,7 @@ def events(text: str) -> list[Any]:
 @pytest.fixture
 def ask(client: TestClient, as_viewer: Headers, model: str) -> Any:
     def _ask(**body: Any) -> Any:
-        return client.post(
-            "/v1/chat/completions", headers=as_viewer, json={"model": model, "messages": HELLO} | body
-        )
+        return client.post("/v1/chat/completions", headers=as_viewer, json={"model": model, "messages": HELLO} | body)
 
     return _ask
 
