@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 
+import core.tables  # noqa: F401 - a foreign key needs both of its tables known
 from core.backends.registry import build_backends
 from core.config import Settings
 from core.db.session import Database
