@@ -13,11 +13,11 @@ from core.errors import Invalid
 _NAMES: dict[ColumnRole, tuple[str, ...]] = {
     ColumnRole.QUESTION: (
         "question", "prompt", "instruction", "input", "query", "user", "request", "customer", "message", "ticket",
-        "text", "review", "comment", "sentence", "source", "q", "x",
+        "text", "review", "comment", "sentence", "source", "q",
     ),
     ColumnRole.ANSWER: (
         "answer", "response", "output", "completion", "reply", "assistant", "label", "target", "category", "class",
-        "sentiment", "summary", "translation", "resolution", "solution", "result", "a", "y",
+        "sentiment", "summary", "translation", "resolution", "solution", "result", "a",
     ),
     ColumnRole.SYSTEM: ("system", "instructions", "persona"),
 }  # fmt: skip
@@ -85,7 +85,8 @@ def example_like_cell(header: Sequence[str], rows: Sequence[Sequence[str]]) -> s
     A known name settles it. Else a cell is suspicious only together with the column below it: both numbers, both long,
     both sentences, or the very same value again. So a questionnaire's header ("What did you ask?") passes.
     """
-    known = {name for candidates in _NAMES.values() for name in candidates} | {"id"}
+    # one letter may well be an answer
+    known = {name for candidates in _NAMES.values() for name in candidates if len(name) > 1} | {"id"}
     if any(cell.strip().casefold() in known for cell in header):
         return None
     # a header repeated in the middle comes from joining files, and says nothing here

@@ -48,6 +48,9 @@ def inspect(stream: BinaryIO, file_format: FileFormat, *, reads_all: bool = Fals
     problems: list[Problem] = []
     sample: list[SampleRow] = []
     for example in table.examples(mapping):
+        if not reads_all and (num_rows >= MAX_ROWS_READ or stream.tell() >= MAX_BYTES_READ):
+            is_complete = False
+            break
         num_rows += 1
         if example.problem is not None:
             num_problems += 1
@@ -55,9 +58,6 @@ def inspect(stream: BinaryIO, file_format: FileFormat, *, reads_all: bool = Fals
                 problems.append(example.problem)
         elif example.messages and len(sample) < _NUM_SAMPLE_ROWS:
             sample.append(SampleRow(row=example.row, messages=example.messages))
-        if not reads_all and (num_rows >= MAX_ROWS_READ or stream.tell() >= MAX_BYTES_READ):
-            is_complete = not stream.read(1)
-            break
     if is_complete and num_rows < MIN_ROWS:
         raise refusals.too_few_rows(num_rows)
     return Inspection(

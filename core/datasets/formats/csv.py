@@ -72,7 +72,11 @@ def _delimiter(header: str) -> str:
 
 
 def _num_cells(line: str, delimiter: str) -> int:
-    return len(next(csv.reader(io.StringIO(line), delimiter=delimiter), []))
+    try:
+        return len(next(csv.reader(io.StringIO(line, newline=""), delimiter=delimiter), []))
+    except csv.Error:
+        # the reader of the whole file will say why
+        return 0
 
 
 def _malformed(row: int, reason: str) -> Exception:
@@ -83,10 +87,17 @@ def _malformed(row: int, reason: str) -> Exception:
             cause="A quotation mark opens a cell and is never closed.",
             fix='Close it, or write a quotation mark inside a cell twice ("").',
         )
+    if "new-line character" in reason:
+        return refusals.refuse(
+            "csv_malformed",
+            row=row,
+            cause="A line ends in a way that only very old programs use (a carriage return alone).",
+            fix='Save the file again; in Excel: Save as, "CSV UTF-8".',
+        )
     return refusals.refuse(
         "csv_malformed",
         row=row,
-        cause=f"The quotation marks or line ends are not as CSV has them ({reason}).",
+        cause=f"The quotation marks are not as CSV has them ({reason}).",
         fix='Put a cell that holds quotation marks or commas between "…" and write each mark inside it twice ("").',
     )
 

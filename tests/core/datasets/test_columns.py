@@ -1,0 +1,88 @@
+import pytest
+
+from core.datasets.columns import example_like_cell, refuse_unfit_mapping, suggest_mapping
+from core.datasets.types import Mapping
+from core.errors import Invalid
+
+ROWS = [[f"Where is my parcel number {number}?", "It left our house today."] for number in range(10)]
+
+
+@pytest.mark.parametrize(
+    ("names", "question", "answer", "system"),
+    [
+        (["question", "answer"], "question", "answer", None),
+        (["Answer", "Question"], "Question", "Answer", None),
+        (["prompt", "completion"], "prompt", "completion", None),
+        (["system", "instruction", "input", "output"], "instruction", "output", "system"),
+        (["review", "label"], "review", "label", None),
+        (["Customer question", "Agent reply"], "Customer question", "Agent reply", None),
+        (["id", "q", "a"], "q", "a", None),
+        (["what was said", "what we say"], "what was said", "what we say", None),
+    ],
+)
+def test_columns_are_found_by_their_names_or_their_order(
+    names: list[str], question: str, answer: str, system: str | None
+) -> None:
+    rows = [["word one"] * len(names)] * 3
+    assert suggest_mapping(names, rows) == Mapping(question=question, answer=answer, system=system)
+
+
+def test_numbers_dates_and_codes_are_no_texts() -> None:
+    rows = [["17", "2026-11-02", "Where is it?", "A-1093", "On its way."] for _ in range(5)]
+    assert suggest_mapping(["n", "when", "one", "ref", "two"], rows) == Mapping(
+        question="one", answer="two", system=None
+    )
+
+
+def test_without_two_texts_nothing_is_guessed() -> None:
+    assert suggest_mapping(["n", "m"], [["1", "2"]] * 5) is None
+
+
+@pytest.mark.parametrize(
+    ("first", "rows"),
+    [
+        (["Where is my parcel?", "On its way."], [["Where is my money?", "In your account."]] * 5),
+        (["What is 2 plus 2?", "4"], [["What is 3 plus 3?", "6"]] * 5),
+        (["a wonderful phone", "positive"], [["a bad phone", "negative"], ["fine", "positive"], ["good", "positive"]]),
+        (["word " * 20, "x"], [["other words " * 10, "y"]] * 5),
+    ],
+)
+def test_a_first_row_that_is_an_example_is_noticed(first: list[str], rows: list[list[str]]) -> None:
+    assert example_like_cell(first, rows) is not None
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        ["question", "answer"],
+        ["a", "b"],
+        ["Frage", "Antwort"],
+        ["Ticket text", "Our reply"],
+        ["What is your question?", "What should we answer?"],
+        ["What would you like to ask our helpful model today?", "Best answer"],
+        ["1st", "2nd"],
+        ["", "text"],
+        ["Sprache 2026", "Antwort"],
+    ],
+)
+def test_a_header_is_never_taken_for_an_example(header: list[str]) -> None:
+    assert example_like_cell(header, ROWS) is None
+    assert example_like_cell(header, [["short", "long"], ["yes", "no"], ["5", "6"]] * 4) is None
+    # two exports joined: the header comes again
+    assert example_like_cell(header, [*ROWS, header, header, *ROWS]) is None
+
+
+class TestAMapping:
+    def test_must_name_columns_that_are_there(self) -> None:
+        with pytest.raises(Invalid) as refused:
+            refuse_unfit_mapping(Mapping(question="a", answer="c", system=None), ["a", "b"])
+        assert (refused.value.error_code, refused.value.param) == ("mapping_column_unknown", "mapping.answer")
+
+    def test_cannot_use_one_column_twice(self) -> None:
+        with pytest.raises(Invalid, match="same column"):
+            refuse_unfit_mapping(Mapping(question="a", answer="a", system=None), ["a", "b"])
+
+    def test_is_not_for_conversations(self) -> None:
+        with pytest.raises(Invalid) as refused:
+            refuse_unfit_mapping(Mapping(question="a", answer="b", system=None), [])
+        assert refused.value.error_code == "mapping_not_needed"

@@ -1,0 +1,90 @@
+import io
+from pathlib import Path
+
+import pytest
+
+from core.datasets import inspection
+from core.datasets.inspection import format_of, inspect
+from core.datasets.types import ColumnRole, FileFormat, Mapping, Severity
+from core.errors import Invalid
+from tests.assets.bad_files import BAD_FILES, GOOD_CSV, GOOD_JSONL, BadFile
+
+SAMPLES = Path(__file__).parents[3] / "deploy" / "samples"
+
+
+@pytest.mark.parametrize("bad", BAD_FILES, ids=str)
+def test_a_bad_file_is_refused_with_the_place_the_cause_and_the_fix(bad: BadFile) -> None:
+    with pytest.raises(Invalid) as refused:
+        inspect(io.BytesIO(bad.content()), format_of(bad.filename))
+    error = refused.value
+    assert error.error_code == bad.code
+    assert (error.details["row"], error.details["column"]) == (bad.row, bad.column)
+    assert error.details["cause"].endswith((".", "…"))
+    assert error.details["fix"] in error.message
+
+
+def test_a_good_csv_is_told_apart_into_columns_rows_and_conversations() -> None:
+    found = inspect(io.BytesIO(GOOD_CSV), FileFormat.CSV)
+    assert [(column.name, column.role_suggestion) for column in found.columns] == [
+        ("question", ColumnRole.QUESTION),
+        ("answer", ColumnRole.ANSWER),
+    ]
+    assert found.columns[1].sample_values == ["1", "2", "3"]
+    assert (found.num_rows, found.is_complete, found.num_problems) == (12, True, 0)
+    assert found.mapping == Mapping(question="question", answer="answer", system=None)
+    assert found.sample[0].row == 2
+    assert found.sample[0].messages == [
+        {"role": "user", "content": "What is 0 plus one?"},
+        {"role": "assistant", "content": "1"},
+    ]
+
+
+def test_jsonl_of_named_values_is_a_table_too() -> None:
+    found = inspect(io.BytesIO(GOOD_JSONL), FileFormat.JSONL)
+    assert [column.name for column in found.columns] == ["question", "answer"]
+    assert found.sample[0].row == 1
+
+
+def test_conversations_need_no_mapping() -> None:
+    line = (
+        b'{"messages": [{"role": "developer", "content": "Be kind."}, {"role": "user", "content": " Hi "}, '
+        b'{"role": "assistant", "content": "Hello", "weight": 1}]}\r\n'
+    )
+    found = inspect(io.BytesIO(b"\xef\xbb\xbf" + line * 10), FileFormat.JSONL)
+    assert found.columns == []
+    assert found.mapping is None
+    assert [message["role"] for message in found.sample[0].messages] == ["system", "user", "assistant"]
+    assert found.sample[0].messages[1]["content"] == "Hi"
+
+
+def test_a_bad_row_in_a_good_file_is_a_problem_and_not_a_refusal() -> None:
+    content = GOOD_CSV + b"What now?,\nWhy, pray tell, is that?,Because.\n\nWho?\n" + b'"multi\r\nline",yes\n'
+    found = inspect(io.BytesIO(content), FileFormat.CSV)
+    assert [(problem.row, problem.column, problem.code) for problem in found.problems] == [
+        (14, "answer", "empty"),
+        (15, None, "too_many_cells"),
+        (17, "answer", "empty"),
+    ]
+    assert {problem.severity for problem in found.problems} == {Severity.ERROR}
+    assert found.num_rows == 16
+
+
+def test_a_zero_character_spelled_in_json_is_a_problem() -> None:
+    found = inspect(io.BytesIO(GOOD_JSONL + b'{"question": "a\\u0000b", "answer": "c"}\n'), FileFormat.JSONL)
+    assert [(problem.row, problem.code) for problem in found.problems] == [(13, "zero_character")]
+
+
+def test_of_a_large_file_only_the_beginning_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inspection, "MAX_ROWS_READ", 20)
+    found = inspect(io.BytesIO(GOOD_CSV + b"a,b\n" * 100), FileFormat.CSV)
+    assert (found.num_rows, found.is_complete) == (20, False)
+    found = inspect(io.BytesIO(GOOD_CSV + b"a,b\n" * 8), FileFormat.CSV)
+    assert (found.num_rows, found.is_complete) == (20, True)
+
+
+@pytest.mark.parametrize(("name", "num_rows"), [("reviews.csv", 1971), ("dictionary.csv", 1500)])
+def test_the_samples_that_we_ship_are_without_fault(name: str, num_rows: int) -> None:
+    with (SAMPLES / name).open("rb") as stream:
+        found = inspect(stream, FileFormat.CSV)
+    assert (found.num_rows, found.num_problems) == (num_rows, 0)
+    assert found.mapping == Mapping(question="question", answer="answer", system=None)
