@@ -43,6 +43,9 @@ _ROUTERS: tuple[APIRouter, ...] = (
     usage,
 )
 
+# with the pool's overflow of 5, one for each of the 40 threads that sync routes run in: none waits for another's
+_POOL_SIZE = 35
+
 
 def create_app(
     settings: Settings,
@@ -64,7 +67,7 @@ def create_app(
     )
     app.state.settings = settings
     app.state.owns_database = database is None
-    app.state.database = database or Database(settings.database_url)
+    app.state.database = database or Database(settings.database_url, pool_size=_POOL_SIZE)
     app.state.backends = backends or build_backends(settings)
     app.state.inference = inference
     add_error_handlers(app)

@@ -20,6 +20,7 @@ logger = logging.getLogger("api.access")
 MAX_JSON_BYTES = 2 * 1024 * 1024
 # boundaries and part headers of a multipart body, beside the file itself
 _MULTIPART_SLACK_BYTES = 64 * 1024
+_UPLOAD_PATHS = frozenset({"/v1/files"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SECURITY_HEADERS = {
     # the components library sets style attributes and its variables in a style element; scripts are files only
@@ -88,8 +89,8 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        is_upload = headers.get("content-type", "").lower().startswith("multipart/form-data")
-        limit = self._max_upload_bytes if is_upload else MAX_JSON_BYTES
+        # only a route that streams what it reads; every other body is held in memory, before anybody asks who sent it
+        limit = self._max_upload_bytes if scope["path"] in _UPLOAD_PATHS else MAX_JSON_BYTES
         announced = headers.get("content-length", "")
         num_received = 0
 

@@ -144,6 +144,10 @@ class TestSize:
         answer = bare_client.post("/v1/validated", content=chunks, headers={"content-type": "application/json"})
         assert_is_error(answer, 413, "invalid_request_error", "payload_too_large")
 
+    def test_calling_it_an_upload_does_not_help(self, bare_client: TestClient) -> None:
+        answer = bare_client.post("/v1/validated", files={"file": b"x" * 3_000_000})
+        assert_is_error(answer, 413, "invalid_request_error", "payload_too_large")
+
 
 class TestHeaders:
     def test_every_answer_is_guarded(self, bare_client: TestClient) -> None:
