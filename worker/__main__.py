@@ -7,6 +7,9 @@ import signal
 import socket
 import sys
 import threading
+import warnings
+
+from celery.exceptions import SecurityWarning
 
 import core.tables  # noqa: F401 - a foreign key needs both of its tables known
 from core.backends.registry import build_backends
@@ -25,6 +28,8 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stdout, format=f"%(asctime)s %(levelname)s worker-{queue_name} %(message)s"
     )
+    # Celery warns of root because of pickled messages; ours are JSON, and carry an id
+    warnings.simplefilter("ignore", SecurityWarning)
     settings = Settings()
     if problems := settings.production_problems():
         sys.exit("\n".join(problems))

@@ -36,6 +36,7 @@ from worker.tasks.registry import Handlers, WorkContext, handler_of
 logger = logging.getLogger(__name__)
 
 _STOP_TIMEOUT_S = 60
+_BELL_STOP_TIMEOUT_S = 3
 _RESTART_AFTER_S = 5
 
 
@@ -52,6 +53,7 @@ class WorkerProcess:
         ]
 
     def start(self) -> None:
+        celery_state.should_stop = None
         for thread in self._threads:
             thread.start()
         logger.info("worker %s serves the queue %s", self._context.worker_id, self._queue_name)
@@ -62,6 +64,7 @@ class WorkerProcess:
         self._wake.set()
         celery_state.should_stop = os.EX_OK  # type: ignore[assignment]  # typed by its start
         self._threads[0].join(timeout=_STOP_TIMEOUT_S)
+        self._threads[2].join(timeout=_BELL_STOP_TIMEOUT_S)
         try:
             with self._context.database.session(SYSTEM) as session:
                 workers.leave(session, worker_id=self._context.worker_id)
@@ -145,7 +148,7 @@ def doorbell(settings: Settings, wake: Callable[[], None]) -> Celery:
     app = celery_app(settings)
     app.conf.update(worker_enable_remote_control=False, worker_send_task_events=False)
 
-    @app.task(name=TASK_NAME)
+    @app.task(name=TASK_NAME, shared=False)
     def work(job_id: str) -> None:
         del job_id  # whose turn it is, the database says
         wake()

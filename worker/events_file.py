@@ -10,6 +10,8 @@ logger = logging.getLogger(__name__)
 
 _MAX_LINE_BYTES = 1 << 20
 _CHUNK_BYTES = 1 << 20
+_MAX_STEPS = 1 << 53
+_MAX_S = 1e9
 _REQUIRED: dict[str, dict[str, type | tuple[type, ...]]] = {
     "stage": {"stage": str},
     "progress": {"step": int, "total_steps": int},
@@ -69,8 +71,13 @@ def _is_ours(line: dict[str, Any]) -> bool:
         required is not None
         and all(isinstance(line.get(name), kind) for name, kind in required.items())
         and line.get("level", "info") in _LEVELS
-        and isinstance(line.get("seconds_left"), int | float | None)
+        and all(0 <= line[name] <= _MAX_STEPS for name in ("step", "total_steps") if name in required)
+        and _is_duration(line.get("seconds_left"))
     )
+
+
+def _is_duration(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not value > _MAX_S)
 
 
 def _storable(value: Any) -> Any:  # noqa: ANN401 - any JSON
