@@ -1,9 +1,12 @@
 """An inference runtime that says what it is told to, for tests of what stands before it."""
 
 from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
-from core.errors import AppError
 from core.inference.types import ChatDelta, ChatRequest, ChatResult, Usage
+
+if TYPE_CHECKING:
+    from core.errors import AppError
 
 WORDS = ("Hello", " there", "!")
 

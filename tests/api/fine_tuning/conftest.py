@@ -31,7 +31,7 @@ def create(
 ) -> Callable[..., dict[str, Any]]:
     """Create a job and give its body."""
 
-    def _create(**body: Any) -> dict[str, Any]:
+    def _create(**body: object) -> dict[str, Any]:
         asked = {"model": model, "dataset_version_id": version.id} | body
         answer = client.post("/v1/fine_tuning/jobs", headers=as_member, json=asked)
         assert answer.status_code == 200, answer.text

@@ -45,11 +45,11 @@ class Runs:
         self.queue = RecordingTaskQueue()
         self.model = put_base_model_on_disk(settings)
 
-    def version(self, **changes: Any) -> DatasetVersion:
+    def version(self, **changes: object) -> DatasetVersion:
         with self.database.session(workspace_scope(self.principal.workspace_id)) as session:
             return make_version(session, self.principal.workspace_id, **changes)
 
-    def create(self, **asked: Any) -> RunDetails:
+    def create(self, **asked: object) -> RunDetails:
         request = RunRequest(**({"model": self.model} | asked))
         with self.database.session(workspace_scope(self.principal.workspace_id)) as session:
             return training.create(
@@ -325,7 +325,7 @@ class TestList:
         first = runs.create(dataset_version_id=version_id, metadata={"team": "a", "x": "1"}).run.id
         second = runs.create(dataset_version_id=version_id).run.id
 
-        def found(**wanted: Any) -> list[str]:
+        def found(**wanted: object) -> list[str]:
             with runs.database.session(workspace_scope(runs.principal.workspace_id)) as session:
                 page = training.list_runs(
                     session,

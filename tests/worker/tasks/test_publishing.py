@@ -1,0 +1,69 @@
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from core.backends.blobs import MemoryBlobStore
+from core.errors import Conflict, Unavailable
+from worker.tasks.publishing import publish
+
+CONTENT = {"adapter_model.safetensors": b"weights", "adapter_config.json": b"{}"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, data in CONTENT.items():
+        (tmp_path / name).write_bytes(data)
+    files = {name: {"sha256": hashlib.sha256(data).hexdigest()} for name, data in CONTENT.items()}
+    (tmp_path / "manifest.json").write_text(json.dumps({"files": files}))
+    return tmp_path
+
+
+def test_every_promised_file_is_there_before_the_manifest(folder: Path) -> None:
+    order: list[str] = []
+
+    class Store(MemoryBlobStore):
+        def put_file(self, key: str, path: Path) -> None:
+            order.append(key)
+            super().put_file(key, path)
+
+        def put_bytes(self, key: str, data: bytes, *, if_absent: bool = False) -> None:
+            order.append(key)
+            assert if_absent
+            super().put_bytes(key, data, if_absent=if_absent)
+
+    published = publish(Store(), folder, "p")
+    assert order == ["p/adapter_config.json", "p/adapter_model.safetensors", "p/manifest.json"]
+    assert {file.name: file.num_bytes for file in published.files} == {
+        name: len(data) for name, data in CONTENT.items()
+    }
+    assert published.digest == hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
+
+
+def test_a_file_that_changed_on_disk_is_not_published(folder: Path) -> None:
+    (folder / "adapter_model.safetensors").write_bytes(b"other")
+    store = MemoryBlobStore()
+    with pytest.raises(Unavailable):
+        publish(store, folder, "p")
+    assert "p/manifest.json" not in store.objects
+
+
+def test_a_file_that_arrived_damaged_gets_no_manifest(folder: Path) -> None:
+    class Lossy(MemoryBlobStore):
+        def put_file(self, key: str, path: Path) -> None:
+            self.objects[key] = path.read_bytes()[:-1]
+
+    store = Lossy()
+    with pytest.raises(Unavailable):
+        publish(store, folder, "p")
+    assert "p/manifest.json" not in store.objects
+
+
+def test_a_repeated_put_meets_its_own_manifest_and_no_other(folder: Path) -> None:
+    store = MemoryBlobStore()
+    publish(store, folder, "p")
+    publish(store, folder, "p")
+    store.objects["p/manifest.json"] = b"another attempt's"
+    with pytest.raises(Conflict):
+        publish(store, folder, "p")

@@ -1,0 +1,217 @@
+"""The task around a trainer that only pretends: real database, real object store, a real child process."""
+
+import hashlib
+import json
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from core.db.session import SYSTEM, workspace_scope
+from core.jobs import service as jobs
+from core.jobs.kinds import QueueName
+from core.jobs.states import JobState
+from core.training import service as training
+from core.training.request import RunRequest
+from core.training.types import RunDetails
+from core.usage.models import LedgerEntry
+from core.workspaces.principal import Principal
+from tests.factories.training import NUM_HELDOUT, NUM_TRAIN, make_version, put_base_model_on_disk
+from worker import supervise
+from worker.app import work_once
+from worker.tasks import training as task
+from worker.tasks.registry import WorkContext
+
+pytestmark = pytest.mark.stack
+
+PRETEND = """
+import hashlib, json, pathlib, sys, time
+folder = pathlib.Path(sys.argv[1])
+spec = json.loads((folder / "spec.json").read_text())
+events = (folder / "events.jsonl").open("a")
+def say(**line):
+    events.write(json.dumps(line) + "\\n")
+    events.flush()
+num_train = len((folder / "train.jsonl").read_text().splitlines())
+num_heldout = len((folder / "heldout.jsonl").read_text().splitlines())
+say(type="stage", stage="training")
+say(type="metrics", step=1, total_steps=2, data={"train_loss": 2.5})
+"""
+GOOD_END = """
+adapter = folder / "adapter"
+adapter.mkdir()
+content = {"adapter_model.safetensors": b"weights", "adapter_config.json": b"{}"}
+for name, data in content.items():
+    (adapter / name).write_bytes(data)
+files = {name: {"sha256": hashlib.sha256(data).hexdigest()} for name, data in content.items()}
+(adapter / "manifest.json").write_text(json.dumps({"files": files}))
+say(type="result", data={"trained_tokens": num_train, "seen_tokens": num_heldout, "steps": 2,
+                         "base_heldout_loss": 3.0, "tuned_heldout_loss": 1.0})
+"""
+
+
+class Workshop:
+    """A queued run, a worker, and a trainer whose script each test writes."""
+
+    def __init__(self, context: WorkContext, principal: Principal, script: Path) -> None:
+        self.context, self.principal, self.script = context, principal, script
+        self.scope = workspace_scope(principal.workspace_id)
+        with context.database.session(self.scope) as session:
+            version = make_version(session, principal.workspace_id, with_rows=True)
+            made = training.create(
+                session,
+                principal=principal,
+                request=RunRequest(model=put_base_model_on_disk(context.settings), dataset_version_id=version.id),
+                settings=context.settings,
+                queue=None,
+            )
+        self.run_id, self.job_id = made.run.id, made.job.id
+
+    @property
+    def folder(self) -> Path:
+        return self.context.settings.runs_dir / self.job_id
+
+    def trainer(self, ending: str) -> None:
+        self.script.write_text(PRETEND + ending)
+
+    def work(self) -> None:
+        assert work_once(self.context, QueueName.CPU)
+
+    def look(self) -> RunDetails:
+        with self.context.database.session(self.scope) as session:
+            return training.get(session, workspace_id=self.principal.workspace_id, run_id=self.run_id)
+
+    def cancel(self) -> None:
+        with self.context.database.session(self.scope) as session:
+            training.cancel(session, principal=self.principal, run_id=self.run_id)
+
+    def make_due(self) -> None:
+        with self.context.database.session(SYSTEM) as session:
+            session.execute(text("update jobs set not_before = null"))
+
+    def ledger(self) -> list[LedgerEntry]:
+        with self.context.database.session(SYSTEM) as session:
+            return list(session.query(LedgerEntry))
+
+
+@pytest.fixture
+def workshop(context: WorkContext, principal: Principal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+    made = Workshop(context, principal, tmp_path / "trainer.py")
+
+    def run_pretended(argv: list[str], *args: object, **kwargs: object) -> supervise.ChildResult:
+        return supervise.run_child([sys.executable, str(made.script), argv[-1]], *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(task, "run_child", run_pretended)
+    return made
+
+
+def test_a_trained_adapter_is_published_registered_and_charged(workshop: Workshop) -> None:
+    workshop.trainer(GOOD_END)
+    workshop.work()
+    done = workshop.look()
+    assert (done.job.state, done.run.trained_tokens) == (JobState.SUCCEEDED, NUM_TRAIN)
+    assert done.run.results is not None
+    assert done.run.results["seen_tokens"] == NUM_HELDOUT
+    assert done.adapter is not None
+    assert done.adapter.key_prefix.endswith("/a1")
+    stored = workshop.context.backends.blobs.read_bytes(f"{done.adapter.key_prefix}/manifest.json")
+    assert done.adapter.digest == hashlib.sha256(stored).hexdigest()
+    assert [entry.source_id for entry in workshop.ledger()] == [workshop.run_id]
+    assert not workshop.folder.exists()
+
+
+def test_the_trainer_is_told_the_spec_the_place_of_the_model_and_the_lineage(workshop: Workshop) -> None:
+    workshop.trainer(GOOD_END + '(folder.parents[2] / "seen.json").write_text(json.dumps(spec))')
+    workshop.work()
+    seen = json.loads((workshop.context.settings.home / "seen.json").read_text())
+    assert seen["method"]["type"] == "qlora"
+    assert Path(seen["base_model_dir"]).is_dir()
+    assert seen["lineage"]["run_id"] == workshop.run_id
+
+
+@pytest.mark.parametrize(("exit_code", "blame"), [(2, "user_error"), (5, "user_error")])
+def test_a_failure_of_the_users_making_ends_the_run_and_costs_nothing(
+    workshop: Workshop, exit_code: int, blame: str
+) -> None:
+    workshop.trainer(f"""
+say(type="error", code="rows_too_long", message="Every row is longer than the model can read.", details={{}})
+sys.exit({exit_code})
+""")
+    workshop.work()
+    failed = workshop.look()
+    assert (failed.job.state, failed.job.blame) == (JobState.FAILED, blame)
+    assert failed.job.error is not None
+    assert failed.job.error["code"] == "rows_too_long"
+    assert (workshop.ledger(), failed.run.cost_micros, workshop.folder.exists()) == ([], None, False)
+
+
+def test_a_crash_is_tried_again_from_the_last_checkpoint(workshop: Workshop) -> None:
+    workshop.trainer('(folder / "checkpoints" / "step-1").mkdir(parents=True)\nsys.exit(1)')
+    workshop.work()
+    assert workshop.look().job.state is JobState.QUEUED
+    workshop.make_due()
+    workshop.trainer('assert (folder / "checkpoints" / "step-1").is_dir()' + GOOD_END)
+    workshop.work()
+    done = workshop.look()
+    assert done.job.state is JobState.SUCCEEDED
+    assert done.adapter is not None
+    assert done.adapter.key_prefix.endswith("/a2")
+
+
+def test_memory_that_does_not_suffice_twice_will_not_suffice_later(workshop: Workshop) -> None:
+    workshop.trainer("sys.exit(4)")
+    workshop.work()
+    workshop.make_due()
+    workshop.work()
+    failed = workshop.look().job
+    assert failed.state is JobState.FAILED
+    assert failed.error is not None
+    assert (failed.error["code"], failed.blame) == ("out_of_memory", "platform_error")
+
+
+def test_a_cancelled_run_stops_and_pays_for_its_seconds(workshop: Workshop) -> None:
+    workshop.trainer("time.sleep(60)")
+    working = threading.Thread(target=workshop.work)
+    working.start()
+    _wait_for(lambda: workshop.look().job.stage == "training")
+    workshop.cancel()
+    working.join(timeout=30)
+    ended = workshop.look()
+    assert ended.job.state is JobState.CANCELLED
+    assert ended.run.cost_micros is not None
+    assert [entry.amount_micros for entry in workshop.ledger()] == [ended.run.cost_micros]
+    assert not workshop.folder.exists()
+
+
+def test_an_interrupted_run_is_queued_again_and_keeps_its_checkpoints(workshop: Workshop) -> None:
+    workshop.trainer('(folder / "checkpoints" / "step-1").mkdir(parents=True)\ntime.sleep(60)')
+    working = threading.Thread(target=workshop.work)
+    working.start()
+    _wait_for(lambda: workshop.look().job.stage == "training")
+    workshop.context.stopping.set()
+    working.join(timeout=30)
+    assert workshop.look().job.state is JobState.QUEUED
+    assert (workshop.folder / "a1" / "checkpoints" / "step-1").is_dir()
+
+
+def test_without_its_worker_a_cancelled_run_costs_nothing(workshop: Workshop) -> None:
+    database = workshop.context.database
+    with database.session(SYSTEM) as session:
+        lease = jobs.claim(session, queue_name="cpu", worker_id="dead", lease_s=60)
+    assert lease is not None
+    with database.session(workshop.scope) as session:
+        job = jobs.get(session, workspace_id=lease.workspace_id, job_id=lease.job_id)
+        task.settle(session, job)
+    assert workshop.look().run.cost_micros == 0
+
+
+def _wait_for(is_true: Callable[[], bool]) -> None:
+    deadline = threading.Event()
+    for _ in range(200):
+        if is_true():
+            return
+        deadline.wait(0.1)
+    pytest.fail("it did not happen within 20 s")
