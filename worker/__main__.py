@@ -18,7 +18,7 @@ from core.db.session import Database
 from core.jobs.kinds import QueueName
 from core.kit.ids import new_id
 from worker.app import WorkerProcess
-from worker.tasks.registry import WorkContext
+from worker.context import WorkContext
 
 
 def main() -> None:

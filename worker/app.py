@@ -28,10 +28,11 @@ from core.jobs.failures import error_of
 from core.jobs.kinds import QueueName
 from core.jobs.states import TERMINAL, AttemptOutcome, JobState
 from core.jobs.types import Lease
+from worker.context import WorkContext
 from worker.lease_keeper import LeaseKeeper
 from worker.reconcile import reconcile
 from worker.supervise import JobCancelled, JobInterrupted, LeaseLost
-from worker.tasks.registry import Handlers, WorkContext, handler_of
+from worker.tasks.registry import Handlers, handler_of
 
 logger = logging.getLogger(__name__)
 

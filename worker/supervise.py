@@ -22,9 +22,9 @@ from typing import IO, Any
 from core.config import environment_of_children
 from core.jobs.types import JobError, Lease
 from worker import launch
+from worker.context import WorkContext
 from worker.events_file import EventsFile
 from worker.lease_keeper import LeaseKeeper
-from worker.tasks.registry import WorkContext
 
 logger = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Identity, Index, text
+from sqlalchemy import ForeignKey, Identity, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db.base import Base, Created, WorkspaceOwned
@@ -19,8 +19,8 @@ class Job(WorkspaceOwned, Base):
 
     __tablename__ = "jobs"
     __table_args__ = (
-        Index("ix_jobs_queue_waiting", "queue", "priority", "created_at", postgresql_where=text("state = 'queued'")),
-        Index("ix_jobs_lease_expires_at", "lease_expires_at", postgresql_where=text("state = 'running'")),
+        Index("ix_jobs_queue_waiting", "queue", "priority", "created_at", postgresql_where="state = 'queued'"),
+        Index("ix_jobs_lease_expires_at", "lease_expires_at", postgresql_where="state = 'running'"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)

@@ -10,7 +10,7 @@ from core.jobs import service as jobs
 from core.jobs.kinds import JobKind
 from core.jobs.models import Job
 from core.jobs.types import Lease
-from worker.tasks.registry import WorkContext
+from worker.context import WorkContext
 
 
 @pytest.fixture

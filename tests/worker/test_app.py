@@ -22,8 +22,9 @@ from core.jobs.models import Job
 from core.jobs.states import AttemptOutcome, JobState
 from core.jobs.types import Lease
 from worker.app import WorkerProcess, work_once
+from worker.context import WorkContext
 from worker.supervise import run_child
-from worker.tasks.registry import TaskHandler, WorkContext
+from worker.tasks.registry import TaskHandler
 
 pytestmark = [
     pytest.mark.stack,

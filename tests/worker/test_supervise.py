@@ -19,9 +19,9 @@ from core.db.session import SYSTEM, Database
 from core.jobs import service as jobs
 from core.jobs.models import Job
 from core.jobs.types import Lease
+from worker.context import WorkContext
 from worker.lease_keeper import LeaseKeeper
 from worker.supervise import ChildLimits, ChildResult, JobCancelled, JobInterrupted, LeaseLost, run_child
-from worker.tasks.registry import WorkContext
 
 pytestmark = pytest.mark.stack
 
@@ -229,7 +229,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from core.config import Settings
 from worker.supervise import run_child
-from worker.tasks.registry import WorkContext
+from worker.context import WorkContext
 keeper = SimpleNamespace(is_lost=False, cancel_requested=False, note=lambda line: None, flush=lambda: True)
 context = WorkContext(settings=Settings(), database=None, backends=None, worker_id="w", keeper=keeper)
 run_child([sys.executable, "-c", sys.argv[2], sys.argv[1]], Path(sys.argv[1]), None, context=context)

@@ -1,32 +1,17 @@
 """Which module does which kind of job, and what it is given."""
 
-import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Final, Protocol, cast
 
 from sqlalchemy.orm import Session
 
-from core.backends.registry import Backends
-from core.config import Settings
-from core.db.session import Database
 from core.jobs.kinds import JobKind
 from core.jobs.models import Job
 from core.jobs.types import Lease
-from worker.lease_keeper import LeaseKeeper
+from worker.context import WorkContext
 
-
-@dataclass(frozen=True, slots=True)
-class WorkContext:
-    settings: Settings
-    database: Database
-    backends: Backends
-    worker_id: str
-    stopping: threading.Event = field(default_factory=threading.Event)
-    """Set when this process was told to end; what runs is then interrupted, and its job queued again."""
-    keeper: LeaseKeeper | None = None
-    """Keeps the lease of the job at hand while its task runs."""
+__all__ = ["Handlers", "TaskHandler", "WorkContext", "handler_of"]
 
 
 class TaskHandler(Protocol):
@@ -52,5 +37,5 @@ Handlers = Callable[[JobKind], TaskHandler]
 
 
 def handler_of(kind: JobKind) -> TaskHandler:
-    """By name, because task modules take `WorkContext` from here."""
+    """By name, because task modules import from here."""
     return cast("TaskHandler", import_module(_MODULES[kind]))
