@@ -105,6 +105,10 @@ async def _validation_error(_request: Request, error: Exception) -> JSONResponse
     first = found[0]
     if first["kind"] == "json_invalid":
         return error_response(400, "The body is not valid JSON.", code="invalid_json")
+    if first["kind"] in {"model_attributes_type", "dict_type"} and first["param"] is None:
+        return error_response(
+            400, "The body must be a JSON object, sent with Content-Type: application/json.", code="invalid_json"
+        )
     where = f"{first['param']}: " if first["param"] else ""
     return error_response(
         400, f"{where}{first['message']}.", code="invalid_value", param=first["param"], details={"errors": found}

@@ -8,8 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.dependencies import BackendsDep, DatabaseDep
 from api.schemas import ResponseBody
-from core.db.health import schema_revision
-from core.db.migrate import head_revision
+from core.db.health import newest_revision, schema_revision
 from core.errors import Unavailable
 
 router = APIRouter(tags=["health"])
@@ -37,7 +36,7 @@ def get_health() -> HealthBody:
 def get_readiness(response: Response, database: DatabaseDep, backends: BackendsDep) -> ReadyBody:
     """What it depends on answers too; 503 if not."""
     try:
-        found = "ok" if schema_revision(database) == head_revision() else "not_migrated"
+        found = "ok" if schema_revision(database) == newest_revision() else "not_migrated"
     except SQLAlchemyError:
         found = "unavailable"
     try:

@@ -97,6 +97,12 @@ class TestOneBodyForEveryStatus:
         answer = bare_client.post("/v1/validated", content=b"{", headers={"content-type": "application/json"})
         assert_is_error(answer, 400, "invalid_request_error", "invalid_json")
 
+    @pytest.mark.parametrize(("content", "kind"), [(b'{"name": "a"}', "text/plain"), (b"[1]", "application/json")])
+    def test_a_body_that_is_no_json_object(self, bare_client: TestClient, content: bytes, kind: str) -> None:
+        answer = bare_client.post("/v1/validated", content=content, headers={"content-type": kind})
+        error = assert_is_error(answer, 400, "invalid_request_error", "invalid_json")
+        assert "application/json" in error["message"]
+
     def test_a_conflict_is_not_worth_retrying(self, bare_client: TestClient) -> None:
         answer = bare_client.get("/v1/raise/conflict")
         error = assert_is_error(answer, 409, "invalid_request_error", "run_is_running")
