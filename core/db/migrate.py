@@ -10,7 +10,6 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 from psycopg import sql
 from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.pool import NullPool
@@ -37,11 +36,6 @@ def upgrade(owner_url: str, app_url: str, revision: str = "head") -> None:
 def downgrade(owner_url: str, revision: str = "base") -> None:
     with _locked(owner_url) as connection:
         command.downgrade(_config(connection), revision)
-
-
-def head_revision() -> str | None:
-    """The newest revision that this code knows."""
-    return ScriptDirectory(str(_MIGRATIONS)).get_current_head()
 
 
 @contextmanager

@@ -44,7 +44,9 @@ def test_the_chain_goes_up_down_to_nothing_and_up_again(empty_urls: tuple[str, s
         assert connection.scalars(text(EVERY_OBJECT)).all() == []
     migrate.upgrade(owner_url, app_url)
     with _engine(owner_url) as engine, engine.connect() as connection:
-        assert connection.scalar(text("select version_num from alembic_version")) == migrate.head_revision() == newest_revision()
+        assert (
+            connection.scalar(text("select version_num from alembic_version")) == newest_revision() == _revisions()[-1]
+        )
 
 
 def test_each_step_goes_up_down_and_up(empty_urls: tuple[str, str]) -> None:
