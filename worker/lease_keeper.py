@@ -26,6 +26,12 @@ logger = logging.getLogger(__name__)
 # A lease of 60 s that was not renewed for 45 s may soon be another's: the work ends while it is still certainly ours.
 _FENCE_FRACTION = 0.75
 _FLUSH_EVERY_S = 0.5
+# the words of the OpenAI wire, which people's scripts look for
+_LOSSES = {
+    "train_loss": "training loss",
+    "valid_loss": "validation loss",
+    "full_valid_loss": "full validation loss",
+}
 _AWAY = (OperationalError, InterfaceError, PoolTimeout)
 
 
@@ -146,8 +152,8 @@ def _event_of(line: dict[str, Any]) -> NewEvent | None:
         )
     if line["type"] == "metrics":
         step, total_steps, data = int(line["step"]), int(line["total_steps"]), line.get("data") or {}
-        loss = data.get("train_loss")
-        message = f"Step {step}/{total_steps}" + (f": training loss={loss:.2f}" if isinstance(loss, float) else "")
+        losses = [f"{word}={data[key]:.2f}" for key, word in _LOSSES.items() if isinstance(data.get(key), float)]
+        message = f"Step {step}/{total_steps}" + (f": {', '.join(losses)}" if losses else "")
         return NewEvent(
             message=message, type=EventType.METRICS, data={**data, "step": step, "total_steps": total_steps}
         )

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any, cast
+from typing import Any
 
 import orjson
 from fastapi.concurrency import run_in_threadpool
@@ -56,7 +56,7 @@ class Conversation:
         )
 
     def open(self, choice: int) -> Pieces:
-        return cast("Pieces", self.inference.stream(self.request(choice)))
+        return self.inference.stream(self.request(choice))
 
     @property
     def num_choices(self) -> int:

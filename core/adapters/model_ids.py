@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import unicodedata
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _NUM_RANDOM_CHARS = 8
@@ -10,7 +11,8 @@ _MAX_SUFFIX_CHARS = 64
 
 def suffix_of(text: str) -> str:
     """`text` as a part of a model id: letters, digits, `-`, `_` and `.`; all else becomes one dash."""
-    return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-")[:_MAX_SUFFIX_CHARS]
+    plain = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", plain).strip("-")[:_MAX_SUFFIX_CHARS]
 
 
 def new_model_id(*, base_model: str, workspace_slug: str, suffix: str | None) -> str:

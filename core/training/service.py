@@ -159,7 +159,10 @@ def events_after(session: Session, *, workspace_id: str, run_id: str, after_seq:
 
 
 def list_metrics(session: Session, *, workspace_id: str, run_id: str) -> list[dict[str, Any]]:
-    """The curve of the run by step. Where an attempt repeated a step, the later one counts."""
+    """The curve of the run by step, what training and measuring said of a step together.
+
+    Where an attempt repeated a step, the later one counts.
+    """
     run = _get_run(session, workspace_id=workspace_id, run_id=run_id)
     by_step: dict[int, dict[str, Any]] = {}
     after_seq = 0
@@ -168,7 +171,8 @@ def list_metrics(session: Session, *, workspace_id: str, run_id: str) -> list[di
     ):
         for event in events:
             data = event.data or {}
-            by_step[int(data.get("step", 0))] = data
+            step = int(data.get("step", 0))
+            by_step[step] = by_step.get(step, {}) | data
         after_seq = events[-1].seq
     return [by_step[step] for step in sorted(by_step)]
 

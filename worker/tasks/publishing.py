@@ -47,7 +47,11 @@ def publish(blobs: BlobStore, folder: Path, prefix: str) -> Published:
 def _promised(manifest: bytes) -> dict[str, str]:
     """sha256 by file name."""
     files: dict[str, Any] = json.loads(manifest)["files"]
-    return {name: entry["sha256"] if isinstance(entry, dict) else str(entry) for name, entry in files.items()}
+    strange = [name for name in files if Path(name).name != name or name == MANIFEST]
+    if strange:
+        # the child is not trusted: a name with a path in it would publish what lies elsewhere on this machine
+        raise Unavailable(f"The adapter's manifest names {strange[0]!r}.", code="adapter_damaged")
+    return {name: str(entry["sha256"]) for name, entry in files.items()}
 
 
 def _put_manifest(blobs: BlobStore, key: str, manifest: bytes) -> None:

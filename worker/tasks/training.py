@@ -21,9 +21,9 @@ from core.jobs.types import Lease
 from core.training import execution
 from core.training.execution import RunWork
 from core.training.spec import RunInput
+from worker.context import WorkContext
 from worker.supervise import ChildResult, JobCancelled, run_child
 from worker.tasks import publishing, run_folder
-from worker.tasks.registry import WorkContext
 
 _MAX_OUT_OF_MEMORY_ATTEMPTS = 2
 

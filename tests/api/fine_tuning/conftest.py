@@ -58,6 +58,7 @@ def succeed(database: Database) -> Callable[[Lease], str]:
 
     def _succeed(lease: Lease) -> str:
         curve = [NewEvent(f"Step {n}/2", EventType.METRICS, data={"step": n, "train_loss": 1 / n}) for n in (1, 2)]
+        curve.append(NewEvent("Step 2/2", EventType.METRICS, data={"step": 2, "full_valid_loss": 0.5}))
         with database.session(workspace_scope(lease.workspace_id)) as session:
             jobs.record_events(session, lease, curve)
             adapter = execution.succeed(

@@ -131,7 +131,10 @@ class TestRead:
         assert (job["seconds"], job["base_heldout_loss"], job["tuned_heldout_loss"]) == (60, 2.5, 0.5)
         assert job["cost_usd"] > 0
         curve = client.get(f"{path}/metrics", headers=as_viewer).json()["data"]
-        assert [(point["step"], point["train_loss"]) for point in curve] == [(1, 1.0), (2, 0.5)]
+        assert curve == [
+            {"step": 1, "train_loss": 1.0},
+            {"step": 2, "train_loss": 0.5, "full_valid_loss": 0.5},
+        ]
         (checkpoint,) = client.get(f"{path}/checkpoints", headers=as_viewer).json()["data"]
         assert checkpoint["fine_tuned_model_checkpoint"] == model_id
         assert checkpoint["metrics"] == {"step": 2, "full_valid_loss": 0.5}
@@ -205,7 +208,7 @@ class TestStream:
         whole = _parse(client.get(path, headers=as_viewer).text)
         names = [name for name, _, _ in whole]
         assert names.count("job") == 1
-        assert names.count("metrics") == 2
+        assert names.count("metrics") == 3
         assert names[-1] == "end"
         ids = [int(event_id) for _, event_id, _ in whole if event_id]
         assert ids == sorted(ids)

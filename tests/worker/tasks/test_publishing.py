@@ -67,3 +67,12 @@ def test_a_repeated_put_meets_its_own_manifest_and_no_other(folder: Path) -> Non
     store.objects["p/manifest.json"] = b"another attempt's"
     with pytest.raises(Conflict):
         publish(store, folder, "p")
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/b", "manifest.json"])
+def test_a_manifest_cannot_name_a_file_elsewhere(folder: Path, name: str) -> None:
+    (folder / "manifest.json").write_text(json.dumps({"files": {name: {"sha256": "0" * 64}}}))
+    store = MemoryBlobStore()
+    with pytest.raises(Unavailable):
+        publish(store, folder, "p")
+    assert store.objects == {}

@@ -22,8 +22,8 @@ from core.workspaces.principal import Principal
 from tests.factories.training import NUM_HELDOUT, NUM_TRAIN, make_version, put_base_model_on_disk
 from worker import supervise
 from worker.app import work_once
+from worker.context import WorkContext
 from worker.tasks import training as task
-from worker.tasks.registry import WorkContext
 
 pytestmark = pytest.mark.stack
 
