@@ -1,0 +1,99 @@
+"""The main job by the unmodified `openai` client, against the whole running product with its real small model."""
+
+import json
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from openai import OpenAI
+from openai.types.fine_tuning import FineTuningJob
+
+from core.stack.ports import choose
+from core.stack.up import RunningStack, running_stack
+
+pytestmark = [pytest.mark.e2e, pytest.mark.model, pytest.mark.timeout(1500)]
+
+BASE_MODEL = "smollm2-135m-instruct"
+_RUN_TIMEOUT_S = 1000
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    home = tmp_path_factory.mktemp("stack") / "home"
+    with running_stack(home, public_port=choose(["api"], {})["api"], timeout_s=900) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def ai(stack: RunningStack) -> Iterator[OpenAI]:
+    assert stack.admin is not None
+    with httpx.Client(base_url=stack.base_url, timeout=30) as browser:
+        signed_in = browser.post(
+            "/v1/auth/sign_in", json={"email": stack.admin.email, "password": stack.admin.password}
+        ).json()
+        headers = {"x-csrf-token": signed_in["csrf_token"], "origin": stack.base_url}
+        key = browser.post("/v1/api_keys", headers=headers, json={"name": "e2e"}).json()["key"]
+    with OpenAI(base_url=f"{stack.base_url}/v1", api_key=key) as client:
+        yield client
+
+
+def test_a_file_becomes_a_model_that_answers(ai: OpenAI) -> None:
+    file = ai.files.create(file=("moods.jsonl", _rows()), purpose="fine-tune")
+    assert ai.files.wait_for_processing(file.id).status == "processed"
+    job = ai.fine_tuning.jobs.create(
+        model=BASE_MODEL,
+        training_file=file.id,
+        suffix="moods",
+        method={"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 1}}},
+    )
+    job = _wait(ai, job.id)
+    assert (job.status, job.error) == ("succeeded", None)
+    tuned = job.fine_tuned_model
+    assert tuned is not None
+    assert tuned.startswith(f"ft:{BASE_MODEL}:")
+    assert job.trained_tokens
+
+    events = [event.message for event in ai.fine_tuning.jobs.list_events(job.id)][::-1]
+    assert events[0] == f"Created fine-tuning job: {job.id}"
+    assert "Fine-tuning job started" in events
+    assert any("training loss=" in message for message in events)
+    assert events[-2:] == [f"New fine-tuned model created: {tuned}", "The job has successfully completed"]
+
+    assert {BASE_MODEL, tuned} <= {model.id for model in ai.models.list()}
+    for model in (BASE_MODEL, tuned):
+        chunks = list(
+            ai.chat.completions.create(
+                model=model,
+                messages=[{"role": "user", "content": "How was the food? It was wonderful."}],
+                max_tokens=8,
+                temperature=0,
+                stream=True,
+                stream_options={"include_usage": True},
+            )
+        )
+        assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks[:-1])
+        assert chunks[-1].usage is not None
+        assert chunks[-1].usage.completion_tokens <= 8
+
+
+def _rows() -> bytes:
+    moods = [("wonderful", "good"), ("awful", "bad"), ("lovely", "good"), ("terrible", "bad")]
+    lines = []
+    for number in range(20):
+        word, mood = moods[number % len(moods)]
+        question = f"Review {number}: the food was {word}. Is that good or bad?"
+        lines.append(
+            json.dumps({"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": mood}]})
+        )
+    return "\n".join(lines).encode()
+
+
+def _wait(ai: OpenAI, job_id: str) -> FineTuningJob:
+    deadline = time.monotonic() + _RUN_TIMEOUT_S
+    while time.monotonic() < deadline:
+        job = ai.fine_tuning.jobs.retrieve(job_id)
+        if job.status in {"succeeded", "failed", "cancelled"}:
+            return job
+        time.sleep(1)
+    pytest.fail(f"the job did not end within {_RUN_TIMEOUT_S} s; it is {job.status}")
