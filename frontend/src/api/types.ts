@@ -1,0 +1,53 @@
+/** The generated schemas under the names the pages use. */
+import type { components, paths } from "@/api/schema.gen";
+
+type Schemas = components["schemas"];
+
+export interface ListOf<T> {
+  object: "list";
+  data: T[];
+  has_more: boolean;
+  first_id: string | null;
+  last_id: string | null;
+}
+
+export type Session = Schemas["SessionBody"];
+export type Permission = Schemas["Permission"];
+export type Role = Schemas["Role"];
+
+export type Message = Schemas["Message"];
+export type Problem = Schemas["Problem"];
+export type Mapping = Schemas["Mapping"];
+export type Inspection = Schemas["Inspection"];
+export type UploadedFile = Schemas["FileBody"];
+export type Dataset = Schemas["DatasetBody"];
+export type DatasetVersion = Schemas["DatasetVersionBody"];
+export type Row = Schemas["RowBody"];
+export type RowFilter = Schemas["RowFilter"];
+export type Sample = Schemas["SampleBody"];
+
+export type Recipe = Schemas["Recipe"];
+export type Estimate = Schemas["RecipeEstimate"];
+export type EstimateReply =
+  paths["/v1/fine_tuning/estimates"]["post"]["responses"][200]["content"]["application/json"];
+export type CreateRun = Schemas["CreateJobBody"];
+export type Run = Schemas["FineTuningJob"];
+export type RunStatus = Run["status"];
+export type RunEvent = Schemas["FineTuningEvent"];
+
+/** A row of the metrics list, whose columns the wire leaves open. */
+export interface Metric {
+  step: number;
+  total_steps?: number | null;
+  train_loss?: number | null;
+  valid_loss?: number | null;
+  full_valid_loss?: number | null;
+}
+
+export type Model = Schemas["ModelBody"];
+export type ApiKey = Schemas["ApiKeyBody"];
+export type CreatedApiKey = Schemas["MadeApiKeyBody"];
+export type Member = Schemas["MemberBody"];
+export type LedgerEntry = Schemas["LedgerEntryBody"];
+export type UsageSummary = Schemas["UsageSummaryBody"];
+export type Price = Schemas["PriceBody"];

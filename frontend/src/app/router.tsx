@@ -1,0 +1,168 @@
+import type { QueryClient } from "@tanstack/react-query";
+import {
+  createRootRouteWithContext,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  redirect,
+  type RouterHistory,
+} from "@tanstack/react-router";
+import { ApiError } from "@/api/errors";
+import { AppLayout } from "@/app/app-layout";
+import { NotFound } from "@/app/not-found";
+import { RouteFailure } from "@/app/route-failure";
+import { sessionQuery } from "@/features/session/queries";
+
+type Search = Record<string, unknown>;
+
+function text(value: unknown): string | undefined {
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+/** Only the keys that carry something, so that addresses stay short. */
+function pick<Key extends string>(search: Search, ...keys: Key[]): Partial<Record<Key, string>> {
+  const found = keys.flatMap((key) => {
+    const value = text(search[key]);
+    return value === undefined ? [] : [[key, value] as const];
+  });
+  return Object.fromEntries(found) as Partial<Record<Key, string>>;
+}
+
+const root = createRootRouteWithContext<{ queryClient: QueryClient }>()({ notFoundComponent: NotFound });
+
+const signIn = createRoute({
+  getParentRoute: () => root,
+  path: "/sign-in",
+  validateSearch: (search: Search) => pick(search, "to"),
+  component: lazyRouteComponent(() => import("@/features/session/pages/sign-in-page"), "SignInPage"),
+});
+
+const app = createRoute({
+  getParentRoute: () => root,
+  id: "app",
+  beforeLoad: async ({ context, location }) => {
+    try {
+      await context.queryClient.ensureQueryData(sessionQuery);
+    } catch (error) {
+      if (error instanceof ApiError && error.isSignedOut) {
+        throw redirect({ to: "/sign-in", search: location.href === "/" ? {} : { to: location.href } });
+      }
+      throw error;
+    }
+  },
+  component: AppLayout,
+  errorComponent: RouteFailure,
+});
+
+const home = createRoute({
+  getParentRoute: () => app,
+  path: "/",
+  component: lazyRouteComponent(() => import("@/app/home/home-page"), "HomePage"),
+});
+
+const data = createRoute({
+  getParentRoute: () => app,
+  path: "/data",
+  component: lazyRouteComponent(() => import("@/features/datasets/pages/datasets-page"), "DatasetsPage"),
+});
+
+const newData = createRoute({
+  getParentRoute: () => app,
+  path: "/data/new",
+  validateSearch: (search: Search) => pick(search, "file"),
+  component: lazyRouteComponent(() => import("@/features/datasets/pages/new-dataset-page"), "NewDatasetPage"),
+});
+
+const dataset = createRoute({
+  getParentRoute: () => app,
+  path: "/data/$datasetId",
+  validateSearch: (search: Search) => pick(search, "filter", "q"),
+  component: lazyRouteComponent(() => import("@/features/datasets/pages/dataset-page"), "DatasetPage"),
+});
+
+const runs = createRoute({
+  getParentRoute: () => app,
+  path: "/train",
+  component: lazyRouteComponent(() => import("@/features/training/pages/runs-page"), "RunsPage"),
+});
+
+const newRun = createRoute({
+  getParentRoute: () => app,
+  path: "/train/new",
+  validateSearch: (search: Search) => pick(search, "dataset"),
+  component: lazyRouteComponent(() => import("@/features/training/pages/new-run-page"), "NewRunPage"),
+});
+
+const run = createRoute({
+  getParentRoute: () => app,
+  path: "/train/$runId",
+  component: lazyRouteComponent(() => import("@/features/training/pages/run-page"), "RunPage"),
+});
+
+const models = createRoute({
+  getParentRoute: () => app,
+  path: "/models",
+  component: lazyRouteComponent(() => import("@/features/models/pages/models-page"), "ModelsPage"),
+});
+
+const model = createRoute({
+  getParentRoute: () => app,
+  path: "/models/$modelId",
+  component: lazyRouteComponent(() => import("@/features/models/pages/model-page"), "ModelPage"),
+});
+
+const playground = createRoute({
+  getParentRoute: () => app,
+  path: "/playground",
+  validateSearch: (search: Search) => pick(search, "left", "right"),
+  component: lazyRouteComponent(
+    () => import("@/features/playground/pages/playground-page"),
+    "PlaygroundPage",
+  ),
+});
+
+const usage = createRoute({
+  getParentRoute: () => app,
+  path: "/usage",
+  component: lazyRouteComponent(() => import("@/features/usage/pages/usage-page"), "UsagePage"),
+});
+
+const settings = createRoute({
+  getParentRoute: () => app,
+  path: "/settings",
+  validateSearch: (search: Search) => pick(search, "part"),
+  component: lazyRouteComponent(() => import("@/features/settings/pages/settings-page"), "SettingsPage"),
+});
+
+const pages = [
+  home,
+  data,
+  newData,
+  dataset,
+  runs,
+  newRun,
+  run,
+  models,
+  model,
+  playground,
+  usage,
+  settings,
+] as const;
+const routeTree = root.addChildren([signIn, app.addChildren(pages)]);
+
+export function createAppRouter(queryClient: QueryClient, history?: RouterHistory) {
+  return createRouter({
+    routeTree,
+    context: { queryClient },
+    defaultPreload: "intent",
+    defaultErrorComponent: RouteFailure,
+    scrollRestoration: true,
+    ...(history ? { history } : {}),
+  });
+}
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: ReturnType<typeof createAppRouter>;
+  }
+}

@@ -1,0 +1,72 @@
+import { Button } from "@mantine/core";
+import { useRef, useState, type DragEvent } from "react";
+import { Sprig } from "@/components/ui/sprig";
+import { Stitches } from "@/components/ui/stitches";
+import { bytes, percent } from "@/lib/format";
+import classes from "./drop-zone.module.css";
+
+interface DropZoneProps {
+  onFile: (file: File) => void;
+  upload: { name: string; size: number; fraction: number } | null;
+  onStop: () => void;
+}
+
+export function DropZone({ onFile, upload, onStop }: DropZoneProps) {
+  const input = useRef<HTMLInputElement>(null);
+  const [isOver, setOver] = useState(false);
+  const drop = (event: DragEvent) => {
+    event.preventDefault();
+    setOver(false);
+    const file = event.dataTransfer.files[0];
+    if (file && !upload) onFile(file);
+  };
+  return (
+    // Dropping is a convenience for a mouse; the button inside does the same for everyone.
+    // eslint-disable-next-line jsx-a11y/no-static-element-interactions
+    <div
+      className={classes.zone}
+      data-over={isOver || undefined}
+      onDragOver={(event) => {
+        event.preventDefault();
+        setOver(true);
+      }}
+      onDragLeave={() => setOver(false)}
+      onDrop={drop}
+    >
+      {upload ? (
+        <div className={classes.progress}>
+          <p>
+            <strong>{upload.name}</strong> · {bytes(upload.size)}
+          </p>
+          <Stitches fraction={upload.fraction} label={`Sending ${upload.name}`} />
+          <p className={classes.hint}>
+            {upload.fraction < 1 ? `${percent(upload.fraction)} sent` : "Sent. Reading the first rows…"}
+          </p>
+          <Button variant="default" onClick={onStop}>
+            Stop
+          </Button>
+        </div>
+      ) : (
+        <>
+          <Sprig />
+          <p className={classes.call}>Drop a spreadsheet of questions and good answers</p>
+          <p className={classes.hint}>A CSV or JSONL file. One row is one example.</p>
+          <Button onClick={() => input.current?.click()}>Choose a file</Button>
+        </>
+      )}
+      <input
+        ref={input}
+        type="file"
+        accept=".csv,.jsonl,text/csv,application/jsonl"
+        className="visually-hidden"
+        aria-label="File with examples"
+        tabIndex={-1}
+        onChange={(event) => {
+          const file = event.currentTarget.files?.[0];
+          event.currentTarget.value = "";
+          if (file) onFile(file);
+        }}
+      />
+    </div>
+  );
+}

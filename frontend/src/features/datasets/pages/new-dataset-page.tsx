@@ -1,0 +1,74 @@
+import { useQuery } from "@tanstack/react-query";
+import { getRouteApi, Link, useNavigate } from "@tanstack/react-router";
+import { Page, Section } from "@/components/ui/page";
+import { SkeletonLines } from "@/components/ui/skeletons";
+import { Forbidden, QueryView } from "@/components/ui/states";
+import { DropZone } from "@/features/datasets/components/drop-zone";
+import { FilePreview } from "@/features/datasets/components/file-preview";
+import { Refusal } from "@/features/datasets/components/refusal";
+import { SampleList } from "@/features/datasets/components/sample-list";
+import { useUpload } from "@/features/datasets/components/use-upload";
+import { fileQuery } from "@/features/datasets/queries";
+import { useCan } from "@/features/session/queries";
+
+const route = getRouteApi("/app/data/new");
+
+export function NewDatasetPage() {
+  const { file: fileId } = route.useSearch();
+  const can = useCan();
+  const isAllowed = can("datasets:write");
+  return (
+    <Page
+      title={fileId ? "Check your examples" : "Bring your examples"}
+      above={<Link to="/data">Data</Link>}
+      lead={
+        fileId
+          ? undefined
+          : "A few hundred questions with the answers you wish you always gave are enough to begin with."
+      }
+      width="reading"
+    >
+      {!isAllowed ? (
+        <Forbidden what="this page" />
+      ) : fileId ? (
+        <Preview key={fileId} fileId={fileId} />
+      ) : (
+        <Choose />
+      )}
+    </Page>
+  );
+}
+
+function Choose() {
+  const navigate = useNavigate();
+  const upload = useUpload((file) => void navigate({ to: "/data/new", search: { file: file.id } }));
+  return (
+    <>
+      {upload.refusal && <Refusal name={upload.refusal.name} error={upload.refusal.error} />}
+      <DropZone onFile={upload.send} upload={upload.sending} onStop={upload.stop} />
+      <Section title="Or try it with ours">
+        <SampleList />
+      </Section>
+    </>
+  );
+}
+
+function Preview({ fileId }: { fileId: string }) {
+  const navigate = useNavigate();
+  const file = useQuery(fileQuery(fileId));
+  const chooseOther = () => void navigate({ to: "/data/new", search: {} });
+  return (
+    <QueryView query={file} what="this file" skeleton={<SkeletonLines count={8} height={28} />}>
+      {(loaded) =>
+        loaded.inspection ? (
+          <FilePreview file={loaded} inspection={loaded.inspection} onOther={chooseOther} />
+        ) : (
+          <Refusal
+            name={loaded.filename}
+            error={new Error("This file holds no examples that can be shown.")}
+          />
+        )
+      }
+    </QueryView>
+  );
+}

@@ -1,0 +1,149 @@
+import {
+  infiniteQueryOptions,
+  keepPreviousData,
+  queryOptions,
+  useMutation,
+  useQueryClient,
+} from "@tanstack/react-query";
+import { api, unwrap } from "@/api/client";
+import type {
+  Dataset,
+  DatasetVersion,
+  ListOf,
+  Mapping,
+  Row,
+  RowFilter,
+  Sample,
+  UploadedFile,
+} from "@/api/types";
+
+const PAGE_SIZE = 25;
+const POLL_MS = 1500;
+
+export const keys = {
+  all: ["datasets"] as const,
+  list: ["datasets", "list"] as const,
+  one: (id: string) => ["datasets", "one", id] as const,
+  rows: (versionId: string) => ["datasets", "rows", versionId] as const,
+};
+
+function isChecking(dataset: Dataset): boolean {
+  return dataset.latest_version.status === "validating";
+}
+
+export const datasetsQuery = queryOptions({
+  queryKey: keys.list,
+  queryFn: ({ signal }) =>
+    unwrap<ListOf<Dataset>>(api.GET("/v1/datasets", { params: { query: { limit: 100 } }, signal })),
+  refetchInterval: (query) => (query.state.data?.data.some(isChecking) ? POLL_MS : false),
+});
+
+export function datasetQuery(id: string) {
+  return queryOptions({
+    queryKey: keys.one(id),
+    queryFn: ({ signal }) =>
+      unwrap<Dataset>(api.GET("/v1/datasets/{dataset_id}", { params: { path: { dataset_id: id } }, signal })),
+    refetchInterval: (query) => (query.state.data && isChecking(query.state.data) ? POLL_MS : false),
+  });
+}
+
+export function versionQuery(id: string) {
+  return queryOptions({
+    queryKey: ["datasets", "version", id],
+    queryFn: ({ signal }) =>
+      unwrap<DatasetVersion>(
+        api.GET("/v1/dataset_versions/{version_id}", { params: { path: { version_id: id } }, signal }),
+      ),
+  });
+}
+
+export function rowsQuery(versionId: string, filter: RowFilter, search: string) {
+  return infiniteQueryOptions({
+    queryKey: [...keys.rows(versionId), filter, search],
+    queryFn: ({ pageParam, signal }) =>
+      unwrap<ListOf<Row>>(
+        api.GET("/v1/dataset_versions/{version_id}/rows", {
+          params: {
+            path: { version_id: versionId },
+            query: {
+              filter,
+              limit: PAGE_SIZE,
+              ...(search ? { q: search } : {}),
+              ...(pageParam ? { after: pageParam } : {}),
+            },
+          },
+          signal,
+        }),
+      ),
+    initialPageParam: "",
+    getNextPageParam: (page) => (page.has_more ? page.last_id : null),
+    placeholderData: keepPreviousData,
+  });
+}
+
+export const samplesQuery = queryOptions({
+  queryKey: ["samples"],
+  queryFn: ({ signal }) => unwrap<ListOf<Sample>>(api.GET("/v1/samples", { signal })),
+  staleTime: Infinity,
+});
+
+export function fileQuery(id: string) {
+  return queryOptions({
+    queryKey: ["files", id],
+    queryFn: ({ signal }) =>
+      unwrap<UploadedFile>(api.GET("/v1/files/{file_id}", { params: { path: { file_id: id } }, signal })),
+    staleTime: Infinity,
+  });
+}
+
+export function useTrySample() {
+  return useMutation({
+    mutationFn: (id: string) =>
+      unwrap<UploadedFile>(api.POST("/v1/samples/{sample_id}", { params: { path: { sample_id: id } } })),
+  });
+}
+
+function useDatasetChange<Input, Output>(mutationFn: (input: Input) => Promise<Output>) {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn,
+    onSuccess: () => client.invalidateQueries({ queryKey: keys.all }),
+  });
+}
+
+export function useCreateDataset() {
+  return useDatasetChange((body: { file_id: string; name: string; mapping?: Mapping }) =>
+    unwrap<Dataset>(api.POST("/v1/datasets", { body })),
+  );
+}
+
+export function useRenameDataset(id: string) {
+  return useDatasetChange((name: string) =>
+    unwrap<Dataset>(
+      api.PATCH("/v1/datasets/{dataset_id}", { params: { path: { dataset_id: id } }, body: { name } }),
+    ),
+  );
+}
+
+export function useDeleteDataset() {
+  return useDatasetChange((id: string) =>
+    unwrap<unknown>(api.DELETE("/v1/datasets/{dataset_id}", { params: { path: { dataset_id: id } } })),
+  );
+}
+
+export function useRestoreDataset() {
+  return useDatasetChange((id: string) =>
+    unwrap<unknown>(api.POST("/v1/datasets/{dataset_id}/restore", { params: { path: { dataset_id: id } } })),
+  );
+}
+
+export function useChangeMapping(id: string) {
+  return useDatasetChange((mapping: Mapping) =>
+    unwrap<DatasetVersion>(
+      api.POST("/v1/datasets/{dataset_id}/versions", {
+        params: { path: { dataset_id: id } },
+        body: { mapping },
+      }),
+    ),
+  );
+}

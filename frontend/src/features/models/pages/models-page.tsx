@@ -1,0 +1,103 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import type { Model } from "@/api/types";
+import { ButtonLink } from "@/components/ui/button-link";
+import { Page, Section } from "@/components/ui/page";
+import { SkeletonLines } from "@/components/ui/skeletons";
+import { Empty, QueryView } from "@/components/ui/states";
+import { Status } from "@/components/ui/status";
+import { Table, type TableColumn } from "@/components/ui/table";
+import { TimeAgo } from "@/components/ui/time-ago";
+import { gainOf } from "@/features/models/components/gain";
+import { modelName, modelsQuery } from "@/features/models/queries";
+import { useCan } from "@/features/session/queries";
+
+const NAME: TableColumn<Model> = {
+  key: "name",
+  title: "Name",
+  sortBy: modelName,
+  cell: (model) => (
+    <Link to="/models/$modelId" params={{ modelId: model.id }}>
+      {modelName(model)}
+    </Link>
+  ),
+};
+
+const TRY: TableColumn<Model> = {
+  key: "try",
+  title: "",
+  align: "end",
+  cell: (model) => (
+    <Link
+      to="/playground"
+      search={model.kind === "base" ? { left: model.id } : { left: model.base_model, right: model.id }}
+    >
+      Try it
+    </Link>
+  ),
+};
+
+const TUNED: TableColumn<Model>[] = [
+  NAME,
+  { key: "gain", title: "On unseen examples", cell: (model) => gainOf(model) ?? "not measured" },
+  { key: "base", title: "Made from", isSecondary: true, cell: (model) => model.base_model },
+  {
+    key: "created",
+    title: "Made",
+    align: "end",
+    isSecondary: true,
+    sortBy: (model) => model.created,
+    cell: (model) => <TimeAgo at={model.created} />,
+  },
+  TRY,
+];
+
+const BASE: TableColumn<Model>[] = [
+  NAME,
+  {
+    key: "state",
+    title: "State",
+    cell: (model) => (
+      <Status tone={model.is_ready ? "good" : "quiet"}>
+        {model.is_ready ? "Ready" : "Not on this machine"}
+      </Status>
+    ),
+  },
+  { ...TRY, cell: (model) => (model.is_ready ? TRY.cell(model) : null) },
+];
+
+export function ModelsPage() {
+  const models = useQuery(modelsQuery);
+  const can = useCan();
+  return (
+    <Page title="Models" lead="The models you made, and the base models they are made from.">
+      <QueryView query={models} what="your models" skeleton={<SkeletonLines count={5} height={36} />}>
+        {(list) => <Lists models={list} canTrain={can("runs:write")} />}
+      </QueryView>
+    </Page>
+  );
+}
+
+function Lists({ models, canTrain }: { models: Model[]; canTrain: boolean }) {
+  const tuned = models.filter((model) => model.kind === "tuned");
+  const bases = models.filter((model) => model.kind === "base");
+  return (
+    <>
+      {tuned.length === 0 ? (
+        <Empty
+          title="No model of your own yet"
+          action={canTrain && <ButtonLink to="/train/new">Make a model</ButtonLink>}
+        >
+          A finished training run leaves its model here, ready to be tried and used.
+        </Empty>
+      ) : (
+        <Section title="Yours">
+          <Table label="Your models" columns={TUNED} items={tuned} rowKey={(model) => model.id} />
+        </Section>
+      )}
+      <Section title="Base models" lead="They already read and write. Training adds your examples on top.">
+        <Table label="Base models" columns={BASE} items={bases} rowKey={(model) => model.id} />
+      </Section>
+    </>
+  );
+}

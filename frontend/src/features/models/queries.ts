@@ -1,0 +1,44 @@
+import { queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
+import { api, unwrap } from "@/api/client";
+import type { Model } from "@/api/types";
+
+const keys = { all: ["models"] as const };
+
+export const modelsQuery = queryOptions({
+  queryKey: [...keys.all, "list"],
+  queryFn: async ({ signal }) => (await unwrap(api.GET("/v1/models", { signal }))).data,
+  staleTime: 10_000,
+});
+
+export function modelQuery(model: string) {
+  return queryOptions({
+    queryKey: [...keys.all, "one", model],
+    queryFn: ({ signal }) =>
+      unwrap<Model>(api.GET("/v1/models/{model}", { params: { path: { model } }, signal })),
+  });
+}
+
+export function useDeleteModel() {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: (model: string) =>
+      unwrap<unknown>(api.DELETE("/v1/models/{model}", { params: { path: { model } } })),
+    onSuccess: () => client.invalidateQueries({ queryKey: keys.all }),
+  });
+}
+
+export function useRestoreModel() {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: (model: string) =>
+      unwrap<unknown>(api.POST("/v1/models/{model}/restore", { params: { path: { model } } })),
+    onSuccess: () => client.invalidateQueries({ queryKey: keys.all }),
+  });
+}
+
+/** A short name for a model wherever its full address would not fit. */
+export function modelName(model: Pick<Model, "id" | "name"> | string): string {
+  if (typeof model !== "string") return model.name || modelName(model.id);
+  const [kind, , , suffix] = model.split(":");
+  return kind === "ft" && suffix ? suffix : model;
+}

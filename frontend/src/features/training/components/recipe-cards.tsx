@@ -1,0 +1,41 @@
+import type { EstimateReply, Recipe } from "@/api/types";
+import { isRecipe, RECIPES } from "@/features/training/components/wording";
+import { duration, durationRange, moneyRange } from "@/lib/format";
+import classes from "./recipe-cards.module.css";
+
+interface RecipeCardsProps {
+  reply: EstimateReply;
+  chosen: Recipe;
+  onChoose: (recipe: Recipe) => void;
+}
+
+export function RecipeCards({ reply, chosen, onChoose }: RecipeCardsProps) {
+  const waits = reply.queue.starts_in_s ?? 0;
+  const estimates = reply.estimates.flatMap((one) =>
+    isRecipe(one.recipe) ? [{ ...one, recipe: one.recipe }] : [],
+  );
+  const starts = waits < 5 ? "Starts now" : `Starts in about ${duration(waits)}`;
+  return (
+    <div className={classes.cards} role="radiogroup" aria-label="How thoroughly">
+      {estimates.map((estimate) => (
+        <label key={estimate.recipe} className={classes.card}>
+          <input
+            type="radio"
+            name="recipe"
+            value={estimate.recipe}
+            checked={chosen === estimate.recipe}
+            onChange={() => onChoose(estimate.recipe)}
+          />
+          <span className={classes.title}>
+            {RECIPES[estimate.recipe].title}
+            {estimate.is_recommended && <small>Suggested</small>}
+          </span>
+          <span className={classes.time}>{durationRange(estimate.seconds_low, estimate.seconds_high)}</span>
+          <span>{moneyRange(estimate.cost_usd_low, estimate.cost_usd_high)}</span>
+          <span className={classes.note}>{RECIPES[estimate.recipe].sentence}</span>
+          <span className={classes.note}>{starts}</span>
+        </label>
+      ))}
+    </div>
+  );
+}

@@ -1,0 +1,44 @@
+import type { Metric, Run } from "@/api/types";
+
+const WINDOW = 3;
+const NOTICEABLE = 0.01;
+
+function heldOut(metric: Metric): number | null {
+  return metric.full_valid_loss ?? metric.valid_loss ?? null;
+}
+
+/** The chart in one sentence. It speaks only of examples that were never trained on. */
+export function verdict(metrics: Metric[], isDone: boolean): string {
+  const values = metrics.map(heldOut).filter((value) => value !== null);
+  const first = values[0];
+  const last = values.at(-1);
+  if (first === undefined || last === undefined || values.length < 2) {
+    return isDone
+      ? "There were too few checks to say more."
+      : "The first check on examples it has not seen comes soon.";
+  }
+  const lowest = Math.min(...values);
+  const recent = values.slice(-WINDOW);
+  const change = last - (recent[0] ?? last);
+  if (last > lowest * (1 + 3 * NOTICEABLE) && values.length > WINDOW) {
+    return isDone
+      ? "Towards the end it began to learn your examples by heart. The Fast choice, or more examples, may do better."
+      : "It has begun to learn your examples by heart. The best point so far is kept in mind.";
+  }
+  if (last < first * (1 - NOTICEABLE)) {
+    if (isDone) return "It got better on examples it has not seen.";
+    return change < -first * NOTICEABLE * 0.5
+      ? "It is getting better on examples it has not seen."
+      : "It got better on examples it has not seen, and is now levelling off.";
+  }
+  return isDone
+    ? "It did not get better on examples it has not seen. More, or more varied, examples usually help."
+    : "No change yet on examples it has not seen.";
+}
+
+/** How much of the surprise at held-out answers is gone, as a fraction; null when it was not measured. */
+export function improvement(run: Pick<Run, "base_heldout_loss" | "tuned_heldout_loss">): number | null {
+  if (run.base_heldout_loss === null || run.tuned_heldout_loss === null || run.base_heldout_loss <= 0)
+    return null;
+  return 1 - run.tuned_heldout_loss / run.base_heldout_loss;
+}

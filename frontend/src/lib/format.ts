@@ -1,0 +1,91 @@
+const LOCALE = "en-US";
+const whole = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0 });
+const short = new Intl.NumberFormat(LOCALE, { notation: "compact", maximumFractionDigits: 1 });
+const exact = new Intl.DateTimeFormat(LOCALE, { dateStyle: "medium", timeStyle: "short" });
+const day = new Intl.DateTimeFormat(LOCALE, { month: "short", day: "numeric", timeZone: "UTC" });
+const relative = new Intl.RelativeTimeFormat(LOCALE, { numeric: "auto" });
+
+const MINUTE_S = 60;
+const HOUR_S = 3600;
+const DAY_S = 86_400;
+
+export function count(value: number): string {
+  return whole.format(value);
+}
+
+export function compact(value: number): string {
+  return short.format(value);
+}
+
+/** "1 example", "1,204 examples". */
+export function plural(value: number, one: string, many = `${one}s`): string {
+  return `${count(value)} ${value === 1 ? one : many}`;
+}
+
+/** Small sums keep the digits that matter, so that a run of a tenth of a cent is not shown as free. */
+export function money(usd: number): string {
+  if (usd === 0) return "$0.00";
+  if (usd < 0.0001) return "under $0.0001";
+  const digits = usd < 0.01 ? 4 : usd < 1 ? 3 : 2;
+  return `$${usd.toFixed(digits)}`;
+}
+
+export function moneyRange(low: number, high: number): string {
+  const [from, to] = [money(low), money(high)];
+  return from === to ? from : `${from} – ${to}`;
+}
+
+/** A length of time in the largest unit that still says something. */
+export function duration(seconds: number): string {
+  if (seconds < 1) return "under 1 second";
+  if (seconds < 90) return plural(Math.round(seconds), "second");
+  if (seconds < 90 * MINUTE_S) return plural(Math.round(seconds / MINUTE_S), "minute");
+  if (seconds < 36 * HOUR_S) return `${trim(seconds / HOUR_S)} hours`;
+  return `${trim(seconds / DAY_S)} days`;
+}
+
+export function durationRange(low: number, high: number): string {
+  if (duration(low) === duration(high)) return `about ${duration(high)}`;
+  const [unit, size] =
+    high < 90
+      ? (["seconds", 1] as const)
+      : high < 90 * MINUTE_S
+        ? (["minutes", MINUTE_S] as const)
+        : (["hours", HOUR_S] as const);
+  const from = unit === "hours" ? trim(low / size) : String(Math.max(1, Math.round(low / size)));
+  const to = unit === "hours" ? trim(high / size) : String(Math.max(1, Math.round(high / size)));
+  return from === to ? `about ${to} ${unit}` : `${from} – ${to} ${unit}`;
+}
+
+function trim(value: number): string {
+  return value.toFixed(1).replace(/\.0$/, "");
+}
+
+export function bytes(value: number): string {
+  if (value < 1000) return `${value} B`;
+  if (value < 1_000_000) return `${trim(value / 1000)} kB`;
+  if (value < 1_000_000_000) return `${trim(value / 1_000_000)} MB`;
+  return `${trim(value / 1_000_000_000)} GB`;
+}
+
+export function percent(fraction: number): string {
+  return `${Math.round(fraction * 100)} %`;
+}
+
+export function exactTime(unixSeconds: number): string {
+  return exact.format(unixSeconds * 1000);
+}
+
+export function dayLabel(isoDate: string): string {
+  return day.format(new Date(`${isoDate}T00:00:00Z`));
+}
+
+export function relativeTime(unixSeconds: number, nowMs: number): string {
+  const delta = unixSeconds - nowMs / 1000;
+  const age = Math.abs(delta);
+  if (age < 45) return delta > 0 ? "in a moment" : "just now";
+  if (age < 50 * MINUTE_S) return relative.format(Math.round(delta / MINUTE_S), "minute");
+  if (age < 22 * HOUR_S) return relative.format(Math.round(delta / HOUR_S), "hour");
+  if (age < 30 * DAY_S) return relative.format(Math.round(delta / DAY_S), "day");
+  return exact.format(unixSeconds * 1000);
+}

@@ -1,0 +1,19 @@
+const QUESTION = "What can you do for me?";
+
+export function curlSnippet(model: string, origin: string): string {
+  return `curl ${origin}/v1/chat/completions \\
+  -H "Authorization: Bearer $TAILORBIRD_API_KEY" \\
+  -H "Content-Type: application/json" \\
+  -d '${JSON.stringify({ model, messages: [{ role: "user", content: QUESTION }] })}'`;
+}
+
+export function pythonSnippet(model: string, origin: string, key = "YOUR_API_KEY"): string {
+  return `from openai import OpenAI
+
+client = OpenAI(base_url="${origin}/v1", api_key="${key}")
+answer = client.chat.completions.create(
+    model="${model}",
+    messages=[{"role": "user", "content": "${QUESTION}"}],
+)
+print(answer.choices[0].message.content)`;
+}
