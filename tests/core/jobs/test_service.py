@@ -43,7 +43,7 @@ class TestSubmit:
 
     def test_a_rollback_rings_nothing(self, database: Database, workspace_id: str) -> None:
         queue = RecordingTaskQueue()
-        with pytest.raises(RuntimeError), database.session(workspace_scope(workspace_id)) as session:  # noqa: PT012 - the transaction is the test
+        with pytest.raises(RuntimeError), database.session(workspace_scope(workspace_id)) as session:
             jobs.submit(
                 session,
                 workspace_id=workspace_id,
