@@ -2,7 +2,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Select, column, delete, exists, func, insert, or_, select, update
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, distinct_on
 from sqlalchemy.orm import Session
 
 from core.datasets.models import Dataset, DatasetVersion, File, Row
@@ -103,7 +103,7 @@ class VersionRepository:
         query = (
             self._own()
             .where(DatasetVersion.dataset_id.in_(dataset_ids))
-            .distinct(DatasetVersion.dataset_id)
+            .ext(distinct_on(DatasetVersion.dataset_id))
             .order_by(DatasetVersion.dataset_id, DatasetVersion.number.desc())
         )
         return {version.dataset_id: version for version in self._session.scalars(query)}

@@ -31,8 +31,8 @@ from core.jobs.states import Blame, JobState
 from core.jobs.types import JobError, Lease
 from core.kit.hashing import sha256_file
 from core.training import service as training
+from worker.context import WorkContext
 from worker.supervise import ChildLimits, ChildResult, run_child
-from worker.tasks.registry import WorkContext
 
 _MIB = 1024 * 1024
 # the tokenizer and two digests a row need a few hundred MiB; a file that needs more is an attack
