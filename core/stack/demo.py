@@ -6,7 +6,7 @@ answers of both to the same questions. Uses the stack that runs from this home, 
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -145,8 +145,15 @@ def _train(api: ApiClient, job_id: str) -> Found:
     def is_over(found: Found) -> bool:
         return found["status"] in {"succeeded", "failed", "cancelled"}
 
-    with Progress("Training") as progress:
-        job = _follow(api, path, progress, is_over)
+    job: Found = {"status": "unknown"}
+    try:
+        with Progress("Training") as progress:
+            job = _follow(api, path, progress, is_over)
+    finally:
+        if not is_over(job):
+            # an interrupted demo must not train on at somebody's cost
+            with suppress(AppError):
+                api.post(f"{path}/cancel")
     if job["status"] != "succeeded":
         reason = (job.get("error") or {}).get("message") or "no reason was given"
         raise Unavailable(f"The run {job_id} ended as {job['status']}: {reason}", code="demo_run_failed")
