@@ -1,6 +1,6 @@
 """A model folder's chat template, rendered as transformers renders it, but without importing it (and torch) for that.
 
-Ingest counts tokens with this in a small, short-lived process; seconds and half a gigabyte of imports would dwarf the work.
+Ingest counts tokens with this in a small, short-lived process; seconds of imports would dwarf the work.
 """
 
 import json

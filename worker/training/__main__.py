@@ -1,0 +1,37 @@
+"""`python -m worker.training RUN_DIR`: one run in one process. The exit code says how it ended."""
+
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from core.jobs.exit_codes import ExitCode
+from worker.training import run
+from worker.training.allocator import keep_freed_memory
+from worker.training.events import EventWriter
+from worker.training.failures import classify
+
+logger = logging.getLogger(__name__)
+
+
+def main(folder: Path) -> ExitCode:
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    keep_freed_memory()
+    events = EventWriter(folder / "events.jsonl")
+    try:
+        run.execute(folder, events=events, stop_requested=stop.is_set)
+    except BaseException as error:
+        failure = classify(error)
+        if failure.exit_code is ExitCode.BUG:
+            logger.exception("training failed")
+        if failure.exit_code is not ExitCode.INTERRUPTED:
+            events.error(code=failure.code, message=failure.message, details=failure.details)
+        return failure.exit_code
+    return ExitCode.DONE
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
+    sys.exit(main(Path(sys.argv[1])))

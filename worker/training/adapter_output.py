@@ -1,0 +1,72 @@
+"""The finished adapter: what plain PEFT loads, and a manifest that says what it is and proves that it is whole."""
+
+import json
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from core.kit.clock import utc_now
+from core.kit.hashing import sha256_file
+from core.training.spec import RunInput
+from worker.training import checkpoint
+from worker.training.methods.adapters import TunableModel
+
+WEIGHTS, CONFIG, MANIFEST = "adapter_model.safetensors", "adapter_config.json", "manifest.json"
+
+
+def write(
+    folder: Path,
+    *,
+    model: TunableModel,
+    tensors: dict[str, Tensor],
+    run: RunInput,
+    template_sha256: str,
+    compute_dtype: torch.dtype,
+    results: dict[str, Any],
+) -> None:
+    """The manifest is written last: who finds one finds every file it names, on disk."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    model.save_adapter_config(folder)
+    _name_the_base(folder / CONFIG, run.base_model)
+    files = [folder / WEIGHTS, folder / CONFIG]
+    for path in files:
+        checkpoint.sync(path)
+    manifest = {
+        "files": {path.name: {"sha256": sha256_file(path), "bytes": path.stat().st_size} for path in files},
+        "base_model": {"id": run.base_model} | _identity(run.base_model_dir),
+        "spec": run.training_spec().model_dump(mode="json"),
+        "lineage": run.lineage.model_dump(mode="json"),
+        "chat_template_sha256": template_sha256,
+        "compute_dtype": str(compute_dtype).removeprefix("torch."),
+        "results": results,
+        "tailorbird_version": _version(),
+        "created_at": utc_now().isoformat(),
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True))
+    checkpoint.sync(folder / MANIFEST)
+
+
+def _name_the_base(config_path: Path, base_model: str) -> None:
+    """PEFT writes the folder that the base was loaded from: a path of this machine, no use to others and none of theirs."""
+    config = json.loads(config_path.read_text())
+    config["base_model_name_or_path"] = base_model
+    config["inference_mode"] = True
+    config_path.write_text(json.dumps(config, indent=2, sort_keys=True))
+
+
+def _identity(base_model_dir: Path) -> dict[str, Any]:
+    path = base_model_dir / "tailorbird.json"
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return {key: found[key] for key in ("revision", "sha256") if key in found}
+
+
+def _version() -> str:
+    try:
+        return version("tailorbird")
+    except PackageNotFoundError:
+        return "unreleased"
