@@ -13,6 +13,12 @@ depends_on = None
 
 
 def upgrade() -> None:
+    _create_runs()
+    _create_adapters()
+    op.create_foreign_key("fk_runs_adapter_id", "runs", "adapters", ["adapter_id"], ["id"])
+
+
+def _create_runs() -> None:
     op.create_table(
         "runs",
         sa.Column("id", sa.Text, primary_key=True),
@@ -50,6 +56,8 @@ def upgrade() -> None:
     op.create_index("ix_runs_validation_version_id", "runs", ["validation_version_id"])
     protect("runs")
 
+
+def _create_adapters() -> None:
     op.create_table(
         "adapters",
         sa.Column("id", sa.Text, primary_key=True),
@@ -73,7 +81,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("run_id", name="uq_adapters_run_id"),
     )
     op.create_index("ix_adapters_workspace_id", "adapters", ["workspace_id"])
-    op.create_foreign_key("fk_runs_adapter_id", "runs", "adapters", ["adapter_id"], ["id"])
     protect("adapters")
 
 
