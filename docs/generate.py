@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from core.workspaces.roles import ROLE_PERMISSIONS, Permission
+from core.workspaces.roles import PERMISSIONS, Permission
 from pydantic import AliasChoices
 from pydantic_core import PydanticUndefined
 
@@ -52,10 +52,10 @@ def settings_table() -> list[str]:
 
 
 def permissions_table() -> list[str]:
-    roles = list(ROLE_PERMISSIONS)
+    roles = list(PERMISSIONS)
     lines = ["| permission | " + " | ".join(map(str, roles)) + " |", "|---" * (len(roles) + 1) + "|"]
     for permission in Permission:
-        marks = ["yes" if permission in ROLE_PERMISSIONS[role] else "" for role in roles]
+        marks = ["yes" if permission in PERMISSIONS[role] else "" for role in roles]
         lines.append(f"| `{permission}` | " + " | ".join(marks) + " |")
     return lines
 

@@ -25,7 +25,16 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
-_VIEWER = frozenset({permission for permission in Permission if permission.endswith(":read")} | {Permission.CHAT_USE})
+_VIEWER = frozenset(
+    {
+        Permission.DATASETS_READ,
+        Permission.RUNS_READ,
+        Permission.MODELS_READ,
+        Permission.MEMBERS_READ,
+        Permission.USAGE_READ,
+        Permission.CHAT_USE,
+    }
+)
 _MEMBER = _VIEWER | {
     Permission.DATASETS_WRITE,
     Permission.RUNS_WRITE,
