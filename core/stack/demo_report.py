@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import psutil
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
 from rich.table import Table
@@ -146,7 +147,8 @@ def _note(found: dict[str, Any], loss: float | None) -> str:
 
 
 def _shown(text: str) -> str:
-    return text if len(text) <= _MAX_SHOWN_CHARS else text[: _MAX_SHOWN_CHARS - 1] + "…"
+    """Cut to fit, and with brackets that `rich` takes for text, not for its markup."""
+    return escape(text if len(text) <= _MAX_SHOWN_CHARS else text[: _MAX_SHOWN_CHARS - 1] + "…")
 
 
 def _commit(folder: Path) -> str | None:

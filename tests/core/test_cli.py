@@ -1,0 +1,86 @@
+"""The commands as typed: one sentence on stderr and exit code 1 for whatever is expected to go wrong."""
+
+import pytest
+
+from core import cli
+from core.errors import Conflict
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "TAILORBIRD_MODE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_a_command_must_be_given(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        cli.main([])
+    assert exit_.value.code == 2
+    assert "usage: tailorbird" in capsys.readouterr().err
+
+
+def test_migrate_asks_for_the_owner(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["migrate"]) == 1
+    assert capsys.readouterr().err.startswith("tailorbird: DATABASE_OWNER_URL is not set")
+
+
+def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("TAILORBIRD_LEASE_S", "soon")
+    assert cli.main(["settings-check"]) == 1
+    said = capsys.readouterr().err
+    assert "the setting" in said
+    assert "lease_s" in said.lower()
+
+
+def test_settings_check_lists_every_problem_of_production(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TAILORBIRD_MODE", "production")
+    assert cli.main(["settings-check"]) == 1
+    said = capsys.readouterr().err
+    for name in ("TAILORBIRD_SECRET_KEY", "TAILORBIRD_INFERENCE_TOKEN", "DATABASE_URL", "REDIS_URL"):
+        assert name in said
+
+
+def test_settings_check_is_content_with_the_embedded_default(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["settings-check"]) == 0
+    assert "sound" in capsys.readouterr().out
+
+
+def test_an_expected_failure_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_settings: object) -> int:
+        raise Conflict("Port 8700 is taken.")
+
+    monkeypatch.setattr("core.stack.up.up", refuse)
+    assert cli.main(["up"]) == 1
+    assert capsys.readouterr().err == "tailorbird: Port 8700 is taken.\n"
+
+
+@pytest.mark.stack
+def test_an_admin_is_made_with_a_password_from_standard_input(
+    settings: object,
+    database: object,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    import io
+
+    from core.config import Settings
+    from core.db.session import SYSTEM, Database
+    from core.identity.service import find_user
+    from core.workspaces import service as workspaces
+
+    assert isinstance(settings, Settings)
+    assert isinstance(database, Database)
+    monkeypatch.setenv("DATABASE_URL", settings.database_url)
+    monkeypatch.setattr("sys.stdin", io.StringIO("a long enough password\n"))
+    assert cli.main(["create-admin", "ada@example.org"]) == 0
+    assert "ada@example.org may sign in" in capsys.readouterr().out
+    with database.session(SYSTEM) as session:
+        user = find_user(session, email="ada@example.org")
+        assert user is not None
+        workspace = workspaces.ensure_default_workspace(session)
+        membership, _ = workspaces.get_member(session, workspace_id=workspace.id, user_id=user.id)
+        assert membership.role == "admin"
