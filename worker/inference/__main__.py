@@ -1,12 +1,8 @@
 import logging
+import os
 from urllib.parse import urlsplit
 
-import torch
-import uvicorn
-from transformers.utils import logging as transformers_logging
-
 from core.config import Settings
-from worker.inference.server import create_app
 
 _DEFAULT_PORT = 8710
 # an answer in progress gets this long after SIGTERM; then its client is told to try again
@@ -14,6 +10,15 @@ _DRAIN_S = 5
 
 
 def main() -> None:
+    # Threads that wait must sleep, not spin: with a training run on the same cores, spinning made answers five times
+    # slower. OpenMP reads this when torch is imported, hence the imports below.
+    os.putenv("OMP_WAIT_POLICY", "PASSIVE")
+    import torch  # noqa: PLC0415
+    import uvicorn  # noqa: PLC0415
+    from transformers.utils import logging as transformers_logging  # noqa: PLC0415
+
+    from worker.inference.server import create_app  # noqa: PLC0415
+
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     # one line a request from the client library would also log presigned URLs
     logging.getLogger("httpx").setLevel(logging.WARNING)

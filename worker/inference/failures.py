@@ -25,6 +25,10 @@ def status_of(error: AppError) -> int:
     return _row(error)[1]
 
 
+def restarting() -> Unavailable:
+    return Unavailable("The model server is restarting. Try again in a minute.", code="inference_unavailable")
+
+
 def _row(error: AppError) -> tuple[Category, int]:
     for category_class, category, status in _CATEGORIES:
         if isinstance(error, category_class):

@@ -12,7 +12,8 @@ from typing import Final
 
 import torch
 
-from core.errors import AppError, RateLimited, Unavailable
+from core.errors import AppError, RateLimited
+from worker.inference.failures import restarting
 from worker.inference.generation import Generation
 from worker.inference.runtime import BaseRuntime
 
@@ -132,17 +133,14 @@ class Scheduler:
             self._changed.notify_all()
         if self._thread.is_alive():
             self._thread.join()
-        error = Unavailable("The model server is restarting. Try again in a minute.", code="inference_unavailable")
         for lane in self._lanes.values():
-            lane.abandon(error)
+            lane.abandon(restarting())
 
     def submit(self, generation: Generation) -> None:
         """Queue a generation. Raises `RateLimited` when the queue is full, `Unavailable` when stopping."""
         with self._changed:
             if self._is_stopping:
-                raise Unavailable(
-                    "The model server is restarting. Try again in a minute.", code="inference_unavailable"
-                )
+                raise restarting()
             if self.num_waiting >= self._max_waiting:
                 raise RateLimited(
                     "Too many people are talking to models right now. Try again in a few seconds.",

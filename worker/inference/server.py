@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from core.config import Settings
 from core.errors import AppError, Invalid, TooLarge, Unauthenticated
 from core.inference.types import ChatRequest, DeltaLine, ErrorLine, StreamLine
-from worker.inference.failures import error_line, status_of
+from worker.inference.failures import error_line, restarting, status_of
 from worker.inference.generation import Generation
 from worker.inference.service import InferenceService
 
@@ -51,7 +51,7 @@ def create_app(settings: Settings, service: InferenceService | None = None) -> S
     return Starlette(routes=routes, lifespan=lifespan)
 
 
-class _Stream(Response):
+class LineStream(Response):
     """Sends lines as they come, and cancels the generation when the client hangs up."""
 
     media_type = "application/x-ndjson"
@@ -61,31 +61,39 @@ class _Stream(Response):
         del self.headers["content-length"]
         self._generation = generation
         self._lines = lines
+        self._has_begun = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         del scope
+        is_stopping = False
         sending = asyncio.create_task(self._send_lines(send))
         listening = asyncio.create_task(_until_gone(receive))
         try:
             await asyncio.wait({sending, listening}, return_when=asyncio.FIRST_COMPLETED)
-            if sending.done():
-                sending.result()
+        except asyncio.CancelledError:
+            # only a server that ends cancels an answer, after the time it gives to those in progress
+            is_stopping = True
         finally:
             self._generation.cancel()
-            for task in (sending, listening):
-                task.cancel()
+            sending.cancel()
+            listening.cancel()
             await asyncio.gather(sending, listening, return_exceptions=True)
+        if is_stopping:
+            await self._send(send, error_line(restarting()))
 
     async def _send_lines(self, send: Send) -> None:
+        while isinstance(line := await self._lines.get(), DeltaLine):
+            await self._send(send, line)
+        await self._send(send, line)
+
+    async def _send(self, send: Send, line: StreamLine) -> None:
         # a client that went away shows here or in `_until_gone`, depending on the server
         with suppress(OSError):
-            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            is_last = False
-            while not is_last:
-                line = await self._lines.get()
-                is_last = not isinstance(line, DeltaLine)
-                body = line.model_dump_json().encode() + b"\n"
-                await send({"type": "http.response.body", "body": body, "more_body": not is_last})
+            if not self._has_begun:
+                self._has_begun = True
+                await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            body = line.model_dump_json().encode() + b"\n"
+            await send({"type": "http.response.body", "body": body, "more_body": isinstance(line, DeltaLine)})
 
 
 async def _until_gone(receive: Receive) -> None:
@@ -103,7 +111,7 @@ async def _answer(service: InferenceService, request: ChatRequest) -> Response:
             loop.call_soon_threadsafe(lines.put_nowait, line)
 
     generation = await asyncio.to_thread(service.generate, request, sink)
-    return _Stream(generation, lines)
+    return LineStream(generation, lines)
 
 
 async def _parse(request: Request) -> ChatRequest:

@@ -3,6 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from core.base_models import service as base_models
 from core.base_models.types import MARKER_NAME, MarkedFile, ModelFolder
@@ -12,6 +13,12 @@ from core.kit.hashing import sha256_bytes, sha256_file
 from tests.worker.inference.tiny_models import load_adapter, make_adapter, make_base_model
 from worker.inference.adapter_weights import AdapterWeights
 from worker.inference.runtime import BaseRuntime, load_runtime
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Two layers gain nothing from more, and threads that spin beside other tests are slow."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,11 @@ import http.server
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -18,10 +19,10 @@ import uvicorn
 from core.config import Settings
 from core.errors import Invalid, NotFound, Unavailable
 from core.inference.client import InferenceClient
-from core.inference.types import AdapterRef, ChatDelta, ChatRequest
+from core.inference.types import AdapterRef, ChatDelta, ChatRequest, Sampling
 from tests.worker.inference.tiny_models import chat_request
 from worker.inference.generation import Generation, Sink
-from worker.inference.server import create_app
+from worker.inference.server import LineStream, create_app
 from worker.inference.service import InferenceService
 
 DEADLINE_S = 30
@@ -130,6 +131,32 @@ def test_hanging_up_cancels_the_answer(served: Served, monkeypatch: pytest.Monke
     wait_until(lambda: served.client.health().active == 0)
     assert started[0].is_cancelled
     assert started[0]._num_tokens < 900
+
+
+def test_a_server_that_ends_tells_those_who_are_being_answered(served: Served) -> None:
+    """What uvicorn does after its patience with an open answer: it cancels the request's task."""
+    (key,) = [key for key in served.service._variants.loaded() if key.quantization is None]
+    runtime = served.service._variants.get(key)
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    async def receive() -> MutableMapping[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+    async def begin_and_cancel() -> None:
+        generation = Generation(runtime, [1, 5], Sampling(), lambda _: None)
+        answer = asyncio.create_task(LineStream(generation, asyncio.Queue())({}, receive, send))
+        await asyncio.sleep(0)
+        answer.cancel()
+        await answer
+        assert generation.is_cancelled
+
+    asyncio.run(begin_and_cancel())
+    assert b"restarting" in sent[-1]["body"]
+    assert sent[-1]["more_body"] is False
 
 
 def test_a_stop_string_ends_the_answer(served: Served) -> None:
