@@ -52,7 +52,7 @@ def write(
 
 
 def _name_the_base(config_path: Path, base_model: str) -> None:
-    """PEFT writes the folder that the base was loaded from: a path of this machine, no use to others and none of theirs."""
+    """PEFT writes the folder that the base was loaded from: a path of this machine, which is nobody else's business."""
     config = json.loads(config_path.read_text())
     config["base_model_name_or_path"] = base_model
     config["inference_mode"] = True

@@ -1,5 +1,8 @@
-"""Keeps freed memory in the process. By default glibc gives big blocks back to the system and asks for them again at every
-layer; on virtual machines each fresh page is slow to arrive, and training lost a fifth of its time to it (measured)."""
+"""Keeps freed memory in the process.
+
+By default glibc gives big blocks back to the system and asks for them again at every layer; on virtual machines each
+fresh page is slow to arrive, and training lost a fifth of its time to it (measured).
+"""
 
 import ctypes
 import sys

@@ -1,7 +1,7 @@
 """Causal attention that stops at the borders of the rows packed into one sequence.
 
-Shapes: B = 1, H heads, K key/value heads, T tokens of the pack, D head size. Each row attends to itself only, by its own
-causal call: exact isolation (no mask to get wrong), and the cost is the sum of squared row lengths, not the square of the sum.
+Shapes: B = 1, H heads, K key/value heads, T tokens of the pack, D head size. Each row attends to itself only, by a
+causal call: exact isolation (no mask to get wrong), at the cost of summed squares of lengths, not of the squared sum.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ def packed_attention(
     **_: Any,  # noqa: ANN401
 ) -> tuple[Tensor, None]:
     lengths = list(row_lengths)
-    rows = zip(query_BHTD.split(lengths, 2), key_BKTD.split(lengths, 2), value_BKTD.split(lengths, 2), strict=True)
+    rows = zip(*(torch.split(all_rows, lengths, 2) for all_rows in (query_BHTD, key_BKTD, value_BKTD)), strict=True)
     attended = [
         scaled_dot_product_attention(
             query, key, value, is_causal=True, scale=scaling, dropout_p=dropout, enable_gqa=True

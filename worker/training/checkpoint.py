@@ -1,7 +1,7 @@
 """Everything needed to continue as if nothing had happened, in one folder that appears whole or not at all.
 
-`state.safetensors`: adapter, optimizer moments, best adapter so far. `state.json`: position and what the checkpoint belongs
-to. There is no random state: row order and dropout are functions of seed, epoch and step.
+`state.safetensors`: adapter, optimizer moments, best adapter so far. `state.json`: position and what it belongs to.
+There is no random state: row order and dropout are functions of seed, epoch and step.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The training loop. Reads top to bottom: measure the base, step through the planned batches, keep the best, measure again.
+"""The training loop. Top to bottom: measure the base, step through the planned batches, measure again, keep the best.
 
 It knows nothing of methods (a `TunableModel` comes prepared) or of files other than checkpoints.
 """

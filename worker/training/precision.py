@@ -1,4 +1,4 @@
-"""Which floating-point type a machine computes in. A function of the hardware alone, so equal machines train equal bits."""
+"""Which floating-point type a machine computes in: a function of the hardware alone, so equal machines train alike."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ _PROBE = "import torch; a = torch.ones(64, 64, dtype=torch.bfloat16); torch.nn.f
 
 
 def compute_dtype(device: str) -> torch.dtype:
-    """bfloat16 where the hardware has it, else float32 (float16's range loses a run in five, says the QLoRA paper).
+    """Bfloat16 where the hardware has it, else float32: float16's range loses one run in five (QLoRA's authors).
 
     Some virtual machines show a processor's AMX unit and stop the process that uses it. A product in a throw-away process
     finds out; processors without AMX are not asked, so they pay nothing.

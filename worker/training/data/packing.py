@@ -29,7 +29,7 @@ def pack(lengths: Sequence[int], *, capacity: int) -> list[list[int]]:
 
 
 def epoch_order(num_rows: int, *, seed: int, epoch: int) -> list[int]:
-    """The order of rows in an epoch: a function of seed and epoch only, so a resumed run needs no saved state for it."""
+    """The order of rows in an epoch: a function of seed and epoch, so a resumed run needs no saved state."""
     order = list(range(num_rows))
     random.Random(f"{seed}/{epoch}").shuffle(order)
     return order

@@ -1,5 +1,6 @@
 """The model as the loop sees it: a decoder, an output head, and the adapter's parameters."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,11 +54,14 @@ class TunableModel:
 
 
 def attach(base: Any, *, rank: int, alpha: int, dropout: float) -> TunableModel:  # noqa: ANN401 - transformers has no types
-    """Freezes the base and adds LoRA to every linear layer but the head. B starts at zero, so at first nothing changes."""
+    """Freezes the base and adds LoRA to every linear layer but the head; B starts at zero, so nothing changes yet."""
     config = LoraConfig(
         r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules="all-linear", bias="none", task_type="CAUSAL_LM"
     )
-    peft_model = get_peft_model(base, config, autocast_adapter_dtype=False)
+    with warnings.catch_warnings():
+        # peft still reads a property that transformers has renamed
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
+        peft_model = get_peft_model(base, config, autocast_adapter_dtype=False)
     for weight in peft_model.parameters():
         if weight.requires_grad:
             weight.data = weight.data.float()  # updates of 1e-3 of a weight vanish in bfloat16's 8 bits

@@ -1,6 +1,6 @@
 """QLoRA (Dettmers et al. 2023): LoRA beside linear layers kept as 4-bit NormalFloat with quantised scales.
 
-bitsandbytes unpacks a layer's weights each time they are used, so the arithmetic is `compute_dtype` and only storage is 4-bit:
+bitsandbytes unpacks a layer at each use: the arithmetic is in `compute_dtype`, only storage is 4-bit,
 4.127 bits a weight. Embeddings and the output head stay whole.
 """
 

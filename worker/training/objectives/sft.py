@@ -2,11 +2,11 @@
 
     loss = 1/N * sum over trained targets t of  -log softmax(W h_{t-1})[x_t]
 
-with N the trained targets of the whole effective batch (every row of the optimizer step, over all its micro-batches), so
+with N the trained targets of the whole effective batch (every row of the optimizer step, over all micro-batches), so
 that a short answer's token weighs as much as a long one's and splitting a batch changes nothing.
 
-Shapes: T tokens of the pack, M trained targets, C of them at a time, D hidden size, V vocabulary. Logits are made for the
-M targets only and C at a time, recomputed in the backward pass: C*V floats in memory instead of T*V. Computed in float32.
+Shapes: T tokens of the pack, M trained targets, C of them at a time, D hidden size, V vocabulary. Logits are made for
+the M targets only and C at a time, recomputed in the backward pass: C*V floats in memory instead of T*V, in float32.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ def sft_loss(hidden_TD: Tensor, head: torch.nn.Module, *, targets_T: Tensor, is_
     hidden_MD, targets_M = hidden_TD[is_target_T], targets_T[is_target_T]
     total = hidden_TD.new_zeros((), dtype=torch.float32)
     num_correct = 0
-    for hidden_CD, targets_C in zip(hidden_MD.split(_CHUNK), targets_M.split(_CHUNK), strict=True):
+    for hidden_CD, targets_C in zip(torch.split(hidden_MD, _CHUNK), torch.split(targets_M, _CHUNK), strict=True):
         chunk_sum, chunk_correct = checkpoint(_chunk_loss, hidden_CD, targets_C, head, use_reentrant=False)
         total = total + chunk_sum
         num_correct += int(chunk_correct)
