@@ -11,7 +11,6 @@ from time import monotonic
 from typing import Any
 
 import orjson
-from fastapi.concurrency import run_in_threadpool
 
 from api.chat.schemas import AnswerMessage, ChatBody, ChatCompletion, Choice, UsageBlock
 from api.errors import response_of
@@ -100,17 +99,8 @@ class Conversation:
 
 async def answer_whole(conversation: Conversation) -> ChatCompletion:
     """Raises the runtime's error; what was spoken before it is paid."""
-    choices = []
     try:
-        for index in range(conversation.num_choices):
-            result = await run_in_threadpool(conversation.inference.chat, conversation.request(index))
-            conversation.count(
-                prompt_tokens=result.prompt_tokens,
-                completion_tokens=result.completion_tokens,
-                seconds=result.seconds,
-            )
-            message = AnswerMessage(content=result.text)
-            choices.append(Choice(index=index, message=message, finish_reason=result.finish_reason))
+        choices = [await _listen(conversation, index) for index in range(conversation.num_choices)]
     finally:
         await run_to_the_end(conversation.settle)
     return ChatCompletion(
@@ -120,6 +110,20 @@ async def answer_whole(conversation: Conversation) -> ChatCompletion:
         choices=choices,
         usage=conversation.usage,
     )
+
+
+async def _listen(conversation: Conversation, index: int) -> Choice:
+    """One whole choice. By the stream, for a thread a waiting client would soon use up all threads."""
+    texts = []
+    async with aclosing(conversation.open(index)) as pieces:
+        async for piece in pieces:
+            texts.append(piece.text)
+            if piece.usage:
+                conversation.count(**piece.usage.model_dump())
+            if piece.finish_reason:
+                message = AnswerMessage(content="".join(texts))
+                return Choice(index=index, message=message, finish_reason=piece.finish_reason)
+    raise Unavailable("The model server stopped in the middle of the answer. Try again.", code="inference_cut_off")
 
 
 async def begin_stream(conversation: Conversation) -> AsyncGenerator[str, None]:

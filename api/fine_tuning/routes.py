@@ -37,7 +37,7 @@ Writer = Annotated[Principal, Depends(require(Permission.RUNS_WRITE))]
 
 @router.post("/estimates")
 def create_fine_tuning_estimate(
-    body: EstimateRequest, principal: Reader, session: SessionDep, settings: SettingsDep, backends: BackendsDep
+    body: EstimateRequest, principal: Reader, session: SessionDep, settings: SettingsDep
 ) -> EstimateBody:
     """How long a run would take and what it would cost, for one recipe or for each."""
     request = body.to_run_request(default_model=base_models.default_base_model().id)
@@ -48,7 +48,6 @@ def create_fine_tuning_estimate(
         request=request,
         recipes=recipes,
         settings=settings,
-        queue=backends.queue,
     )
     return estimate_body(plans, recommended=planning.recommended(plans), price=price, outlook=outlook)
 

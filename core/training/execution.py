@@ -148,8 +148,8 @@ def cancelled(session: Session, lease: Lease, *, seconds: float, bus: EventBus |
     _finish(session, lease, JobState.CANCELLED, bus=bus)
 
 
-def ended_unworked(session: Session, *, workspace_id: str, run_id: str) -> None:
-    """The job was ended by the platform, its worker gone: the run costs nothing, and says so."""
+def end_free(session: Session, *, workspace_id: str, run_id: str) -> None:
+    """The job ended without an adapter and not by its owner's wish: the run costs nothing, and says so."""
     run = RunRepository(session, workspace_id).get(run_id)
     if run is not None and run.cost_micros is None:
         run.cost_micros = 0

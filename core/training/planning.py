@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any
 
 from core.base_models.types import BaseModel
-from core.datasets.models import DatasetVersion
+from core.datasets.models import DatasetVersion, File
 from core.kit.money import priced
 from core.training.recipes import (
     BaseModelInfo,
@@ -24,6 +24,14 @@ from core.training.spec import LoraMethod, QloraMethod, TrainingSpec
 HARDWARE = "cpu"
 # longer than people wait with the page open; then the quick recipe is the better first try
 _RECOMMENDED_MAX_S = 2 * 3600
+
+
+# English text; what JSON or quotes add, the chat template's own tokens about equal
+_BYTES_PER_TOKEN = 4
+# the split that checking the rows will make
+_HELDOUT_SHARE, _MAX_HELDOUT_ROWS = 10, 500
+# the longest rows of ordinary data are about this many times the mean
+_LONG_ROW = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +77,21 @@ def data_stats(version: DatasetVersion, validation: DatasetVersion | None) -> Da
         num_tokens=(version.num_tokens or 0) + (validation.num_tokens or 0),
         max_row_tokens=max(version.max_row_tokens or 0, validation.max_row_tokens or 0),
         p99_row_tokens=max(version.p99_row_tokens or 0, validation.p99_row_tokens or 0),
+    )
+
+
+def rough_stats(file: File) -> DatasetStats:
+    """What a file that nobody has read in full will about come to."""
+    num_rows = max(2, int(file.inspection.get("num_rows") or 0))
+    num_heldout = min(_MAX_HELDOUT_ROWS, max(1, num_rows // _HELDOUT_SHARE))
+    num_tokens = max(num_rows, file.num_bytes // _BYTES_PER_TOKEN)
+    row_tokens = num_tokens // num_rows
+    return DatasetStats(
+        num_train=num_rows - num_heldout,
+        num_heldout=num_heldout,
+        num_tokens=num_tokens,
+        max_row_tokens=row_tokens * _LONG_ROW,
+        p99_row_tokens=row_tokens * _LONG_ROW,
     )
 
 

@@ -15,6 +15,7 @@ from core.backends.queue import TaskQueue
 from core.base_models import service as base_models
 from core.base_models.types import BaseModel
 from core.config import Settings
+from core.datasets import files
 from core.datasets import service as datasets
 from core.datasets.models import DatasetVersion
 from core.datasets.types import VersionStatus
@@ -27,8 +28,8 @@ from core.jobs.types import EventType, JobError, QueueOutlook
 from core.kit.ids import new_id
 from core.kit.pagination import Page, PageRequest
 from core.training.models import Run
-from core.training.planning import HARDWARE, Plan, data_stats, plan_run, throughput
-from core.training.recipes import Recipe
+from core.training.planning import HARDWARE, Plan, data_stats, plan_run, rough_stats, throughput
+from core.training.recipes import DatasetStats, Recipe
 from core.training.repository import Found, RunRepository
 from core.training.request import RunRequest, check, new_seed
 from core.training.types import RunDetails, RunFilter
@@ -184,26 +185,22 @@ def estimate(
     request: RunRequest,
     recipes: Sequence[Recipe],
     settings: Settings,
-    queue: TaskQueue | None = None,
 ) -> tuple[list[Plan], Price, QueueOutlook]:
-    """What each recipe would take and cost now. Raises `Conflict` while the data is still being checked."""
+    """What each recipe would take and cost now; of a file, roughly, for its rows are not read yet.
+
+    Raises `Conflict` while a dataset version is still being checked.
+    """
     check(request)
     workspace_id = principal.workspace_id
     base = _trainable(session, workspace_id=workspace_id, model_id=request.model, settings=settings)
-    version = _version(session, principal=principal, request=request, queue=queue)
-    if version.status != VersionStatus.READY:
-        raise Conflict(
-            "The examples are still being checked; ask again when the dataset version is ready.",
-            code="dataset_version_not_ready",
-            details={"dataset_version_id": version.id},
-        )
+    stats = _stats(session, workspace_id=workspace_id, request=request)
     price = usage.price_at(session, hardware=HARDWARE)
     speed = _throughput(session, workspace_id=workspace_id, base=base)
     plans = [
         plan_run(
             request,
             recipe=recipe,
-            stats=data_stats(version, None),
+            stats=stats,
             base=base,
             seed=request.seed or 0,
             tokens_per_s=speed,
@@ -315,6 +312,19 @@ def _version(session: Session, *, principal: Principal, request: RunRequest, que
         queue=queue,
     )
     return _usable(version, "training_file")
+
+
+def _stats(session: Session, *, workspace_id: str, request: RunRequest) -> DatasetStats:
+    if request.dataset_version_id is None:
+        return rough_stats(files.get(session, workspace_id=workspace_id, file_id=str(request.training_file)))
+    version = datasets.get_version(session, workspace_id=workspace_id, version_id=request.dataset_version_id)
+    if _usable(version, "dataset_version_id").status is not VersionStatus.READY:
+        raise Conflict(
+            "The examples are still being checked; ask again when the dataset version is ready.",
+            code="dataset_version_not_ready",
+            details={"dataset_version_id": version.id},
+        )
+    return data_stats(version, None)
 
 
 def _validation_version(

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from core.inference.types import ChatDelta, ChatRequest, ChatResult, Usage
+from core.inference.types import ChatDelta, ChatRequest, Usage
 
 if TYPE_CHECKING:
     from core.errors import AppError
@@ -20,14 +20,6 @@ class FakeInference:
         self.error_after = 0
         self.num_closed = 0
         self.is_endless = False
-
-    def chat(self, request: ChatRequest) -> ChatResult:
-        self.requests.append(request)
-        if self.error:
-            raise self.error
-        return ChatResult(
-            text="".join(WORDS), finish_reason="stop", prompt_tokens=7, completion_tokens=len(WORDS), seconds=2.0
-        )
 
     async def stream(self, request: ChatRequest) -> AsyncIterator[ChatDelta]:
         self.requests.append(request)

@@ -16,7 +16,7 @@ from core.jobs import service as jobs
 from core.jobs.exit_codes import ExitCode
 from core.jobs.failures import error_of, failure_of
 from core.jobs.models import Job
-from core.jobs.states import JobState
+from core.jobs.states import TERMINAL, JobState
 from core.jobs.types import Lease
 from core.training import execution
 from core.training.execution import RunWork
@@ -45,7 +45,7 @@ def run(context: WorkContext, lease: Lease) -> None:
         run_folder.remove(runs_dir, lease.job_id)
         return
     if child.exit_code != ExitCode.DONE:
-        if _apply_failure(context, lease, child) in {None, JobState.FAILED}:
+        if _apply_failure(context, lease, child) in TERMINAL:
             run_folder.remove(runs_dir, lease.job_id)
         return
     prefix = publishing.key_prefix(lease, work.run_id)
@@ -64,7 +64,7 @@ def run(context: WorkContext, lease: Lease) -> None:
 
 def settle(session: Session, job: Job) -> None:
     """A run that ended without its worker costs nothing: its seconds are not known, and none of that is the user's."""
-    execution.ended_unworked(session, workspace_id=job.workspace_id, run_id=str(job.payload["run_id"]))
+    execution.end_free(session, workspace_id=job.workspace_id, run_id=str(job.payload["run_id"]))
 
 
 def _load(context: WorkContext, lease: Lease, folder: Path) -> RunWork:
@@ -98,7 +98,12 @@ def _apply_failure(context: WorkContext, lease: Lease, child: ChildResult) -> Jo
     )
     bus = context.backends.events
     with context.database.session(workspace_scope(lease.workspace_id)) as session:
+        state: JobState | None
         if may_retry:
-            return jobs.requeue(session, lease, error=error, bus=bus)
-        is_ours = jobs.finish(session, lease, JobState.FAILED, error=error, blame=failure.blame, bus=bus)
-        return JobState.FAILED if is_ours else None
+            state = jobs.requeue(session, lease, error=error, bus=bus)
+        else:
+            is_ours = jobs.finish(session, lease, JobState.FAILED, error=error, blame=failure.blame, bus=bus)
+            state = JobState.FAILED if is_ours else None
+        if state in TERMINAL:
+            execution.end_free(session, workspace_id=lease.workspace_id, run_id=str(lease.payload["run_id"]))
+        return state

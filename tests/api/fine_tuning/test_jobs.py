@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 from core.datasets.models import DatasetVersion
 from core.db.session import SYSTEM, Database
 from core.jobs.types import Lease
-from tests.factories.training import make_version
+from tests.factories.training import make_file, make_version
 
 pytestmark = pytest.mark.stack
 
@@ -184,6 +184,16 @@ class TestEstimates:
         }
         assert answer["price"]["hardware"] == "cpu"
         assert answer["queue"]["position"] == 1
+
+    def test_a_file_that_was_not_read_yet_has_a_rough_one(
+        self, client: TestClient, as_viewer: Headers, model: str, database: Database, workspace_id: str
+    ) -> None:
+        with database.session(SYSTEM) as session:
+            file = make_file(session, workspace_id)
+        body = {"training_file": file.id, "recipe": "fast"}
+        answer = client.post("/v1/fine_tuning/estimates", headers=as_viewer, json=body).json()
+        assert [estimate["recipe"] for estimate in answer["estimates"]] == ["fast"]
+        assert answer["estimates"][0]["cost_usd"] > 0
 
     def test_of_another_workspaces_data_there_is_none(
         self, client: TestClient, as_viewer: Headers, model: str, database: Database, other_workspace_id: str

@@ -145,7 +145,7 @@ sys.exit({exit_code})
     assert (failed.job.state, failed.job.blame) == (JobState.FAILED, blame)
     assert failed.job.error is not None
     assert failed.job.error["code"] == "rows_too_long"
-    assert (workshop.ledger(), failed.run.cost_micros, workshop.folder.exists()) == ([], None, False)
+    assert (workshop.ledger(), failed.run.cost_micros, workshop.folder.exists()) == ([], 0, False)
 
 
 def test_a_crash_is_tried_again_from_the_last_checkpoint(workshop: Workshop) -> None:
