@@ -1,5 +1,7 @@
 """Files, datasets, their versions and rows."""
 
+from datetime import datetime
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
@@ -69,7 +71,7 @@ def downgrade() -> None:
         op.drop_table(table)
 
 
-def _owned() -> tuple[sa.Column[str], sa.Column[sa.DateTime]]:
+def _owned() -> tuple[sa.Column[str], sa.Column[datetime]]:
     return (
         sa.Column("workspace_id", sa.Text, sa.ForeignKey("workspaces.id"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
