@@ -1,8 +1,8 @@
 /**
- * app -> features -> components -> api -> lib, config. A feature reaches another one only through its `queries`.
+ * app -> features -> components -> api -> lib, styles. A feature reaches another one only through its `queries`.
  * The layer is read from the path, so a new feature needs no entry here.
  */
-const ORDER = ["config", "lib", "api", "components", "features", "app"];
+const ORDER = ["styles", "lib", "api", "components", "features", "app"];
 
 function place(file) {
   const match = /\/src\/([^/]+)\/([^/]+)/.exec(file) ?? /^@\/([^/]+)\/([^/]+)/.exec(file);

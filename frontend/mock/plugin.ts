@@ -1,20 +1,30 @@
 import { Readable } from "node:stream";
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { getResponse } from "msw";
-import type { Plugin } from "vite";
+import type { Connect, Plugin } from "vite";
 
 /** Serves /v1 from the same handlers the tests use, so that pages can be drawn without a backend. */
 export function mockApi(): Plugin {
   return {
     name: "tailorbird-mock-api",
     configureServer(server) {
-      server.middlewares.use(async (incoming, outgoing, next) => {
-        if (!incoming.url?.startsWith("/v1/")) return next();
+      const answer = async (
+        incoming: Connect.IncomingMessage,
+        outgoing: ServerResponse,
+        next: Connect.NextFunction,
+      ) => {
+        if (!incoming.url?.startsWith("/v1/")) {
+          next();
+          return;
+        }
         const { handlers } = (await server.ssrLoadModule("/src/testing/handlers.ts")) as {
           handlers: Parameters<typeof getResponse>[0];
         };
         const response = await getResponse(handlers, toRequest(incoming));
-        if (!response) return next();
+        if (!response) {
+          next();
+          return;
+        }
         outgoing.writeHead(response.status, Object.fromEntries(response.headers));
         if (!response.body) return void outgoing.end();
         const reader = response.body.getReader();
@@ -22,7 +32,8 @@ export function mockApi(): Plugin {
         for (let part = await reader.read(); !part.done; part = await reader.read())
           outgoing.write(part.value);
         outgoing.end();
-      });
+      };
+      server.middlewares.use((incoming, outgoing, next) => void answer(incoming, outgoing, next).catch(next));
     },
   };
 }
@@ -37,5 +48,5 @@ function toRequest(incoming: IncomingMessage): Request {
     method: incoming.method ?? "GET",
     headers,
     ...(hasBody ? { body: Readable.toWeb(incoming) as ReadableStream, duplex: "half" } : {}),
-  } as RequestInit);
+  });
 }

@@ -42,7 +42,7 @@ const app = createRoute({
   id: "app",
   beforeLoad: async ({ context, location }) => {
     try {
-      await context.queryClient.ensureQueryData(sessionQuery);
+      await context.queryClient.query({ ...sessionQuery, staleTime: "static" });
     } catch (error) {
       if (error instanceof ApiError && error.isSignedOut) {
         throw redirect({ to: "/sign-in", search: location.href === "/" ? {} : { to: location.href } });

@@ -27,11 +27,37 @@ const LEAF = [
   "#0f3d28",
 ] as const;
 
+const PAPER = [
+  "#fafaf6",
+  "#f2f2eb",
+  "#e9eae1",
+  "#e1e2d8",
+  "#cdcfc2",
+  "#acb0a1",
+  "#868a7c",
+  "#656b60",
+  "#4d544a",
+  "#1b201a",
+] as const;
+
+const NIGHT = [
+  "#ecefe7",
+  "#b9c0b2",
+  "#979f91",
+  "#7d8577",
+  "#3c4339",
+  "#30362e",
+  "#20251f",
+  "#1a1e19",
+  "#141713",
+  "#0e100d",
+] as const;
+
 /** Mantine's controls, dressed in the tokens: they never bring a colour or a size of their own. */
 export const theme = createTheme({
   primaryColor: "leaf",
   primaryShade: { light: 7, dark: 4 },
-  colors: { leaf: LEAF },
+  colors: { leaf: LEAF, gray: PAPER, dark: NIGHT },
   fontFamily: "var(--font-text)",
   fontFamilyMonospace: "var(--font-code)",
   headings: { fontFamily: "var(--font-text)" },

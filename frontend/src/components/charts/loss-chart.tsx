@@ -45,7 +45,7 @@ function options(width: number, root: HTMLElement): UPlot.Options {
     legend: { live: true },
     cursor: { y: false, points: { size: 7 } },
     axes: [
-      { ...axis, label: "Step", grid: { show: false } },
+      { ...axis, label: "Step", grid: { show: false }, size: 28 },
       { ...axis, label: "Error (lower is better)", size: 46 },
     ],
     series: [
@@ -76,7 +76,6 @@ export function LossChart({ points, name }: LossChartProps) {
   const holder = useRef<HTMLDivElement>(null);
   const chart = useRef<UPlot | null>(null);
   const latest = useRef(points);
-  latest.current = points;
 
   const draw = useCallback(() => {
     const element = holder.current;
@@ -102,7 +101,10 @@ export function LossChart({ points, name }: LossChartProps) {
     };
   }, [draw]);
 
-  useEffect(() => chart.current?.setData(columns(points)), [points]);
+  useEffect(() => {
+    latest.current = points;
+    chart.current?.setData(columns(points));
+  }, [points]);
 
   const savePng = () => {
     const canvas = holder.current?.querySelector("canvas");

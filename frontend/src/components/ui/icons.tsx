@@ -9,7 +9,7 @@ const PATHS = {
   plus: "M8 3v10M3 8h10",
   send: "M8 13V3M4 7l4-4 4 4",
   menu: "M2.5 4.500h11M2.5 8h11M2.5 11.500h11",
-  person: "M8 8a2.7 2.7 0 1 0 0-5.400A2.7 2.7 0 0 0 8 8zM3 13.500c.5-2.5 2.5-3.7 5-3.700s4.5 1.2 5 3.7",
+  person: "M8 8a2.7 2.7 0 1 0 0-5.4A2.7 2.7 0 0 0 8 8zM3 13.5c.5-2.5 2.5-3.7 5-3.7s4.5 1.2 5 3.7",
 } as const;
 
 export type IconName = keyof typeof PATHS;

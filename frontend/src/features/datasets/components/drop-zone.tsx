@@ -22,7 +22,7 @@ export function DropZone({ onFile, upload, onStop }: DropZoneProps) {
   };
   return (
     // Dropping is a convenience for a mouse; the button inside does the same for everyone.
-    // eslint-disable-next-line jsx-a11y/no-static-element-interactions
+
     <div
       className={classes.zone}
       data-over={isOver || undefined}

@@ -8,10 +8,10 @@ function text(value: unknown): string | null {
 /** Why a file was not taken: where, why, and how to mend it. */
 export function Refusal({ name, error }: { name: string; error: unknown }) {
   const details = error instanceof ApiError ? (error.body.details ?? {}) : {};
-  const row = text(details["row"]);
-  const column = text(details["column"]);
-  const cause = text(details["cause"]) ?? messageOf(error);
-  const fix = text(details["fix"]);
+  const row = text(details.row);
+  const column = text(details.column);
+  const cause = text(details.cause) ?? messageOf(error);
+  const fix = text(details.fix);
   const where = [row && `row ${row}`, column && `column “${column}”`].filter(Boolean).join(", ");
   return (
     <Notice tone="bad" title={`“${name}” was not taken`}>

@@ -17,8 +17,7 @@ function DatasetStatus({ dataset }: { dataset: Dataset }) {
   if (version.status === "validating")
     return <Status tone="busy">{`Checking, ${percent(version.progress)}`}</Status>;
   if (version.status === "failed") return <Status tone="bad">Could not be used</Status>;
-  if (version.num_problems > 0)
-    return <Status tone="warn">{`${plural(version.num_problems, "problem")}`}</Status>;
+  if (version.num_problems > 0) return <Status tone="warn">{plural(version.num_problems, "problem")}</Status>;
   return <Status tone="good">Ready</Status>;
 }
 

@@ -59,16 +59,7 @@ function Preview({ fileId }: { fileId: string }) {
   const chooseOther = () => void navigate({ to: "/data/new", search: {} });
   return (
     <QueryView query={file} what="this file" skeleton={<SkeletonLines count={8} height={28} />}>
-      {(loaded) =>
-        loaded.inspection ? (
-          <FilePreview file={loaded} inspection={loaded.inspection} onOther={chooseOther} />
-        ) : (
-          <Refusal
-            name={loaded.filename}
-            error={new Error("This file holds no examples that can be shown.")}
-          />
-        )
-      }
+      {(loaded) => <FilePreview file={loaded} inspection={loaded.inspection} onOther={chooseOther} />}
     </QueryView>
   );
 }

@@ -24,13 +24,25 @@ export function useChat(model: string): Chat {
 
   const clear = useCallback(() => {
     stopper.current?.abort();
+    stopper.current = null;
+    setAnswering(false);
     setTurns([]);
   }, []);
 
-  useEffect(() => {
-    clear();
-    return () => stopper.current?.abort();
-  }, [model, clear]);
+  // Another model starts with a clean page: what was said belongs to the one that said it.
+  const [spokenTo, setSpokenTo] = useState(model);
+  if (spokenTo !== model) {
+    setSpokenTo(model);
+    setTurns([]);
+    setAnswering(false);
+  }
+  useEffect(
+    () => () => {
+      stopper.current?.abort();
+      stopper.current = null;
+    },
+    [model],
+  );
 
   const answer = async (question: string) => {
     const controller = new AbortController();

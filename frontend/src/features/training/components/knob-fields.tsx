@@ -10,10 +10,14 @@ interface KnobFieldsProps {
   onChange: (knobs: Knobs) => void;
 }
 
+function without(knobs: Knobs, key: keyof Knobs): Knobs {
+  return Object.fromEntries(Object.entries(knobs).filter(([name]) => name !== key));
+}
+
 /** For engineers: the knobs under their own names. Empty means what the chosen card would use. */
 export function KnobFields({ knobs, defaults, onChange }: KnobFieldsProps) {
   const set = (key: keyof Knobs, value: string | number) => {
-    const { [key]: _dropped, ...rest } = knobs;
+    const rest = without(knobs, key);
     onChange(typeof value === "number" && value > 0 ? { ...rest, [key]: value } : rest);
   };
   return (
@@ -23,7 +27,7 @@ export function KnobFields({ knobs, defaults, onChange }: KnobFieldsProps) {
         description="QLoRA keeps the base model in 4 bits"
         value={knobs.method ?? ""}
         onChange={(event) => {
-          const { method: _dropped, ...rest } = knobs;
+          const rest = without(knobs, "method");
           const method = event.currentTarget.value;
           onChange(method === "lora" || method === "qlora" ? { ...rest, method } : rest);
         }}

@@ -13,8 +13,6 @@ function error(value: number | null): string {
 
 export function RunNumbers({ run, numExamples }: { run: Run; numExamples: number | null }) {
   const { estimate } = run;
-  const hasRange = estimate?.cost_usd_low !== undefined && estimate.cost_usd_high !== undefined;
-  const hasTime = estimate?.seconds_low !== undefined && estimate.seconds_high !== undefined;
   return (
     <Facts
       facts={[
@@ -26,14 +24,12 @@ export function RunNumbers({ run, numExamples }: { run: Run; numExamples: number
         {
           label: isFinished(run) ? "Cost" : "Cost so far",
           value: run.cost_usd === null ? "—" : money(run.cost_usd),
-          note:
-            hasRange && `estimated ${moneyRange(estimate.cost_usd_low ?? 0, estimate.cost_usd_high ?? 0)}`,
+          note: estimate && `estimated ${moneyRange(estimate.cost_usd_low, estimate.cost_usd_high)}`,
         },
         {
           label: "Time",
           value: run.seconds === null ? "—" : duration(run.seconds),
-          note:
-            hasTime && `estimated ${durationRange(estimate.seconds_low ?? 0, estimate.seconds_high ?? 0)}`,
+          note: estimate && `estimated ${durationRange(estimate.seconds_low, estimate.seconds_high)}`,
         },
         {
           label: "Examples",

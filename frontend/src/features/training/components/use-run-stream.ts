@@ -17,10 +17,7 @@ export function useRunStream(id: string, isActive: boolean): Link {
   const [link, setLink] = useState<Link>("closed");
 
   useEffect(() => {
-    if (!isActive) {
-      setLink("closed");
-      return;
-    }
+    if (!isActive) return;
     let source: EventSource | null = null;
     let lastId = "";
     let poll = 0;
@@ -34,16 +31,16 @@ export function useRunStream(id: string, isActive: boolean): Link {
       const after = lastId ? `?last_event_id=${encodeURIComponent(lastId)}` : "";
       const opened = new EventSource(`/v1/fine_tuning/jobs/${encodeURIComponent(id)}/stream${after}`);
       source = opened;
-      const on = <T>(name: string, take: (data: T) => void) =>
+      const on = (name: string, take: (data: never) => void) =>
         opened.addEventListener(name, (event) => {
           const message = event as MessageEvent<string>;
           if (message.lastEventId) lastId = message.lastEventId;
-          take(JSON.parse(message.data) as T);
+          take(JSON.parse(message.data) as never);
         });
       opened.onopen = () => setLink("live");
-      on<Run>("job", (run) => client.setQueryData(keys.one(id), run));
-      on<Metric>("metrics", (metric) => addMetric(client, id, metric));
-      on<RunEvent>("log", (event) => addLine(client, id, event));
+      on("job", (run: Run) => client.setQueryData(keys.one(id), run));
+      on("metrics", (metric: Metric) => addMetric(client, id, metric));
+      on("log", (event: RunEvent) => addLine(client, id, event));
       on("end", () => {
         opened.close();
         setLink("closed");
@@ -65,7 +62,7 @@ export function useRunStream(id: string, isActive: boolean): Link {
     };
   }, [client, id, isActive]);
 
-  return link;
+  return isActive ? link : "closed";
 }
 
 /** Points arrive again after a reconnection: the step decides, and the newer word wins. */

@@ -61,10 +61,7 @@ function toPoints(metrics: Metric[]): LossPoint[] {
 function Content({ run }: { run: Run }) {
   const metrics = useQuery(metricsQuery(run.id));
   const log = useQuery(logQuery(run.id));
-  const version = useQuery({
-    ...versionQuery(run.dataset_version_id ?? ""),
-    enabled: run.dataset_version_id !== null,
-  });
+  const version = useQuery(versionQuery(run.dataset_version_id));
   const points = useMemo(() => toPoints(metrics.data ?? []), [metrics.data]);
   return (
     <>

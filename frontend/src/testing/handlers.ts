@@ -1,0 +1,198 @@
+import { delay, http, HttpResponse } from "msw";
+import type { Run } from "@/api/types";
+import {
+  DONE,
+  ENTRIES,
+  KEYS,
+  listOf,
+  makeDataset,
+  makeEstimates,
+  makeEvent,
+  makeFile,
+  makeMetrics,
+  makeRow,
+  makeRun,
+  makeSession,
+  makeVersion,
+  MEMBERS,
+  MODELS,
+  NOW_S,
+  PRICES,
+  SAMPLES,
+  USAGE,
+} from "@/testing/fixtures";
+
+export function refuse(status: number, message: string, code: string, details: Record<string, unknown> = {}) {
+  const type = status === 401 ? "authentication_error" : "invalid_request_error";
+  return HttpResponse.json({ error: { message, type, param: null, code, details } }, { status });
+}
+
+const RUNS: Run[] = [
+  makeRun(),
+  makeRun({
+    id: "ftjob-4",
+    name: "Billing answers",
+    status: "queued",
+    stage: null,
+    progress: null,
+    queue_position: 2,
+    starts_in_s: 540,
+    cost_usd: null,
+    seconds: null,
+    created_at: NOW_S - 300,
+  }),
+  makeRun(DONE),
+  makeRun({
+    id: "ftjob-3",
+    name: "First try",
+    status: "failed",
+    stage: "training",
+    progress: null,
+    blame: "platform_error",
+    error: {
+      code: "worker_lost",
+      message: "The machine that trained it went away, and starting over twice did not help.",
+      param: null,
+    },
+    created_at: NOW_S - 170_000,
+    cost_usd: 0,
+    seconds: 212,
+  }),
+];
+
+function findRun(id: unknown): Run {
+  return RUNS.find((run) => run.id === id) ?? makeRun({ id: String(id) });
+}
+
+const ANSWER =
+  "Of course. Tell me which days suit you, and I will look for a free time with the same doctor.";
+const BASE_ANSWER =
+  "I'm sorry, but I cannot access your personal calendar. You can contact the office of your provider to make a change to an appointment.";
+
+function* chunks(text: string) {
+  for (const word of text.split(/(?<= )/)) {
+    yield `data: ${JSON.stringify({ object: "chat.completion.chunk", choices: [{ index: 0, delta: { content: word }, finish_reason: null }] })}\n\n`;
+  }
+  yield "data: [DONE]\n\n";
+}
+
+export function eventStream(parts: Iterable<string>, pauseMs = 0) {
+  const encoder = new TextEncoder();
+  const iterator = parts[Symbol.iterator]();
+  const stream = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      if (pauseMs > 0) await delay(pauseMs);
+      const next = iterator.next();
+      if (next.done) controller.close();
+      else controller.enqueue(encoder.encode(next.value));
+    },
+  });
+  return new HttpResponse(stream, { headers: { "content-type": "text/event-stream" } });
+}
+
+function* liveRun(id: string) {
+  const run = findRun(id);
+  const metrics = makeMetrics(242).slice(74);
+  yield "retry: 2000\n\n";
+  for (const metric of metrics) {
+    const fraction = metric.step / 242;
+    const progress = {
+      step: metric.step,
+      total_steps: 242,
+      fraction,
+      seconds_left: (242 - metric.step) * 5.7,
+    };
+    yield `event: metrics\nid: ${metric.step}\ndata: ${JSON.stringify(metric)}\n\n`;
+    yield `event: job\ndata: ${JSON.stringify({ ...run, progress })}\n\n`;
+  }
+}
+
+export const handlers = [
+  http.get("*/v1/auth/session", () => HttpResponse.json(makeSession())),
+  http.post("*/v1/auth/sign_in", () => HttpResponse.json(makeSession())),
+  http.post("*/v1/auth/sign_out", () => HttpResponse.json({})),
+  http.post("*/v1/auth/password", () => HttpResponse.json({})),
+  http.get("*/v1/samples", () => HttpResponse.json(listOf(SAMPLES))),
+  http.post("*/v1/samples/:id", () => HttpResponse.json(makeFile({ filename: "reviews.csv" }))),
+  http.post("*/v1/files", () => HttpResponse.json(makeFile())),
+  http.get("*/v1/files/:id", () => HttpResponse.json(makeFile())),
+  http.get("*/v1/datasets", () =>
+    HttpResponse.json(
+      listOf([
+        makeDataset(),
+        makeDataset({
+          id: "ds_2",
+          name: "Reviews",
+          created_at: NOW_S - 90_000,
+          latest_version: makeVersion({ id: "dsv_2", dataset_id: "ds_2", num_rows: 600, num_problems: 0 }),
+        }),
+      ]),
+    ),
+  ),
+  http.post("*/v1/datasets", () => HttpResponse.json(makeDataset())),
+  http.get("*/v1/datasets/:id", () => HttpResponse.json(makeDataset())),
+  http.patch("*/v1/datasets/:id", () => HttpResponse.json(makeDataset())),
+  http.delete("*/v1/datasets/:id", () => HttpResponse.json({ id: "ds_1", deleted: true })),
+  http.post("*/v1/datasets/:id/restore", () => HttpResponse.json(makeDataset())),
+  http.post("*/v1/datasets/:id/versions", () => HttpResponse.json(makeVersion({ number: 2 }))),
+  http.get("*/v1/dataset_versions/:id", () => HttpResponse.json(makeVersion())),
+  http.get("*/v1/dataset_versions/:id/rows", ({ request }) => {
+    const query = new URL(request.url).searchParams;
+    const rows = Array.from({ length: 12 }, (_, index) => makeRow(index))
+      .filter((row) => query.get("filter") !== "heldout" || row.split === "heldout")
+      .filter((row) => query.get("filter") !== "problems" || row.problem !== null)
+      .filter((row) => row.messages.some((message) => message.content.includes(query.get("q") ?? "")));
+    return HttpResponse.json(listOf(rows));
+  }),
+  http.post("*/v1/fine_tuning/estimates", () => HttpResponse.json(makeEstimates())),
+  http.get("*/v1/fine_tuning/jobs", () => HttpResponse.json(listOf(RUNS))),
+  http.post("*/v1/fine_tuning/jobs", () =>
+    HttpResponse.json(makeRun({ status: "queued", stage: null, progress: null })),
+  ),
+  http.get("*/v1/fine_tuning/jobs/:id", ({ params }) => HttpResponse.json(findRun(params.id))),
+  http.post("*/v1/fine_tuning/jobs/:id/cancel", ({ params }) =>
+    HttpResponse.json({ ...findRun(params.id), cancel_requested: true }),
+  ),
+  http.get("*/v1/fine_tuning/jobs/:id/events", () =>
+    HttpResponse.json(
+      listOf([
+        makeEvent(3, "Fine-tuning job started"),
+        makeEvent(2, "Files validated, moving job to queued state"),
+        makeEvent(1, "Created fine-tuning job: ftjob-1"),
+      ]),
+    ),
+  ),
+  http.get("*/v1/fine_tuning/jobs/:id/metrics", ({ params }) =>
+    HttpResponse.json({
+      object: "list",
+      data: findRun(params.id).status === "queued" ? [] : makeMetrics(params.id === "ftjob-2" ? 242 : 148),
+    }),
+  ),
+  http.get("*/v1/fine_tuning/jobs/:id/stream", ({ params }) =>
+    params.id === "ftjob-1" ? eventStream(liveRun("ftjob-1"), 1200) : new HttpResponse(null, { status: 204 }),
+  ),
+  http.get("*/v1/models", () => HttpResponse.json({ object: "list", data: MODELS })),
+  http.get("*/v1/models/:model", ({ params }) => {
+    const found = MODELS.find((model) => model.id === decodeURIComponent(String(params.model)));
+    return found ? HttpResponse.json(found) : refuse(404, "There is no such model.", "model_not_found");
+  }),
+  http.delete("*/v1/models/:model", () => HttpResponse.json({ deleted: true })),
+  http.post("*/v1/models/:model/restore", () => HttpResponse.json(MODELS[0])),
+  http.post("*/v1/chat/completions", async ({ request }) => {
+    const { model } = (await request.json()) as { model: string };
+    return eventStream(chunks(model.startsWith("ft:") ? ANSWER : BASE_ANSWER), 15);
+  }),
+  http.get("*/v1/api_keys", () => HttpResponse.json(listOf(KEYS))),
+  http.post("*/v1/api_keys", async ({ request }) => {
+    const { name } = (await request.json()) as { name: string };
+    return HttpResponse.json({ ...KEYS[0], id: "key_2", name, key: "tb_live_only_once_0123456789" });
+  }),
+  http.delete("*/v1/api_keys/:id", () => HttpResponse.json({ deleted: true })),
+  http.get("*/v1/members", () => HttpResponse.json(listOf(MEMBERS))),
+  http.post("*/v1/members", () => HttpResponse.json(MEMBERS[1])),
+  http.patch("*/v1/members/:id", () => HttpResponse.json(MEMBERS[1])),
+  http.delete("*/v1/members/:id", () => HttpResponse.json({ deleted: true })),
+  http.get("*/v1/usage/summary", () => HttpResponse.json(USAGE)),
+  http.get("*/v1/usage/entries", () => HttpResponse.json(listOf(ENTRIES))),
+  http.get("*/v1/prices", () => HttpResponse.json(listOf(PRICES))),
+];

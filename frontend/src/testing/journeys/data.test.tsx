@@ -1,0 +1,81 @@
+import { screen, within } from "@testing-library/react";
+import { http, HttpResponse } from "msw";
+import { makeDataset } from "@/testing/fixtures";
+import { refuse } from "@/testing/handlers";
+import { openPage } from "@/testing/open-page";
+import { server } from "@/testing/setup";
+
+const CSV = new File(["ticket,reply\nq,a\n"], "tickets.csv", { type: "text/csv" });
+
+describe("bringing examples", () => {
+  it("shows the first rows, follows a changed column and creates them with it", async () => {
+    let sent: unknown = null;
+    server.use(
+      http.post("*/v1/datasets", async ({ request }) => {
+        sent = await request.json();
+        return HttpResponse.json(makeDataset());
+      }),
+    );
+    const { user, history } = openPage("/data/new");
+    await user.upload(await screen.findByLabelText("File with examples"), CSV);
+    expect(await screen.findByText("Can I move my appointment on Friday to next week?")).toBeVisible();
+    await user.selectOptions(screen.getByLabelText("The question is in"), "team");
+    expect(screen.queryByText("Can I move my appointment on Friday to next week?")).toBeNull();
+    expect(screen.getByText("billing")).toBeVisible();
+    await user.click(screen.getByRole("button", { name: "Use these examples" }));
+    await screen.findByText("31 say the same thing twice.");
+    expect(history.location.pathname).toBe("/data/ds_1");
+    expect(sent).toEqual({
+      file_id: "file-1",
+      name: "tickets",
+      mapping: { question: "team", answer: "reply", system: null },
+    });
+  });
+
+  it("says of a refused file where, why and how to mend it", async () => {
+    server.use(
+      http.post("*/v1/files", () =>
+        refuse(400, "The header names a column twice.", "header_duplicate", {
+          row: 1,
+          column: "reply",
+          cause: "Two columns are called “reply”.",
+          fix: "Rename one of them.",
+        }),
+      ),
+    );
+    const { user } = openPage("/data/new");
+    await user.upload(await screen.findByLabelText("File with examples"), CSV);
+    const alert = await screen.findByRole("alert");
+    expect(alert).toHaveTextContent("“tickets.csv” was not taken");
+    expect(alert).toHaveTextContent("At row 1, column “reply”: Two columns are called “reply”.");
+    expect(alert).toHaveTextContent("Rename one of them.");
+    expect(screen.getByRole("button", { name: "Choose a file" })).toBeEnabled();
+  });
+});
+
+describe("one set of examples", () => {
+  it("is filtered and searched by its address", async () => {
+    const { user, history } = openPage("/data/ds_1");
+    await user.click(await screen.findByText("Held back"));
+    expect(history.location.search).toContain("filter=heldout");
+    await user.type(screen.getByLabelText("Search the examples"), "zebra");
+    expect(await screen.findByText("Nothing contains “zebra”.")).toBeVisible();
+  });
+
+  it("is deleted and taken back", async () => {
+    let wasRestored = false;
+    server.use(
+      http.post("*/v1/datasets/:id/restore", () => {
+        wasRestored = true;
+        return HttpResponse.json(makeDataset());
+      }),
+    );
+    const { user } = openPage("/data/ds_1");
+    await user.click(await screen.findByRole("button", { name: "More" }));
+    await user.click(await screen.findByRole("menuitem", { name: "Delete" }));
+    const notice = (await screen.findByText(/was deleted/)).closest("div");
+    if (!notice) throw new Error("the notice has no box");
+    await user.click(within(notice).getByRole("button", { name: "Undo" }));
+    await vi.waitFor(() => expect(wasRestored).toBe(true));
+  });
+});

@@ -1,0 +1,43 @@
+import { TUNED } from "@/testing/fixtures";
+import { accessibilityProblems, openPage, settled } from "@/testing/open-page";
+
+/** Words that need a course. They are allowed only for engineers: in tips, under Advanced, in logs and in code. */
+const JARGON =
+  /\b(lora|qlora|epochs?|adapters?|hyperparameters?|fine-tun\w*|loss|inference|checkpoints?|learning rate|batch|perplexity|gradients?|quantiz\w*|datasets?|SFT)\b/i;
+
+const PAGES = [
+  "/sign-in",
+  "/",
+  "/data",
+  "/data/new",
+  "/data/new?file=file-1",
+  "/data/ds_1",
+  "/train",
+  "/train/new",
+  "/train/ftjob-1",
+  "/train/ftjob-2",
+  "/train/ftjob-3",
+  "/models",
+  `/models/${encodeURIComponent(TUNED)}`,
+  "/playground",
+  "/usage",
+  "/settings",
+  "/settings?part=keys",
+  "/settings?part=members",
+  "/nowhere",
+];
+
+function visibleWords(): string {
+  const copy = document.body.cloneNode(true) as HTMLElement;
+  copy.querySelectorAll("details, pre, code, script, style").forEach((node) => node.remove());
+  return copy.textContent;
+}
+
+describe.each(PAGES)("the page %s", (address) => {
+  it("passes axe and speaks plainly", async () => {
+    openPage(address);
+    await settled();
+    expect(await accessibilityProblems()).toEqual([]);
+    expect(JARGON.exec(visibleWords())?.[0] ?? null).toBeNull();
+  });
+});

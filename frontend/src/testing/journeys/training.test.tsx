@@ -1,0 +1,122 @@
+import { act, screen, waitFor } from "@testing-library/react";
+import { http, HttpResponse } from "msw";
+import { DONE, makeRun } from "@/testing/fixtures";
+import { FakeEventSource } from "@/testing/fake-event-source";
+import { refuse } from "@/testing/handlers";
+import { openPage } from "@/testing/open-page";
+import { server } from "@/testing/setup";
+
+interface Sent {
+  key: string | null;
+  body: Record<string, unknown>;
+}
+
+function recordStarts(answer: () => Response): Sent[] {
+  const sent: Sent[] = [];
+  server.use(
+    http.post("*/v1/fine_tuning/jobs", async ({ request }) => {
+      sent.push({
+        key: request.headers.get("idempotency-key"),
+        body: (await request.json()) as Record<string, unknown>,
+      });
+      return answer();
+    }),
+  );
+  return sent;
+}
+
+describe("starting a run", () => {
+  it("begins once, however often Start is pressed", async () => {
+    const sent = recordStarts(() => HttpResponse.json(makeRun()));
+    const { user, history } = openPage("/train/new?dataset=ds_1");
+    await user.click(await screen.findByRole("radio", { name: /Fast/ }));
+    await user.dblClick(screen.getByRole("button", { name: "Start" }));
+    await waitFor(() => expect(history.location.pathname).toBe("/train/ftjob-1"));
+    expect(sent).toHaveLength(1);
+    expect(sent[0]?.body).toMatchObject({
+      recipe: "fast",
+      dataset_version_id: "dsv_1",
+      name: "Front desk tickets",
+    });
+  });
+
+  it("is tried again after a failure under the same key, and keeps what was chosen", async () => {
+    const sent = recordStarts(() =>
+      sent.length === 1 ? refuse(409, "The queue is closed.", "conflict") : HttpResponse.json(makeRun()),
+    );
+    const { user, history } = openPage("/train/new?dataset=ds_1");
+    await user.click(await screen.findByRole("radio", { name: /Best/ }));
+    await user.click(screen.getByRole("button", { name: "Start" }));
+    expect(await screen.findByRole("alert")).toHaveTextContent(
+      "The queue is closed. What you chose is kept.",
+    );
+    await user.click(screen.getByRole("button", { name: "Start" }));
+    await waitFor(() => expect(history.location.pathname).toBe("/train/ftjob-1"));
+    expect(sent[0]?.key).toBeTruthy();
+    expect(sent[1]?.key).toBe(sent[0]?.key);
+  });
+
+  it("sends only the knobs that were turned", async () => {
+    const sent = recordStarts(() => HttpResponse.json(makeRun()));
+    const { user } = openPage("/train/new?dataset=ds_1");
+    await user.click(await screen.findByText("Advanced"));
+    await user.type(screen.getByLabelText("Rank"), "32");
+    await user.click(screen.getByRole("button", { name: "Start" }));
+    await waitFor(() => expect(sent).toHaveLength(1));
+    expect(sent[0]?.body.adapter).toEqual({ type: "auto", rank: 32 });
+    expect(sent[0]?.body).not.toHaveProperty("method");
+  });
+});
+
+async function openLive() {
+  const page = openPage("/train/ftjob-1");
+  await waitFor(() => expect(FakeEventSource.opened).toHaveLength(1));
+  const source = FakeEventSource.opened[0];
+  if (!source) throw new Error("no stream was opened");
+  return { ...page, source };
+}
+
+describe("a live run", () => {
+  it("moves with the stream and ends with the model to try", async () => {
+    const { source } = await openLive();
+    expect(await screen.findByText("step 148 of 242")).toBeVisible();
+    const progress = { step: 200, total_steps: 242, fraction: 0.83, seconds_left: 200 };
+    act(() => {
+      source.send("job", makeRun({ progress }));
+      source.send("metrics", { step: 150, train_loss: 1.4 }, "150");
+    });
+    expect(await screen.findByText("step 200 of 242")).toBeVisible();
+    expect(screen.getByRole("img", { name: /up to step 150/ })).toBeInTheDocument();
+    act(() => source.send("job", makeRun({ ...DONE, id: "ftjob-1" })));
+    expect(await screen.findByText("Your model is ready")).toBeVisible();
+    expect(screen.getByRole("link", { name: "Try it" })).toHaveAttribute(
+      "href",
+      expect.stringContaining("/playground"),
+    );
+  });
+
+  it("says so when the stream is lost, and goes on by asking", async () => {
+    const { source } = await openLive();
+    await screen.findByText("step 148 of 242");
+    act(() => source.fail(true));
+    expect(await screen.findByText(/the live view was interrupted/)).toBeVisible();
+  });
+
+  it("is cancelled only after saying what it costs", async () => {
+    const { user } = await openLive();
+    await user.click(await screen.findByRole("button", { name: "Cancel" }));
+    expect(await screen.findByText(/You pay for the time it ran, \$0\.036 until now/)).toBeInTheDocument();
+    await user.click(await screen.findByRole("button", { name: "Cancel the run" }));
+    await waitFor(() => expect(screen.queryByText("Cancel this run?")).toBeNull());
+  });
+});
+
+describe("a failed run", () => {
+  it("says what happened, whose fault it was and what to do", async () => {
+    openPage("/train/ftjob-3");
+    const alert = await screen.findByRole("alert");
+    expect(alert).toHaveTextContent("The machine that trained it went away");
+    expect(alert).toHaveTextContent("This was our fault, not yours.");
+    expect(screen.getByRole("link", { name: "Start it again" })).toBeVisible();
+  });
+});

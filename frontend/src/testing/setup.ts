@@ -1,0 +1,48 @@
+import "@testing-library/jest-dom/vitest";
+import { cleanup, configure } from "@testing-library/react";
+import { setupServer } from "msw/node";
+import { FakeEventSource } from "@/testing/fake-event-source";
+import { handlers } from "@/testing/handlers";
+
+export const server = setupServer(...handlers);
+
+// Busy machines load a lazy page slowly; the default of one second is for idle ones.
+configure({ asyncUtilTimeout: 8000 });
+
+class FakeObserver {
+  observe() {}
+  unobserve() {}
+  disconnect() {}
+}
+
+// jsdom draws nothing; the chart's own library is trusted to draw.
+vi.mock("uplot", () => ({
+  default: class {
+    destroy() {}
+    setData() {}
+    setSize() {}
+  },
+}));
+
+window.matchMedia = (query: string) =>
+  ({
+    matches: false,
+    media: query,
+    addEventListener() {},
+    removeEventListener() {},
+    addListener() {},
+    removeListener() {},
+  }) as unknown as MediaQueryList;
+window.ResizeObserver = FakeObserver;
+window.scrollTo = () => undefined;
+Element.prototype.scrollIntoView = () => undefined;
+vi.stubGlobal("EventSource", FakeEventSource);
+
+beforeAll(() => server.listen({ onUnhandledRequest: "error" }));
+afterEach(() => {
+  cleanup();
+  server.resetHandlers();
+  window.localStorage.clear();
+  FakeEventSource.opened = [];
+});
+afterAll(() => server.close());
