@@ -50,20 +50,24 @@ class RunEstimate(_Value):
     peak_memory_bytes: int
 
 
-# A first look must be ready while one waits. On a processor `fast` sees at most this many tokens: two to four minutes
-# for a 135M model on two cores. A graphics card needs no cap.
-_FAST_CPU_MAX_TOKENS = 100_000
+# A first look must be ready while one waits. On a processor `fast` sees at most this many tokens: about three minutes
+# for a 135M model on two idle cores (250 tokens a second), and past the steep part of its learning: on short
+# classification rows the training loss fell from 4.3 to 0.33 within the first 16,000. A graphics card needs no cap.
+_FAST_CPU_MAX_TOKENS = 45_000
+# Two measurements of 100 short rows take about 25 s of that time, and tell a clear gain from none.
+_FAST_CPU_MAX_HELDOUT_ROWS = 100
 # OpenAI's published rule aims at 3 epochs: more over few rows (at least 100 seen), fewer over many (at most 25,000).
 _TARGET_EPOCHS = {Recipe.FAST: 1, Recipe.BALANCED: 3, Recipe.BEST: 5}
 _MIN_SEEN_ROWS, _MAX_SEEN_ROWS, _MAX_EPOCHS = 100, 25_000, 10
 # LoRA's best rate hardly depends on the rank and is about ten times that of full tuning ("LoRA Without Regret", 2025).
-# Small models and short runs want more: on SmolLM2-135M over 60-100 steps 1e-3 beat 2e-4 (measured).
+# Below a hundred steps more pays (15 times), and a small model bears it: SmolLM2-135M's loss falls at once at 1e-3.
 _LARGE_MODEL_LEARNING_RATE, _SMALL_MODEL_LEARNING_RATE = 2e-4, 1e-3
 _SMALL_MODEL_PARAMETERS = 500_000_000
 _RANK = {Recipe.FAST: 16, Recipe.BALANCED: 16, Recipe.BEST: 32}
 # LoRA bears large batches worse than full tuning, hence at most 32; a fiftieth of the rows gives 50 steps an epoch.
 _MIN_BATCH, _MAX_BATCH, _STEPS_PER_EPOCH = 4, 32, 50
 _LENGTH_MULTIPLE, _MIN_LENGTH = 64, 128
+_MAX_HELDOUT_ROWS = 200
 
 
 def resolve(
@@ -79,13 +83,16 @@ def resolve(
     the spec's own field names (`method`, `seed`, `learning_rate`...). Raises Invalid for a word it does not know.
     """
     rank = _RANK[recipe]
+    num_epochs = _num_epochs(recipe, stats.num_train)
+    is_hurried = recipe is Recipe.FAST and hardware == "cpu"
     values: dict[str, Any] = {
         "base_model": base.id,
         "method": QloraMethod(rank=rank, alpha=2 * rank),
-        "num_epochs": _num_epochs(recipe, stats.num_train),
-        "max_seen_tokens": _FAST_CPU_MAX_TOKENS if recipe is Recipe.FAST and hardware == "cpu" else None,
+        "num_epochs": num_epochs,
+        "max_seen_tokens": _FAST_CPU_MAX_TOKENS if is_hurried else None,
+        "max_heldout_rows": _FAST_CPU_MAX_HELDOUT_ROWS if is_hurried else _MAX_HELDOUT_ROWS,
         "learning_rate": _learning_rate(base),
-        "batch_size": min(_MAX_BATCH, max(_MIN_BATCH, stats.num_train // _STEPS_PER_EPOCH)),
+        "batch_size": _batch_size(stats, max_tokens=_FAST_CPU_MAX_TOKENS if is_hurried else None),
         "max_length_tokens": _max_length(stats, base),
         "warmup_ratio": 0.05,
         "schedule": "cosine",
@@ -100,6 +107,17 @@ def _num_epochs(recipe: Recipe, num_train: int) -> int:
     if rows * target < _MIN_SEEN_ROWS:
         return min(_MAX_EPOCHS, math.ceil(_MIN_SEEN_ROWS / rows))
     return max(1, min(target, _MAX_SEEN_ROWS // rows))
+
+
+def _batch_size(stats: DatasetStats, *, max_tokens: int | None) -> int:
+    rows = stats.num_train
+    if max_tokens is not None:
+        rows = min(rows, int(max_tokens / _mean_row_tokens(stats)))
+    return min(_MAX_BATCH, max(_MIN_BATCH, rows // _STEPS_PER_EPOCH))
+
+
+def _mean_row_tokens(stats: DatasetStats) -> float:
+    return max(1.0, stats.num_tokens / max(1, stats.num_train + stats.num_heldout))
 
 
 def _learning_rate(base: BaseModelInfo) -> float:
@@ -128,9 +146,9 @@ def _from_openai(overrides: dict[str, Any], resolved: dict[str, Any]) -> dict[st
     return found
 
 
-# Useful arithmetic a second while training (4 floating-point operations per parameter and token), measured for the
-# processor with QLoRA on SmolLM2-135M on two shared cores. Cards: 35 % of a published LoRA peak until calibrated here.
-_TRAINING_FLOPS = {"cpu": 2.4e11, "gpu:a100": 9.0e13, "gpu:h100": 2.5e14, "gpu:h200": 2.5e14}
+# Useful arithmetic a second while training (4 floating-point operations per parameter and token). Processor: measured,
+# QLoRA on SmolLM2-135M at 200-320 tokens a second on two cores. Cards: a quarter of their peak, not yet measured here.
+_TRAINING_FLOPS = {"cpu": 1.35e11, "gpu:a100": 9.0e13, "gpu:h100": 2.5e14, "gpu:h200": 2.5e14}
 _FLOPS_PER_PARAMETER_AND_TOKEN = 4
 _FALLBACK_GPU_FLOPS = 3.0e13
 # Held-out rows are measured twice, forward only: two thirds less work a token than training.
@@ -156,7 +174,7 @@ def estimate(
     hardware: str = "cpu",
 ) -> RunEstimate:
     """What a run will take: loading, measuring the base, training, measuring the result."""
-    row_tokens = min(stats.num_tokens / max(1, stats.num_train + stats.num_heldout), spec.max_length_tokens)
+    row_tokens = min(_mean_row_tokens(stats), spec.max_length_tokens)
     num_steps, total_tokens = plan_steps(spec, num_train=stats.num_train, row_tokens=row_tokens)
     heldout_tokens = min(stats.num_heldout, spec.max_heldout_rows) * row_tokens
     evaluations = _EVALUATIONS + (num_steps // spec.eval_every_steps if spec.eval_every_steps else 0)
@@ -188,7 +206,7 @@ _FOUR_BIT_BYTES = 4.127 / 8  # NF4 with double quantisation: 4 bits + scales (QL
 _HALF_BYTES = 2
 _EMBEDDING_SHARE_SMALL, _EMBEDDING_SHARE_LARGE = 0.21, 0.08
 _ADAPTER_BYTES = 16  # float32 weight + gradient + two Adam moments
-_ACTIVATION_BYTES_PER_TOKEN_AND_PARAMETER = 0.011  # measured with SmolLM2-135M: about 1.5 MB a token
+_ACTIVATION_BYTES_PER_TOKEN_AND_PARAMETER = 0.028  # SmolLM2-135M in float32: 1.9 GB more at 512 more tokens
 _LINEAR_WIDTHS = 18.6
 _RUNTIME_BYTES = 900_000_000  # interpreter, torch, kernels
 
@@ -213,7 +231,7 @@ def num_adapter_parameters(method: LoraMethod | QloraMethod, base: BaseModelInfo
 def micro_batch_tokens(device: Literal["cpu", "cuda"]) -> int:
     """Tokens of one packed micro-batch.
 
-    On a processor 512 already hide the unpacking of 4-bit weights, and twice that only doubled the memory; a card, being
+    On a processor 512 hide the unpacking of 4-bit weights, and twice that only doubled the memory; a card, being
     faster, needs 4,096.
     """
     return 512 if device == "cpu" else 4096

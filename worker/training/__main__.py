@@ -4,7 +4,10 @@ import logging
 import signal
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
+
+from transformers.utils.logging import disable_progress_bar
 
 from core.jobs.exit_codes import ExitCode
 from worker.training import run
@@ -19,10 +22,15 @@ def main(folder: Path) -> ExitCode:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     keep_freed_memory()
-    events = EventWriter(folder / "events.jsonl")
+    disable_progress_bar()  # transformers' bars; ours are events
+    with closing(EventWriter(folder / "events.jsonl")) as events:
+        return _execute(folder, events, stop)
+
+
+def _execute(folder: Path, events: EventWriter, stop: threading.Event) -> ExitCode:
     try:
         run.execute(folder, events=events, stop_requested=stop.is_set)
-    except BaseException as error:
+    except Exception as error:
         failure = classify(error)
         if failure.exit_code is ExitCode.BUG:
             logger.exception("training failed")

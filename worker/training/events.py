@@ -10,6 +10,9 @@ class EventWriter:
         # line-buffered: a supervisor that tails the file never waits for a block to fill
         self._stream = path.open("a", buffering=1, encoding="utf-8")
 
+    def close(self) -> None:
+        self._stream.close()
+
     def stage(self, stage: str) -> None:
         self._write({"type": "stage", "stage": stage})
 

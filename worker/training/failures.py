@@ -26,7 +26,7 @@ class Failure:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-def classify(error: BaseException) -> Failure:
+def classify(error: Exception) -> Failure:
     if isinstance(error, Interrupted):
         return Failure(ExitCode.INTERRUPTED, "interrupted", "Training was stopped; it can continue where it was.")
     if isinstance(error, Invalid):
@@ -44,7 +44,7 @@ def classify(error: BaseException) -> Failure:
     return Failure(ExitCode.BUG, "trainer_failed", f"The trainer stopped on an error of ours: {type(error).__name__}.")
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
+def _is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     # the processor's allocator has no exception of its own

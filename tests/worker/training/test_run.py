@@ -1,0 +1,172 @@
+"""Whole runs over a tiny model: what is learned, what comes out, and that stopping in between changes nothing."""
+
+import json
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
+
+from core.errors import Invalid
+from core.jobs.exit_codes import ExitCode
+from core.kit.hashing import sha256_file
+from core.training.spec import LoraMethod, Method, QloraMethod
+from tests.worker.training.conftest import events_of, row, write_rows
+from worker.training import __main__ as program
+from worker.training import run as runner
+from worker.training.events import EventWriter
+from worker.training.failures import Interrupted
+
+MakeRun = Callable[..., Path]
+
+
+def execute(folder: Path, *, stop_after_checks: int | None = None) -> dict[str, Any]:
+    """Runs to the end, or asks to stop at the given look at the flag."""
+    checks = 0
+
+    def stop_requested() -> bool:
+        nonlocal checks
+        checks += 1
+        return stop_after_checks is not None and checks > stop_after_checks
+
+    with closing(EventWriter(folder / "events.jsonl")) as events:
+        runner.execute(folder, events=events, stop_requested=stop_requested)
+    return dict(events_of(folder, "result")[-1]["data"])
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return dict(load_file(folder / "adapter" / "adapter_model.safetensors"))
+
+
+@pytest.mark.parametrize("method", [LoraMethod(rank=4, alpha=8), QloraMethod(rank=4, alpha=8)], ids=["lora", "qlora"])
+def test_a_run_learns_and_its_losses_are_the_known_ones(make_run: MakeRun, method: Method) -> None:
+    result = execute(make_run(method=method))
+    # golden: a change of numerics must be meant. float32 and bfloat16 processors differ by less than the tolerance.
+    base, tuned = GOLDEN[method.type]
+    assert result["base_heldout_loss"] == pytest.approx(base, rel=5e-3)
+    assert result["tuned_heldout_loss"] == pytest.approx(tuned, rel=5e-2)
+    assert result["tuned_heldout_loss"] < result["base_heldout_loss"]
+    assert result["steps"] == 8
+
+
+GOLDEN = {"lora": (5.77, 4.0), "qlora": (5.77, 4.0)}
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(make_run: MakeRun) -> None:
+    for name, seed in (("one", 1), ("again", 1), ("other", 2)):
+        execute(make_run(name, seed=seed, method=LoraMethod(rank=4, alpha=8, dropout=0.1)))
+    folder = Path(make_run("unused")).parent
+    one, again, other = (weights(folder / name) for name in ("one", "again", "other"))
+    assert all(torch.equal(one[key], again[key]) for key in one)
+    assert not all(torch.equal(one[key], other[key]) for key in one)
+
+
+@pytest.mark.parametrize("method", [LoraMethod(rank=4, alpha=8, dropout=0.1), QloraMethod(rank=4, alpha=8)])
+def test_a_stopped_and_continued_run_ends_in_the_same_bits(make_run: MakeRun, method: Method) -> None:
+    whole, stopped = make_run("whole", method=method), make_run("stopped", method=method)
+    execute(whole)
+    # looks at the flag: after tokenizing, after loading, in measuring the base, then once a step
+    with pytest.raises(Interrupted):
+        execute(stopped, stop_after_checks=3 + 4)
+    assert not (stopped / "adapter").exists()
+    result = execute(stopped)
+    assert events_of(stopped, "message")[-1]["message"].startswith("Continuing after step")
+    assert result["steps"] == 8
+    expected, found = weights(whole), weights(stopped)
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[key], found[key]) for key in expected)
+
+
+def test_a_damaged_checkpoint_is_passed_over(make_run: MakeRun) -> None:
+    folder = make_run(checkpoint_every_s=1)
+    with pytest.raises(Interrupted):
+        execute(folder, stop_after_checks=3 + 4)
+    [checkpoint] = (folder / "checkpoints").glob("step-*")
+    (checkpoint / "state.safetensors").write_bytes(b"not tensors")
+    assert execute(folder)["steps"] == 8
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft reads it
+def test_an_adapter_loads_in_plain_peft_with_equal_logits(make_run: MakeRun, base_model_dir: Path) -> None:
+    folder = make_run()
+    result = execute(folder)
+    base = AutoModelForCausalLM.from_pretrained(base_model_dir, dtype=torch.float32)
+    tuned = PeftModel.from_pretrained(base, str(folder / "adapter")).eval()
+    heldout = runner.token_index.build(  # the very rows that were measured
+        folder / "heldout.jsonl", folder / "index" / "heldout", chat_format=None, max_length=128
+    )
+    loss_sum = count = 0.0
+    for number in range(heldout.num_rows):
+        ids = torch.from_numpy(heldout.tokens(number).astype("int64"))[None]
+        logits = tuned(input_ids=ids).logits[0, :-1].float()
+        mask = torch.from_numpy(heldout.trained(number).copy())[1:]
+        loss_sum += float(torch.nn.functional.cross_entropy(logits[mask], ids[0, 1:][mask], reduction="sum"))
+        count += float(mask.sum())
+    assert loss_sum / count == pytest.approx(result["tuned_heldout_loss"], rel=1e-2)
+
+
+def test_the_manifest_proves_the_files_and_names_their_origin(make_run: MakeRun) -> None:
+    folder = make_run(lineage={"run_id": "ftjob-1", "dataset_version_id": "dsv_1"})
+    execute(folder)
+    manifest = json.loads((folder / "adapter" / "manifest.json").read_text())
+    assert set(manifest["files"]) == {"adapter_model.safetensors", "adapter_config.json"}
+    for name, proof in manifest["files"].items():
+        assert proof == {
+            "sha256": sha256_file(folder / "adapter" / name),
+            "bytes": (folder / "adapter" / name).stat().st_size,
+        }
+    assert manifest["base_model"] == {"id": "tiny", "sha256": "ab" * 32}
+    assert manifest["lineage"]["run_id"] == "ftjob-1"
+    assert manifest["spec"]["learning_rate"] == 1e-2
+    assert json.loads((folder / "adapter" / "adapter_config.json").read_text())["base_model_name_or_path"] == "tiny"
+
+
+def test_the_events_tell_the_whole_story_in_order(make_run: MakeRun) -> None:
+    folder = make_run(eval_every_steps=3)
+    execute(folder)
+    stages = [event["stage"] for event in events_of(folder, "stage")]
+    assert stages[:4] == ["tokenizing", "loading_model", "measuring_base", "training"]
+    assert stages[-2:] == ["evaluating", "saving"]
+    progress = events_of(folder, "progress")
+    assert [event["step"] for event in progress] == list(range(1, 9))
+    assert {event["total_steps"] for event in progress} == {8}
+    measured = [event["data"]["step"] for event in events_of(folder, "metrics") if "valid_loss" in event["data"]]
+    assert measured == [3, 6]
+
+
+def test_seen_tokens_end_a_run_with_the_step_that_reaches_them(make_run: MakeRun) -> None:
+    result = execute(make_run(max_seen_tokens=100))
+    assert 100 <= result["seen_tokens"] < 400
+    assert result["steps"] < 8
+
+
+def test_rows_that_lose_their_whole_answer_are_a_clear_user_error(make_run: MakeRun) -> None:
+    folder = make_run(max_length_tokens=8)
+    with pytest.raises(Invalid) as refused:
+        execute(folder)
+    assert refused.value.error_code == "no_usable_rows"
+    assert program.main(folder) == ExitCode.USER_ERROR
+    assert "8 tokens" in events_of(folder, "error")[-1]["message"]
+
+
+def test_a_loss_that_is_no_number_ends_the_run_with_its_own_exit_code(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.training.loop.math.isfinite", lambda _: False)
+    folder = make_run()
+    assert program.main(folder) == ExitCode.NON_FINITE_LOSS
+    assert events_of(folder, "error")[-1]["code"] == "non_finite_loss"
+
+
+def test_long_rows_are_cut_and_counted(make_run: MakeRun) -> None:
+    folder = make_run(max_length_tokens=64)
+    rows = [row(number) for number in range(6)] + [row(6, answer="alpha beta " * 60)]
+    write_rows(folder / "train.jsonl", rows)
+    execute(folder)
+    [warning] = [event for event in events_of(folder, "message") if event["level"] == "warn"]
+    assert warning["data"] == {"num_cut": 1, "num_dropped": 0}
