@@ -3,6 +3,9 @@ import { streamChat } from "@/api/chat";
 import { messageOf } from "@/api/errors";
 import type { Message } from "@/api/types";
 
+/** Low, so that two models differ by what they learned and not by chance. */
+const TEMPERATURE = 0.3;
+
 export interface Turn extends Message {
   error?: string;
   wasStopped?: boolean;
@@ -61,7 +64,7 @@ export function useChat(model: string): Chat {
         setTurns((now) => now.map((turn, i) => (i === now.length - 1 ? change(turn) : turn)));
     };
     try {
-      for await (const piece of streamChat({ model, messages }, controller.signal)) {
+      for await (const piece of streamChat({ model, messages, temperature: TEMPERATURE }, controller.signal)) {
         amend((last) => ({ ...last, content: last.content + piece }));
       }
     } catch (error) {
