@@ -64,7 +64,10 @@ export function useChat(model: string): Chat {
         setTurns((now) => now.map((turn, i) => (i === now.length - 1 ? change(turn) : turn)));
     };
     try {
-      for await (const piece of streamChat({ model, messages, temperature: TEMPERATURE }, controller.signal)) {
+      for await (const piece of streamChat(
+        { model, messages, temperature: TEMPERATURE },
+        controller.signal,
+      )) {
         amend((last) => ({ ...last, content: last.content + piece }));
       }
     } catch (error) {
