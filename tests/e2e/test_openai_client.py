@@ -9,20 +9,12 @@ import pytest
 from openai import OpenAI
 from openai.types.fine_tuning import FineTuningJob
 
-from core.stack.ports import choose
-from core.stack.up import RunningStack, running_stack
+from core.stack.up import RunningStack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.model, pytest.mark.timeout(1500)]
 
 BASE_MODEL = "smollm2-135m-instruct"
 _RUN_TIMEOUT_S = 1000
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    home = tmp_path_factory.mktemp("stack") / "home"
-    with running_stack(home, public_port=choose(["api"], {})["api"], timeout_s=900) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,48 @@
+"""The whole product as processes, started once for all end-to-end tests, and a real Chromium to drive it with."""
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from core.stack.ports import choose
+from core.stack.up import RunningStack, running_stack
+
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+_PAGE_TIMEOUT_MS = 30_000
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    home = tmp_path_factory.mktemp("stack") / "home"
+    with running_stack(home, public_port=choose(["api"], {})["api"], timeout_s=900) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    found = next((path for name in _BROWSERS if (path := shutil.which(name))), None)
+    assert found, "no browser: install chromium"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=found, args=_FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser, stack: RunningStack) -> Iterator[Page]:
+    context = browser.new_context(base_url=stack.base_url, viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(_PAGE_TIMEOUT_MS)
+    page = context.new_page()
+    yield page
+    context.close()
