@@ -9,11 +9,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from core.workspaces.roles import PERMISSIONS, Permission
 from pydantic import AliasChoices
 from pydantic_core import PydanticUndefined
 
 from core.config import Settings
+from core.workspaces.roles import PERMISSIONS, Permission
 
 ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "docs" / "reference.md"
