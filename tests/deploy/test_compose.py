@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from api.middleware import _SECURITY_HEADERS
+from core.config import Settings
+
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 SERVICES = {"api", "base-models", "inference", "migrate", "postgres", "s3", "valkey", "web", "worker-cpu", "worker-io"}
@@ -41,6 +44,25 @@ def test_the_owner_of_the_tables_is_known_to_the_migration_alone(env_file: Path)
     assert knows == {"migrate"}
 
 
+def test_what_runs_models_knows_no_secret_but_its_own(env_file: Path) -> None:
+    services = yaml.safe_load(compose("--env-file", env_file, "config").stdout)["services"]
+    secret = re.compile("DATABASE|REDIS|S3_|AWS_|SECRET")
+    for name in ("inference", "base-models"):
+        assert not [variable for variable in services[name]["environment"] if secret.search(variable)]
+
+
+def test_the_api_listens_where_the_web_server_looks_and_can_write_uploads(env_file: Path) -> None:
+    api = yaml.safe_load(compose("--env-file", env_file, "config").stdout)["services"]["api"]
+    assert api["command"] == ["python", "-m", "api"], "it takes no argument"
+    assert Settings(listen=api["environment"]["TAILORBIRD_LISTEN"]).listen == "0.0.0.0:8700"
+    assert api["environment"]["TAILORBIRD_HOME"] in {volume["target"] for volume in api["volumes"]}
+
+
+def test_somebody_makes_the_bucket(env_file: Path) -> None:
+    services = yaml.safe_load(compose("--env-file", env_file, "config").stdout)["services"]
+    assert services["s3"]["environment"]["S3_BUCKET"] == services["api"]["environment"]["S3_BUCKET"]
+
+
 def test_only_the_web_server_is_reachable_from_outside(env_file: Path) -> None:
     services = yaml.safe_load(compose("--env-file", env_file, "--profile", "gpu", "config").stdout)["services"]
     assert "worker-gpu" in services
@@ -67,3 +89,13 @@ def test_the_images_copy_only_what_exists() -> None:
             if words[:1] == ["COPY"] and not words[1].startswith("--from"):
                 missing = [source for source in words[1:-1] if not (ROOT / source).exists()]
                 assert not missing, f"{dockerfile.name}: {line}"
+
+
+def test_the_web_server_lets_through_the_largest_upload_and_sends_the_headers_of_the_api() -> None:
+    conf = (ROOT / "deploy" / "nginx.conf").read_text()
+    (megabytes,) = re.findall(r"client_max_body_size (\d+)m;", conf)
+    assert int(megabytes) * 1024**2 > Settings.model_fields["max_upload_bytes"].default
+    sent = {
+        name.lower(): value.strip('"') for name, value in re.findall(r'add_header (\S+) ("[^"]*"|\S+) always;', conf)
+    }
+    assert sent == _SECURITY_HEADERS
