@@ -1,7 +1,7 @@
 """Every setting, read from the environment once per process by the entry point and passed down from there.
 
 `DATABASE_URL`, `REDIS_URL`, `S3_ENDPOINT_URL` and the AWS key pair keep their customary names; all else is
-`TAILORBIRD_…`. Field descriptions are the only text about a setting: `docs/settings.md` is generated from them.
+`TAILORBIRD_…`. Field descriptions are the only text about a setting: `docs/reference.md` is generated from them.
 """
 
 import os
