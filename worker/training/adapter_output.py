@@ -60,9 +60,11 @@ def _name_the_base(config_path: Path, base_model: str) -> None:
 
 
 def _identity(base_model_dir: Path) -> dict[str, Any]:
-    path = base_model_dir / "tailorbird.json"
-    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    return {key: found[key] for key in ("revision", "sha256") if key in found}
+    """The base's revision, and the digest of its marker, which lists the digest of every file of the base."""
+    marker = base_model_dir / "tailorbird.json"
+    if not marker.exists():
+        return {}
+    return {"revision": json.loads(marker.read_text()).get("revision"), "sha256": sha256_file(marker)}
 
 
 def _version() -> str:

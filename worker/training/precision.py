@@ -10,10 +10,10 @@ _PROBE = "import torch; a = torch.ones(64, 64, dtype=torch.bfloat16); torch.nn.f
 
 
 def compute_dtype(device: str) -> torch.dtype:
-    """Bfloat16 where the hardware has it, else float32. Float16's range loses a run in five (QLoRA).
+    """Bfloat16 where the hardware has it, else float32: float16's range loses one run in five (QLoRA).
 
-    Some virtual machines show a processor's AMX unit and stop the process that uses it. A product in a throw-away process
-    finds out; processors without AMX are not asked, so they pay nothing.
+    Some virtual machines show a processor's AMX unit and stop the process that uses it. A product in a throw-away
+    process finds out; processors without AMX are not asked, so they pay nothing.
     """
     if device.startswith("cuda"):
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32

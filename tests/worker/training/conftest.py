@@ -49,7 +49,7 @@ def base_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tie_word_embeddings=True,
     )
     LlamaForCausalLM(config).save_pretrained(folder)
-    (folder / "tailorbird.json").write_text(json.dumps({"id": "tiny", "sha256": "ab" * 32}))
+    (folder / "tailorbird.json").write_text(json.dumps({"id": "tiny", "revision": "r1"}))
     return folder
 
 

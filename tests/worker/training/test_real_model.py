@@ -1,0 +1,54 @@
+"""The bundled model's own chat format, and its own weights learning something."""
+
+import json
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from transformers import AutoTokenizer
+
+from core.base_models import service as base_models
+from core.config import Settings
+from core.training.spec import QloraMethod, RunInput
+from tests.worker.training.conftest import events_of, row, write_rows
+from worker.base_models import prepare
+from worker.training import run as runner
+from worker.training.data.chat_format import ChatFormat
+from worker.training.events import EventWriter
+
+pytestmark = pytest.mark.model
+
+
+@pytest.fixture(scope="module")
+def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return prepare(Settings(home=tmp_path_factory.mktemp("home")), base_models.default_base_model().id)
+
+
+@pytest.mark.parametrize("has_system", [True, False], ids=["with system turn", "with the template's default one"])
+def test_prompts_are_those_of_the_models_own_template(model_dir: Path, has_system: bool) -> None:  # noqa: FBT001
+    tokenizer, chat_format = AutoTokenizer.from_pretrained(model_dir), ChatFormat.load(model_dir)
+    system = [{"role": "system", "content": "Answer in one word."}] if has_system else []
+    question = [*system, {"role": "user", "content": "Capital of France?\n\n  Naïve 日本 🐦"}]
+    answered = [*question, {"role": "assistant", "content": "Paris."}]
+    assert chat_format.tokenize(answered).token_ids == tokenizer.apply_chat_template(answered, return_dict=False)
+    expected = tokenizer.apply_chat_template(question, add_generation_prompt=True, return_dict=False)
+    assert chat_format.render_prompt(question) == expected
+
+
+def test_three_steps_of_qlora_lower_the_loss(model_dir: Path, tmp_path: Path) -> None:
+    write_rows(tmp_path / "train.jsonl", [row(number, answer="yes") for number in range(12)])
+    write_rows(tmp_path / "heldout.jsonl", [row(number, answer="yes") for number in range(12, 16)])
+    spec = RunInput(
+        base_model="smollm2-135m-instruct",
+        method=QloraMethod(),
+        learning_rate=1e-3,
+        batch_size=4,
+        max_length_tokens=128,
+        base_model_dir=model_dir,
+    )
+    (tmp_path / "spec.json").write_text(spec.model_dump_json())
+    with closing(EventWriter(tmp_path / "events.jsonl")) as events:
+        runner.execute(tmp_path, events=events, stop_requested=lambda: False)
+    result = events_of(tmp_path, "result")[-1]["data"]
+    assert result["tuned_heldout_loss"] < result["base_heldout_loss"] / 2
+    assert json.loads((tmp_path / "adapter" / "manifest.json").read_text())["base_model"]["sha256"]
