@@ -6,7 +6,7 @@
 import ast
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pydantic import AliasChoices
@@ -21,24 +21,58 @@ SNAKE = re.compile(r"^[a-z][a-z0-9_]+$")
 ACTION = re.compile(r"^[a-z_]+\.[a-z_.]+$")
 
 
-def calls() -> Iterator[tuple[str, ast.Call]]:
+def nodes() -> Iterator[tuple[str, ast.AST]]:
     for package in ("core", "api", "worker"):
         for path in sorted((ROOT / package).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.Call):
-                    yield path.relative_to(ROOT).parent.as_posix(), node
+                yield path.relative_to(ROOT).parent.as_posix(), node
 
 
-def literals(keyword: str, pattern: re.Pattern[str]) -> dict[str, str]:
-    """Literal values given to `keyword=` anywhere, with the folder that first uses each."""
+def literals(values: Iterable[tuple[str, ast.expr]], pattern: re.Pattern[str]) -> dict[str, str]:
+    """The texts among `values` that match, with the folder that first uses each."""
     found: dict[str, str] = {}
-    for home, call in calls():
-        for argument in call.keywords:
-            value = argument.value
-            is_text = isinstance(value, ast.Constant) and isinstance(value.value, str)
-            if argument.arg == keyword and is_text and pattern.match(value.value):  # type: ignore[attr-defined, unused-ignore]
-                found.setdefault(value.value, home)  # type: ignore[attr-defined, unused-ignore]
+    for home, value in values:
+        if isinstance(value, ast.Constant) and isinstance(value.value, str) and pattern.match(value.value):
+            found.setdefault(value.value, home)
     return dict(sorted(found.items()))
+
+
+def actions() -> Iterator[tuple[str, ast.expr]]:
+    for home, node in nodes():
+        if isinstance(node, ast.Call):
+            yield from ((home, argument.value) for argument in node.keywords if argument.arg == "action")
+
+
+def codes() -> Iterator[tuple[str, ast.expr]]:
+    """Whatever is given to something called `code`: by name, by position, in a class, in a dictionary."""
+    places = {name: place for _, node in nodes() for name, place in place_of_code(node)}
+    for home, node in nodes():
+        match node:
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
+                yield from ((home, argument.value) for argument in node.keywords if argument.arg == "code")
+                if name in places:
+                    yield from ((home, argument) for argument in node.args[places[name] : places[name] + 1])
+            case ast.Dict():
+                pairs = zip(node.keys, node.values, strict=True)
+                yield from (
+                    (home, value) for key, value in pairs if isinstance(key, ast.Constant) and key.value == "code"
+                )
+            case ast.Assign(targets=[ast.Name(id="code")]):
+                yield home, node.value
+            case ast.Assign(targets=[ast.Tuple(elts=[_, ast.Name(id="code")])], value=ast.Tuple(elts=[_, value])):
+                yield home, value
+
+
+def place_of_code(node: ast.AST) -> Iterator[tuple[str, int]]:
+    """Which argument of a function, or of a data class, is its `code`."""
+    names: list[str] = []
+    if isinstance(node, ast.FunctionDef):
+        names = [argument.arg for argument in node.args.args if argument.arg != "self"]
+    elif isinstance(node, ast.ClassDef) and node.decorator_list:
+        fields = (field.target for field in node.body if isinstance(field, ast.AnnAssign))
+        names = [field.id for field in fields if isinstance(field, ast.Name)]
+    if "code" in names:
+        yield node.name, names.index("code")  # type: ignore[attr-defined, unused-ignore]
 
 
 def settings_table() -> list[str]:
@@ -69,8 +103,8 @@ def render() -> str:
     sections = {
         "Settings": settings_table(),
         "Permissions": permissions_table(),
-        "Error codes": found_table("`error.code`", literals("code", SNAKE)),
-        "Audit actions": found_table("action", literals("action", ACTION)),
+        "Error codes": found_table("`error.code`", literals(codes(), SNAKE)),
+        "Audit actions": found_table("action", literals(actions(), ACTION)),
     }
     text = "# Reference\n\nWritten by `make docs` from the code; edit the code, not this page.\n"
     for title, lines in sections.items():
