@@ -20,9 +20,6 @@ class Failure:
     may_retry: bool
     """Another attempt, unchanged or with less memory, may succeed."""
 
-    def as_error(self) -> JobError:
-        return {"code": self.code, "message": f"{self.message} {self.advice}", "param": None, "details": {}}
-
 
 _BUG: Final = Failure(
     Blame.PLATFORM_ERROR,

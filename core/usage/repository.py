@@ -63,15 +63,6 @@ class LedgerRepository:
         )
         return added is not None
 
-    def by_source(self, kind: LedgerKind, source_id: str) -> LedgerEntry | None:
-        return self._session.scalar(
-            select(LedgerEntry).where(
-                LedgerEntry.workspace_id == self._workspace_id,
-                LedgerEntry.kind == kind,
-                LedgerEntry.source_id == source_id,
-            )
-        )
-
     def page(self, page: PageRequest) -> Page[LedgerEntry]:
         query = (
             select(LedgerEntry)

@@ -39,10 +39,6 @@ class TokenizedChat:
     is_trained: list[bool]
     num_cut: int = 0
 
-    @property
-    def num_trained(self) -> int:
-        return sum(self.is_trained)
-
 
 @dataclass(frozen=True, slots=True)
 class _Slot:
