@@ -6,7 +6,7 @@ from enum import IntEnum
 from statistics import median
 
 from core.datasets.formats import refusals
-from core.datasets.types import ColumnRole, Mapping
+from core.datasets.types import MAX_COLUMN_NAME_CHARS, ColumnRole, Mapping
 from core.errors import Invalid
 
 # best first: a table with both `instruction` and `input` asks its question in `instruction`
@@ -55,6 +55,22 @@ def suggest_mapping(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Mapp
     if question is None or answer is None:
         return None
     return Mapping(question=question, answer=answer, system=roles.get(ColumnRole.SYSTEM))
+
+
+def refuse_unfit_names(names: Sequence[str], *, row: int) -> None:
+    """Raise Invalid for columns that nobody could choose from or that cannot be kept."""
+    if len(names) > refusals.MAX_COLUMNS:
+        raise refusals.too_many_columns(row, len(names))
+    for name in names:
+        if len(name) > MAX_COLUMN_NAME_CHARS or "\0" in name:
+            shown = refusals.quoted(name.replace("\0", ""))
+            raise refusals.refuse(
+                "column_name_unfit",
+                row=row,
+                cause=f"The name of a column is longer than {MAX_COLUMN_NAME_CHARS} characters or holds a zero "
+                f"character: {shown}.",
+                fix="Give it a short name.",
+            )
 
 
 def refuse_unfit_mapping(mapping: Mapping, names: Sequence[str]) -> None:

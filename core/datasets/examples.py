@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from core.datasets import columns
 from core.datasets.formats import csv, jsonl, refusals
@@ -13,6 +13,9 @@ from core.datasets.types import FileFormat, Mapping, Message, Problem, Severity
 
 # as many rows as are looked at to tell what a table's columns are
 NUM_ROWS_LOOKED_AT = 200
+_MAX_BYTES_LOOKED_AT = 4 * 1024 * 1024
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class Table:
     def _open_csv(self, stream: BinaryIO) -> tuple[list[str], Iterator[CsvRecord]]:
         records = csv.read_records(stream)
         names = csv.read_header(records)
-        first = list(islice(records, NUM_ROWS_LOOKED_AT))
+        first = _first_of(records, stream)
         self.first_rows = [record.cells for record in first]
         found = columns.example_like_cell(names, self.first_rows)
         if found is not None:
@@ -68,16 +71,18 @@ class Table:
                 fix="Put a row above it that names the columns, such as question,answer.",
             )
         csv.refuse_duplicate_names(names)
+        columns.refuse_unfit_names(names, row=1)
         return names, chain(first, records)
 
     def _open_jsonl(self, stream: BinaryIO) -> tuple[list[str], Iterator[JsonRecord]]:
         records = jsonl.read_objects(stream)
-        first = list(islice(records, NUM_ROWS_LOOKED_AT))
+        first = _first_of(records, stream)
         if not first:
             raise refusals.file_empty()
         if "messages" in first[0].values:
             return [], chain(first, records)
         names = list(dict.fromkeys(name for record in first for name in record.values))
+        columns.refuse_unfit_names(names, row=first[0].row)
         if len(names) < 2:  # noqa: PLR2004 - a question and an answer
             raise refusals.refuse(
                 "too_few_columns",
@@ -120,6 +125,16 @@ class Table:
         return _from_texts(record.row, values, mapping)
 
 
+def _first_of(records: Iterator[R], stream: BinaryIO) -> list[R]:
+    """The rows that are looked at; fewer of a few giants, since what is parsed takes many times its bytes."""
+    first = []
+    for record in islice(records, NUM_ROWS_LOOKED_AT):
+        first.append(record)
+        if stream.tell() >= _MAX_BYTES_LOOKED_AT:
+            break
+    return first
+
+
 def _chosen(mapping: Mapping) -> list[str]:
     return [name for name in (mapping.question, mapping.answer, mapping.system) if name is not None]
 
@@ -151,10 +166,11 @@ def _from_conversation(record: JsonRecord) -> Example:
         )
     given = jsonl.conversation(record)
     messages = [Message(role=message["role"], content=_clean(message["content"])) for message in given]
-    for index, message in enumerate(messages):
+    found = _checked(record.row, messages)
+    for index, message in enumerate(found.messages):
         if not message["content"]:
             return Example(record.row, messages, _empty(record.row, f"messages[{index}].content"))
-    return _checked(record.row, messages)
+    return found
 
 
 def _checked(row: int, messages: list[Message]) -> Example:
@@ -194,4 +210,8 @@ def _shown(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value)
+    try:
+        return str(value)
+    except RecursionError:
+        # lists in lists a thousand deep, which the parser still takes
+        return "…"

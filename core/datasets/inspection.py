@@ -83,4 +83,5 @@ def _columns(table: Table) -> list[Column]:
 
 def _sample_values(table: Table, index: int) -> list[str]:
     cells = (row[index].strip() for row in table.first_rows[:NUM_ROWS_LOOKED_AT] if index < len(row))
-    return [cell[:_MAX_SAMPLE_CHARS] for cell in dict.fromkeys(cells) if cell][:_NUM_SAMPLE_VALUES]
+    # JSON can spell a zero character that no text column can hold
+    return [cell[:_MAX_SAMPLE_CHARS].replace("\0", "") for cell in dict.fromkeys(cells) if cell][:_NUM_SAMPLE_VALUES]

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 MAX_PROBLEMS_SHOWN = 100
+MAX_COLUMN_NAME_CHARS = 1000
 
 
 class Message(TypedDict):
@@ -70,9 +71,9 @@ class Problem(_Value):
 class Mapping(_Value):
     """Which column is the question, which the answer, and which, if any, the instructions before them."""
 
-    question: str = Field(min_length=1, max_length=1000)
-    answer: str = Field(min_length=1, max_length=1000)
-    system: str | None = Field(None, min_length=1, max_length=1000)
+    question: str = Field(min_length=1, max_length=MAX_COLUMN_NAME_CHARS)
+    answer: str = Field(min_length=1, max_length=MAX_COLUMN_NAME_CHARS)
+    system: str | None = Field(None, min_length=1, max_length=MAX_COLUMN_NAME_CHARS)
 
 
 class Column(_Value):

@@ -117,12 +117,7 @@ def read_header(records: Iterator[CsvRecord]) -> list[str]:
             fix="Add a second column, and separate the columns with commas.",
         )
     if len(names) > MAX_COLUMNS:
-        raise refusals.refuse(
-            "too_many_columns",
-            row=record.row,
-            cause=f"There are {len(names)} columns; at most {MAX_COLUMNS} are read.",
-            fix="Delete the columns that are neither questions nor answers.",
-        )
+        raise refusals.too_many_columns(record.row, len(names))
     return names
 
 

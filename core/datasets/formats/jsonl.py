@@ -11,7 +11,8 @@ from core.datasets.formats.lines import Position, text_lines
 from core.datasets.formats.refusals import MAX_ROWS
 from core.datasets.types import Message
 
-_ROLES: set[Any] = {"system", "user", "assistant"}
+# compared, not hashed: a role may be any JSON value
+_ROLES: tuple[Any, ...] = ("system", "user", "assistant")
 _CONVERSATION = '{"messages": [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}]}'
 
 

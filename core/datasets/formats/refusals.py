@@ -66,6 +66,15 @@ def not_utf8(row: int, detail: str) -> Invalid:
     )
 
 
+def too_many_columns(row: int, num_columns: int) -> Invalid:
+    return refuse(
+        "too_many_columns",
+        row=row,
+        cause=f"There are {num_columns} columns; at most {MAX_COLUMNS} are read.",
+        fix="Delete the columns that are neither questions nor answers.",
+    )
+
+
 def too_few_rows(num_rows: int) -> Invalid:
     return refuse(
         "too_few_rows",

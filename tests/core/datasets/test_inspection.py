@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from core.datasets import inspection
+from core.datasets import examples, inspection
+from core.datasets.examples import Table
 from core.datasets.inspection import format_of, inspect
 from core.datasets.types import ColumnRole, FileFormat, Mapping, Severity
 from core.errors import Invalid
@@ -88,3 +89,25 @@ def test_the_samples_that_we_ship_are_without_fault(name: str, num_rows: int) ->
         found = inspect(stream, FileFormat.CSV)
     assert (found.num_rows, found.num_problems) == (num_rows, 0)
     assert found.mapping == Mapping(question="question", answer="answer", system=None)
+
+
+def test_a_zero_character_is_a_problem_of_its_row_and_stands_nowhere_else() -> None:
+    line = rb'{"question": "a\u0000b", "answer": "c"}' + b"\n"
+    chat = rb'{"messages": [{"role": "user", "content": "a\u0000b"}, {"role": "assistant", "content": ""}]}' + b"\n"
+    for content in (GOOD_JSONL + line, line + GOOD_JSONL, chat * 10):
+        found = inspect(io.BytesIO(content), FileFormat.JSONL)
+        assert {problem.code for problem in found.problems} == {"zero_character"}
+        assert "\\x00" not in repr(found)
+
+
+def test_a_value_of_lists_in_lists_is_shown_somehow() -> None:
+    deep = b"[" * 1000 + b"]" * 1000
+    found = inspect(io.BytesIO(b'{"question": "a", "answer": "b", "z": %s}\n' % deep * 12), FileFormat.JSONL)
+    assert (found.num_rows, found.num_problems) == (12, 0)
+
+
+def test_of_giant_rows_only_a_few_are_held_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(examples, "_MAX_BYTES_LOOKED_AT", 500)
+    table = Table(io.BytesIO(GOOD_JSONL * 10), FileFormat.JSONL)
+    assert len(table.first_rows) == 10
+    assert sum(1 for _ in table.examples(None)) == 120
