@@ -42,7 +42,9 @@ def add_error_handlers(app: FastAPI) -> None:
     for unreachable in (OperationalError, InterfaceError, PoolTimeout):
         app.add_exception_handler(unreachable, _database_unavailable)
     app.add_exception_handler(IntegrityError, _integrity_error)
-    app.add_exception_handler(DataError, _data_error)
+    # half a surrogate pair, which JSON can spell and UTF-8 cannot, comes as the second
+    for unstorable in (DataError, UnicodeEncodeError):
+        app.add_exception_handler(unstorable, _data_error)
 
 
 def error_response(
@@ -148,7 +150,7 @@ async def _integrity_error(_request: Request, error: Exception) -> JSONResponse:
 
 
 async def _data_error(_request: Request, error: Exception) -> JSONResponse:
-    logger.info("the database refused a value", exc_info=error)
+    logger.info("a value cannot be stored", exc_info=error)
     return response_of(
         errors.Invalid("A value holds characters or numbers that cannot be stored.", code="unstorable_value")
     )

@@ -45,6 +45,7 @@ def bare_app() -> FastAPI:
         "unavailable": errors.Unavailable("The store sleeps."),
         "too_large": errors.TooLarge("Too large."),
         "bug": RuntimeError("the secret is 42"),
+        "half_a_pair": UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed"),
     }
 
     @app.get("/v1/raise/{name}")
@@ -96,6 +97,10 @@ class TestOneBodyForEveryStatus:
     def test_broken_json(self, bare_client: TestClient) -> None:
         answer = bare_client.post("/v1/validated", content=b"{", headers={"content-type": "application/json"})
         assert_is_error(answer, 400, "invalid_request_error", "invalid_json")
+
+    def test_a_character_that_cannot_be_stored(self, bare_client: TestClient) -> None:
+        answer = bare_client.get("/v1/raise/half_a_pair")
+        assert_is_error(answer, 400, "invalid_request_error", "unstorable_value")
 
     @pytest.mark.parametrize(("content", "kind"), [(b'{"name": "a"}', "text/plain"), (b"[1]", "application/json")])
     def test_a_body_that_is_no_json_object(self, bare_client: TestClient, content: bytes, kind: str) -> None:
