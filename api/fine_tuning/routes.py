@@ -164,6 +164,6 @@ async def stream_fine_tuning_job(
         bus=backends.events,
         workspace_id=principal.workspace_id,
         run_id=fine_tuning_job_id,
-        after_seq=int(last_event_id) if last_event_id and last_event_id.isdecimal() else 0,
+        after_seq=stream.seq_of(last_event_id),
     )
     return EventStream(await stream.begin(watch))

@@ -29,6 +29,8 @@ LOOK_EVERY_S = 3.0
 MAX_DURATION_S = 600.0
 _RECONNECT_MS = 2000
 _BATCH = 1000
+# a bigint holds any number so long
+_MAX_SEQ_DIGITS = 18
 
 
 @dataclass(slots=True)
@@ -50,6 +52,12 @@ class _Look:
     job_id: str
     events: list[JobEvent]
     is_over: bool
+
+
+def seq_of(event_id: str | None) -> int:
+    """From an id that the stream gave; 0, before the first event, for anything else."""
+    found = event_id or ""
+    return int(found) if found.isascii() and found.isdecimal() and len(found) <= _MAX_SEQ_DIGITS else 0
 
 
 async def begin(watch: Watch) -> AsyncGenerator[str, None]:

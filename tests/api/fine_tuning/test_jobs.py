@@ -226,6 +226,14 @@ class TestStream:
         assert [event_id for _, event_id, _ in rest if event_id] == [str(ids[-1])]
         assert next(body for name, _, body in whole if name == "job")["status"] == "succeeded"
 
+    @pytest.mark.parametrize("event_id", ["x", "-1", "9" * 30, "9" * 5000, b"\xb2"])
+    def test_an_id_that_it_never_gave_starts_at_the_beginning(
+        self, client: TestClient, create: Create, as_viewer: Headers, event_id: str | bytes
+    ) -> None:
+        path = f"{JOBS}/{create()['id']}/stream"
+        headers: Any = as_viewer | {"last-event-id": event_id}
+        assert _parse(client.get(path, headers=headers).text)[0][0] == "log"
+
     def test_a_waiting_run_is_shown_as_it_is(self, client: TestClient, create: Create, as_viewer: Headers) -> None:
         answer = client.get(f"{JOBS}/{create()['id']}/stream", headers=as_viewer)
         assert answer.headers["content-type"].startswith("text/event-stream")
