@@ -72,7 +72,10 @@ def check_origin(request: Request, settings: Settings) -> None:
 
 
 def _is_our_origin(origin: str, request: Request, settings: Settings) -> bool:
-    found = urlsplit(origin)
+    try:
+        found = urlsplit(origin)
+    except ValueError:
+        return False
     public = urlsplit(settings.public_url)
     # the address asked for is ours too (localhost for 127.0.0.1): a page cannot choose the Host header
     return (found.scheme, found.netloc) == (public.scheme, public.netloc) or found.netloc == request.headers.get("host")

@@ -153,6 +153,7 @@ class TestCrossSite:
         [
             {"origin": "https://evil.example"},
             {"origin": "null"},
+            {"origin": "http://["},
             {"sec-fetch-site": "cross-site"},
             {"sec-fetch-site": "same-site"},
         ],
