@@ -79,6 +79,7 @@ class TestRefusals:
         [
             ("application/json", b"{}", "invalid_form"),
             ("multipart/form-data", b"", "invalid_form"),
+            ("multipart/form-data; boundary=" + "b" * 300, b"", "invalid_form"),
             ("multipart/form-data; boundary=b", b"--c\r\n", "invalid_form"),
             ("multipart/form-data; boundary=b", b"--b--\r\n", "file_missing"),
             (
