@@ -45,6 +45,8 @@ class Database:
             max_overflow=5,
             pool_pre_ping=True,
             pool_timeout=5,
+            # a logged failure would else quote them, password hashes and rows of data among them
+            hide_parameters=True,
             connect_args={
                 "connect_timeout": 5,
                 "options": f"-c statement_timeout={statement_timeout_s * 1000} -c timezone=UTC",

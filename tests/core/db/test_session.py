@@ -71,6 +71,12 @@ class TestHooks:
         assert rung == ["b"]
 
 
+def test_a_failure_does_not_quote_the_values_that_it_was_given(database: Database) -> None:
+    with pytest.raises(DBAPIError) as failed, database.session(SYSTEM) as session:
+        session.execute(text("select cast(:word as text), cast(:number as int)"), {"word": "hunter2", "number": "x"})
+    assert "hunter2" not in str(failed.value)
+
+
 def test_a_statement_that_never_ends_is_ended(database: Database) -> None:
     impatient = Database(database.engine.url.render_as_string(hide_password=False), statement_timeout_s=1)
     with pytest.raises(DBAPIError, match="statement timeout"), impatient.session(SYSTEM) as session:
