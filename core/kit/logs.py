@@ -35,3 +35,5 @@ def configure_logging(level: int = logging.INFO) -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    # it logs whole addresses, and the signature in a presigned one is a key to the object
+    logging.getLogger("httpx").setLevel(max(level, logging.WARNING))

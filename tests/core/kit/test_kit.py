@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from core.kit.clock import unix_s, utc_now
 from core.kit.hashing import sha256_bytes, sha256_file
 from core.kit.ids import new_id
-from core.kit.logs import JsonFormatter, correlation_id
+from core.kit.logs import JsonFormatter, configure_logging, correlation_id
 from core.kit.money import priced, usd
 from core.kit.pagination import Page
 
@@ -77,6 +77,15 @@ class TestLogs:
         line = json.loads(JsonFormatter().format(record))
         correlation_id.reset(token)
         assert (line["message"], line["status"], line["correlation_id"]) == ("hello you", 200, "req_1")
+
+    def test_an_address_that_is_fetched_is_not_logged(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO)
+        monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
+        configure_logging()
+        logging.getLogger("httpx").info("GET http://store/adapter?X-Amz-Signature=hunter2")
+        assert "hunter2" not in caplog.text
 
     def test_a_line_break_in_a_message_forges_no_second_line(self) -> None:
         record = logging.LogRecord("api", logging.INFO, "f", 1, "a\nb", (), None)
