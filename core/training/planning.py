@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from pydantic import ValidationError
+
 from core.base_models.types import BaseModel
 from core.datasets.models import DatasetVersion, File
+from core.errors import Invalid
 from core.kit.money import priced
 from core.training.recipes import (
     BaseModelInfo,
@@ -18,7 +21,7 @@ from core.training.recipes import (
     resolve,
 )
 from core.training.request import AdapterType, RunRequest
-from core.training.spec import LoraMethod, QloraMethod, TrainingSpec
+from core.training.spec import MAX_LEARNING_RATE, LoraMethod, QloraMethod, TrainingSpec
 
 # the only hardware that a queue exists for so far
 HARDWARE = "cpu"
@@ -118,7 +121,7 @@ def plan_run(
         "learning_rate_multiplier": request.learning_rate_multiplier,
         "seed": seed,
     }
-    spec = resolve(recipe, stats, _info(base), hardware=HARDWARE, overrides=overrides)
+    spec = _resolved(recipe, stats, base, overrides)
     spec = spec.model_copy(update={"method": _method(request, spec)})
     return Plan(
         recipe=recipe,
@@ -136,6 +139,22 @@ def recommended(plans: Sequence[Plan]) -> Recipe:
     if balanced is not None and (balanced.estimate.seconds <= _RECOMMENDED_MAX_S or Recipe.FAST not in by_recipe):
         return Recipe.BALANCED
     return Recipe.FAST if Recipe.FAST in by_recipe else plans[0].recipe
+
+
+def _resolved(recipe: Recipe, stats: DatasetStats, base: BaseModel, overrides: dict[str, Any]) -> TrainingSpec:
+    try:
+        return resolve(recipe, stats, _info(base), hardware=HARDWARE, overrides=overrides)
+    except ValidationError as error:
+        param = "method.supervised.hyperparameters.learning_rate_multiplier"
+        # every other knob was checked by itself; of this one only the product with the recipe's rate can be
+        if [item["loc"] for item in error.errors()] != [("learning_rate",)]:
+            raise
+        raise Invalid(
+            f"{param} is {overrides['learning_rate_multiplier']}; with this recipe the learning rate would not lie "
+            f"between 0 and {MAX_LEARNING_RATE}. Choose one nearer to 1.",
+            code="out_of_range",
+            param=param,
+        ) from error
 
 
 def _method(request: RunRequest, spec: TrainingSpec) -> LoraMethod | QloraMethod:

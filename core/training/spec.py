@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+MAX_LEARNING_RATE = 0.1
+
 
 class _Closed(BaseModel):
     """Unknown fields are refused, so that a misspelt setting never trains silently with its default."""
@@ -59,7 +61,7 @@ class TrainingSpec(_Closed):
         ge=1,
         description="Training ends with the step that reaches this many tokens, prompts included.",
     )
-    learning_rate: float = Field(2e-4, gt=0, le=0.1, description="Peak of the schedule.")
+    learning_rate: float = Field(2e-4, gt=0, le=MAX_LEARNING_RATE, description="Peak of the schedule.")
     batch_size: int = Field(16, ge=1, le=256, description="Rows per optimizer step, however they are split in memory.")
     max_length_tokens: int = Field(1024, ge=8, le=131072, description="Longer rows lose their end.")
     warmup_ratio: float = Field(0.05, ge=0, lt=1, description="Share of the steps in which the rate rises from zero.")
