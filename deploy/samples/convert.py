@@ -50,7 +50,7 @@ def reviews(sdist: Path) -> list[tuple[str, str]]:
             chosen[label][snippet] = label
     rows = [(snippet, label) for of_label in chosen.values() for snippet, label in of_label.items()]
     rows.sort(key=lambda row: digest(row[0]))
-    return [(f"How does this customer feel? {snippet}", label) for snippet, label in rows]
+    return [(f"Is this customer positive, neutral or negative? {snippet}", label) for snippet, label in rows]
 
 
 def snippets(sdist: Path) -> Iterator[tuple[float, str]]:

@@ -12,6 +12,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.model, pytest.mark.timeout(1500)]
 
 ROOT = Path(__file__).parents[2]
 NUM_ROWS = 40
+QUESTION = "Is this customer positive, neutral or negative?"
 _RUN_TIMEOUT_MS = 900_000
 _READ_TIMEOUT_MS = 180_000
 
@@ -21,7 +22,7 @@ def spreadsheet(tmp_path: Path) -> Path:
     """The first rows of a shipped sample, with one row that has no answer."""
     with (ROOT / "deploy" / "samples" / "reviews.csv").open(newline="", encoding="utf-8") as stream:
         rows = list(csv.reader(stream))[: NUM_ROWS + 1]
-    rows.append(["How does this customer feel? No answer was written down.", ""])
+    rows.append([f"{QUESTION} No answer was written down.", ""])
     path = tmp_path / "reviews of ours.csv"
     with path.open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows(rows)
@@ -65,7 +66,7 @@ def test_a_spreadsheet_becomes_a_model_to_chat_with(
 
     page.goto("/data/new")
     page.get_by_label("File with examples").set_input_files(spreadsheet)
-    expect(page.get_by_text("How does this customer feel?").first).to_be_visible()
+    expect(page.get_by_text(QUESTION).first).to_be_visible()
     problem = page.get_by_role("region", name="1 thing to look at")
     expect(problem).to_contain_text("row 42, column “answer”")
     page.get_by_role("button", name="Use these examples").click()
@@ -91,7 +92,7 @@ def test_a_spreadsheet_becomes_a_model_to_chat_with(
     expect(page.locator("canvas").first).to_be_visible()
 
     page.get_by_role("link", name="Try it").click()
-    page.get_by_label("Your question").fill("How does this customer feel? It broke after two days and nobody helped.")
+    page.get_by_label("Your question").fill(f"{QUESTION} It broke after two days and nobody helped.")
     page.keyboard.press("Enter")
     for side in ("Left model", "Right model"):
         column = page.get_by_role("region", name=side)
