@@ -84,6 +84,14 @@ def get(session: Session, *, workspace_id: str, file_id: str) -> File:
     return file
 
 
+def hold(session: Session, *, workspace_id: str, file_id: str) -> File:
+    """As `get`, for who makes a dataset of it: a delete meanwhile waits, and then sees that its bytes are needed."""
+    file = FileRepository(session, workspace_id).hold(file_id)
+    if file is None or file.deleted_at is not None:
+        raise _not_found(file_id)
+    return file
+
+
 def get_even_deleted(session: Session, *, workspace_id: str, file_id: str) -> File:
     """For datasets, which may still be read from a file that its owner deleted."""
     file = FileRepository(session, workspace_id).get(file_id)

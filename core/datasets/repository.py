@@ -26,6 +26,11 @@ class FileRepository:
         """Deleted ones too: a dataset goes on knowing what it was made of."""
         return self._session.scalar(self._own().where(File.id == file_id))
 
+    def hold(self, file_id: str) -> File | None:
+        """As `get`, and it is not deleted until the transaction ends."""
+        query = self._own().where(File.id == file_id).with_for_update(read=True)
+        return self._session.scalar(query.execution_options(populate_existing=True))
+
     def page(self, page: PageRequest, purpose: str | None) -> Page[File]:
         query = self._own().where(File.deleted_at.is_(None))
         if purpose is not None:

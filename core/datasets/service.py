@@ -56,7 +56,7 @@ def create(
     queue: TaskQueue | None = None,
 ) -> DatasetDetails:
     """A dataset with a first version, whose rows are read by a job. Without a mapping, the file's suggested one."""
-    file = files.get(session, workspace_id=principal.workspace_id, file_id=file_id)
+    file = files.hold(session, workspace_id=principal.workspace_id, file_id=file_id)
     dataset, version = _add_dataset(
         session,
         file=file,
@@ -140,7 +140,7 @@ def version_for_file(
 
     Without `queue` its job starts when the reconciler looks.
     """
-    file = files.get(session, workspace_id=workspace_id, file_id=file_id)
+    file = files.hold(session, workspace_id=workspace_id, file_id=file_id)
     mapping = _checked_mapping(file, None)
     dumped = None if mapping is None else mapping.model_dump()
     found = VersionRepository(session, workspace_id).of_file(file_id, dumped)
