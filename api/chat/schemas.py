@@ -112,6 +112,8 @@ class ChatBody(BaseModel):
             raise Invalid(
                 f"stop may hold up to {MAX_STOPS} texts, none of them empty.", code="out_of_range", param="stop"
             )
+        for text in stops:
+            text.encode()  # half a surrogate pair is refused here as it is in messages, not by the shape of Sampling
         return Sampling(
             max_tokens=self.max_completion_tokens or self.max_tokens or DEFAULT_MAX_TOKENS,
             temperature=1.0 if self.temperature is None else self.temperature,

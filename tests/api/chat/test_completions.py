@@ -44,6 +44,15 @@ def ask(client: TestClient, as_viewer: Headers, model: str) -> Ask:
 
 
 class TestWhole:
+    @pytest.mark.parametrize("stop", ['"\\ud800"', '["a", "\\ud800"]'])
+    def test_half_a_surrogate_pair_to_stop_at_is_refused(
+        self, client: TestClient, as_viewer: Headers, model: str, stop: str
+    ) -> None:
+        body = f'{{"model": "{model}", "messages": [{{"role": "user", "content": "Hi"}}], "stop": {stop}}}'
+        headers = as_viewer | {"content-type": "application/json"}
+        answer = client.post("/v1/chat/completions", headers=headers, content=body)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "unstorable_value")
+
     def test_the_answer_has_the_shape_of_the_wire_and_is_paid(self, ask: Ask, database: Database, model: str) -> None:
         answer = ask().json()
         assert answer["id"].startswith("chatcmpl-")
