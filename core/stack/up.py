@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from core.backends.blobs import S3BlobStore
 from core.config import Settings
 from core.db.migrate import upgrade
 from core.errors import AppError, Conflict, Invalid
@@ -33,6 +34,15 @@ _INFERENCE_TIMEOUT_S = 180
 _BASE_MODEL_TIMEOUT_S = 900
 _HTTP_OK = 200
 _SAMPLES_FILE = "samples.json"
+# processes that run models know no database, no queue and no bucket (ADR 0007)
+_NOT_FOR_MODELS = {
+    "DATABASE_URL",
+    "REDIS_URL",
+    "S3_ENDPOINT_URL",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "TAILORBIRD_SECRET_KEY",
+}
 # which setting, when given, stands in for which embedded server
 _STAND_INS = {"postgres": "database_url", "valkey": "redis_url", "s3": "s3_endpoint_url"}
 
@@ -122,6 +132,8 @@ def _start_servers(supervisor: Supervisor, settings: Settings) -> dict[str, str]
     if owner_url:
         _say("  tables")
         upgrade(owner_url, env["DATABASE_URL"])
+    if "s3" not in wanted:
+        S3BlobStore(settings).ensure_bucket()
     return env
 
 
@@ -157,8 +169,9 @@ def environment(settings: Settings, home: Home, urls: ServerUrls, wanted: frozen
 
 def _start_product(supervisor: Supervisor, settings: Settings, env: dict[str, str]) -> Admin | None:
     home = supervisor.home
+    for_models = {name: value for name, value in env.items() if name not in _NOT_FOR_MODELS}
     _say("  base model (the first time takes about half a minute)")
-    _prepare_base_model(home, env)
+    _prepare_base_model(home, for_models)
     admin = first_admin.ensure(home, env["DATABASE_URL"])
     _say("  api, workers, inference runtime")
     supervisor.start(
@@ -168,7 +181,7 @@ def _start_product(supervisor: Supervisor, settings: Settings, env: dict[str, st
             _python(home, env, "worker-cpu", ["worker", "cpu"]),
             _python(
                 home,
-                env,
+                for_models,
                 "inference",
                 ["worker.inference"],
                 lambda: _answers(f"{env['TAILORBIRD_INFERENCE_URL']}/health", env["TAILORBIRD_INFERENCE_TOKEN"]),
