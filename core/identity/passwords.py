@@ -1,5 +1,6 @@
 """Passwords as argon2id hashes. A check costs the same whether or not there is such a user."""
 
+import threading
 from functools import cache
 
 from argon2 import PasswordHasher
@@ -12,6 +13,8 @@ MIN_CHARS = 12
 MAX_CHARS = 256
 
 _hasher = PasswordHasher()
+# one check takes 64 MiB and a core's whole attention: a flood of sign-ins waits in line instead of taking the machine
+_turns = threading.BoundedSemaphore(2)
 
 
 def hash_password(password: str) -> str:
@@ -31,7 +34,8 @@ def password_matches(password_hash: str | None, password: str) -> bool:
     if len(password) > MAX_CHARS:
         return False
     try:
-        return _hasher.verify(password_hash or _unmatched_hash(), password) and password_hash is not None
+        with _turns:
+            return _hasher.verify(password_hash or _unmatched_hash(), password) and password_hash is not None
     except (VerificationError, InvalidHashError):
         return False
 

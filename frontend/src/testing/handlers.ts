@@ -1,9 +1,8 @@
 import { delay, http, HttpResponse } from "msw";
 import type { Run } from "@/api/types";
+import { ENTRIES, KEYS, MEMBERS, PRICES, USAGE } from "@/testing/account-fixtures";
 import {
   DONE,
-  ENTRIES,
-  KEYS,
   listOf,
   makeDataset,
   makeEstimates,
@@ -14,12 +13,9 @@ import {
   makeRun,
   makeSession,
   makeVersion,
-  MEMBERS,
   MODELS,
   NOW_S,
-  PRICES,
   SAMPLES,
-  USAGE,
 } from "@/testing/fixtures";
 
 export function refuse(status: number, message: string, code: string, details: Record<string, unknown> = {}) {

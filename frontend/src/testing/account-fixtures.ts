@@ -1,0 +1,84 @@
+import type { ApiKey, LedgerEntry, Member, Price, UsageSummary } from "@/api/types";
+import { NOW_S } from "@/testing/fixtures";
+
+export const KEYS: ApiKey[] = [
+  {
+    id: "key_1",
+    object: "api_key",
+    name: "Booking page",
+    prefix: "tb_live_",
+    last4: "9f2c",
+    role: "member",
+    created_at: NOW_S - 400_000,
+    last_used_at: NOW_S - 300,
+    created_by: "user_1",
+  },
+];
+
+export const MEMBERS: Member[] = [
+  {
+    id: "user_1",
+    object: "member",
+    email: "maya@clinic.example",
+    name: "Maya Lindqvist",
+    role: "admin",
+    created_at: NOW_S - 900_000,
+  },
+  {
+    id: "user_2",
+    object: "member",
+    email: "jon@clinic.example",
+    name: "Jon Abara",
+    role: "member",
+    created_at: NOW_S - 500_000,
+  },
+];
+
+export const USAGE: UsageSummary = {
+  object: "usage.summary",
+  month: "2026-11",
+  total_usd: 1.284,
+  training_usd: 1.102,
+  inference_usd: 0.182,
+  tokens: 2_418_220,
+  by_day: [3, 4, 5, 9, 10, 11, 12, 16, 17, 18, 19, 20, 23].map((day) => ({
+    date: `2026-11-${String(day).padStart(2, "0")}`,
+    usd: 0.04 + ((day * 37) % 11) * 0.012,
+  })),
+};
+
+export const ENTRIES: LedgerEntry[] = [
+  {
+    id: "led_2",
+    object: "usage.entry",
+    created_at: NOW_S - 4000,
+    kind: "inference",
+    source_id: "chatcmpl-1",
+    usd: 0.00004,
+    seconds: 1.2,
+    tokens: 212,
+    created_by: "user_1",
+  },
+  {
+    id: "led_1",
+    object: "usage.entry",
+    created_at: NOW_S - 80_000,
+    kind: "training",
+    source_id: "ftjob-2",
+    usd: 0.058,
+    seconds: 1394,
+    tokens: 265_236,
+    created_by: "user_1",
+  },
+];
+
+export const PRICES: Price[] = [
+  {
+    id: "price_1",
+    object: "price",
+    hardware: "cpu",
+    usd_per_hour: 0.15,
+    valid_from: NOW_S - 900_000,
+    source: "2 vCPU on demand, list price of a large cloud",
+  },
+];
