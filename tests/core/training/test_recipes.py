@@ -92,3 +92,11 @@ def test_more_of_anything_costs_more_time_and_memory() -> None:
     assert plans[0].seconds < plans[1].seconds < plans[2].seconds
     assert plans[1].total_tokens == 3 * 1500 * 66
     assert plans[0].peak_memory_bytes <= plans[2].peak_memory_bytes
+
+
+@pytest.mark.parametrize(("recipe", "at_least"), [(Recipe.FAST, 1), (Recipe.BALANCED, 6), (Recipe.BEST, 6)])
+def test_the_held_out_loss_is_measured_along_the_way(recipe: Recipe, at_least: int) -> None:
+    spec = resolve(recipe, stats(), SMALL, "cpu")
+    num_steps = estimate(spec, stats(), SMALL, default_throughput(SMALL, hardware="cpu")).num_steps
+    assert spec.eval_every_steps is not None
+    assert at_least <= (num_steps - 1) // spec.eval_every_steps <= 7
