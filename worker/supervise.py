@@ -109,8 +109,9 @@ def run_child(
         child_env = {
             **environment_of_children(),
             "OMP_NUM_THREADS": str(context.settings.num_cpu_threads),
-            # spinning threads starve whoever shares the cores: 250 tokens a second fell to 10 (measured)
-            "OMP_WAIT_POLICY": "PASSIVE",
+            # threads that spin for ever starve whoever shares the cores (280 tokens a second fell to 10), threads that
+            # sleep at once are slow to wake (170); about 20 microseconds of spinning keep 270 (measured, 2 cores)
+            "GOMP_SPINCOUNT": "20000",
             **(env or {}),
         }
         launcher = [sys.executable, "-I", "-S", launch.__file__, str(os.getpid()), (limits or ChildLimits()).as_json()]

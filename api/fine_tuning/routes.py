@@ -157,13 +157,17 @@ async def stream_fine_tuning_job(
     database: DatabaseDep,
     backends: BackendsDep,
     last_event_id: Annotated[str | None, Header()] = None,
+    last_seen: Annotated[str | None, Query(alias="last_event_id")] = None,
 ) -> EventStream:
-    """The run as it happens. Continues after `Last-Event-ID`; ends after the run has."""
+    """The run as it happens. Continues after `Last-Event-ID`; ends after the run has.
+
+    A page that opens a stream anew cannot set headers: it gives the id as `?last_event_id=`.
+    """
     watch = stream.Watch(
         database=database,
         bus=backends.events,
         workspace_id=principal.workspace_id,
         run_id=fine_tuning_job_id,
-        after_seq=stream.seq_of(last_event_id),
+        after_seq=stream.seq_of(last_event_id or last_seen),
     )
     return EventStream(await stream.begin(watch))

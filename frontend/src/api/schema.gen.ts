@@ -507,6 +507,8 @@ export interface paths {
         /**
          * Stream Fine Tuning Job
          * @description The run as it happens. Continues after `Last-Event-ID`; ends after the run has.
+         *
+         *     A page that opens a stream anew cannot set headers: it gives the id as `?last_event_id=`.
          */
         get: operations["stream_fine_tuning_job"];
         put?: never;
@@ -3403,7 +3405,9 @@ export interface operations {
     };
     stream_fine_tuning_job: {
         parameters: {
-            query?: never;
+            query?: {
+                last_event_id?: string | null;
+            };
             header?: {
                 "last-event-id"?: string | null;
             };

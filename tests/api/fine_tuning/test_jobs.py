@@ -223,6 +223,7 @@ class TestStream:
         ids = [int(event_id) for _, event_id, _ in whole if event_id]
         assert ids == sorted(ids)
         rest = _parse(client.get(path, headers=as_viewer | {"last-event-id": str(ids[-2])}).text)
+        assert _parse(client.get(f"{path}?last_event_id={ids[-2]}", headers=as_viewer).text) == rest
         assert [event_id for _, event_id, _ in rest if event_id] == [str(ids[-1])]
         assert next(body for name, _, body in whole if name == "job")["status"] == "succeeded"
 
