@@ -74,9 +74,20 @@ class Settings(BaseSettings):
     frontend_dist: Path = Field(Path("frontend/dist"), description="The built web page; the api serves it if there.")
 
     max_upload_bytes: int = Field(512 * 1024 * 1024, description="Largest file that may be uploaded.")
-    lease_s: int = Field(60, description="How long a worker may go silent before its job is given to another.")
-    heartbeat_s: int = Field(10, description="How often a worker renews its lease.")
-    reconcile_interval_s: int = Field(15, description="How often lost doorbells and dead leases are looked for.")
+    lease_s: float = Field(60, description="How long a worker may go silent before its job is given to another.")
+    heartbeat_s: float = Field(10, description="How often a worker renews its lease.")
+    reconcile_interval_s: float = Field(15, description="How often lost doorbells and dead leases are looked for.")
+    no_progress_s: float = Field(600, description="A job whose process says nothing for so long is ended as hung.")
+    kill_grace_s: float = Field(30, description="How long a process may take to end after it was asked to.")
+    checkpoint_every_s: float = Field(60, description="How often a run saves its place.")
+    child_memory_bytes: int = Field(
+        0, description="Memory that the process of one job may use; 0 leaves it to the machine."
+    )
+    worker_token: str = Field("", description="What a worker shows to be let in; an admin makes it.")
+    queue_stuck_s: float = Field(300, description="A queue whose due jobs wait so long beside idle workers is stuck.")
+    max_running_per_workspace: int = Field(
+        0, description="Jobs of one workspace that may run at once in a queue, unless set for it; 0 is no limit."
+    )
     session_idle_s: int = Field(12 * 3600, description="A browser session ends after this long without a request.")
     session_max_s: int = Field(7 * 24 * 3600, description="A browser session ends after this long in any case.")
     idempotency_window_s: int = Field(600, description="How long a client's retry of a create finds the first one.")

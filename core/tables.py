@@ -8,6 +8,7 @@ import core.identity.models
 import core.jobs.models
 import core.training.models
 import core.usage.models
+import core.workers.models
 import core.workspaces.models  # noqa: F401 - imported for their tables
 from core.db.base import Base
 

@@ -22,7 +22,7 @@ from core.backends.queue import TASK_NAME, celery_app
 from core.config import Settings
 from core.db.session import SYSTEM, workspace_scope
 from core.jobs import service as jobs
-from core.jobs import workers
+from core.workers import service as workers
 from core.jobs.exit_codes import ExitCode
 from core.jobs.failures import error_of
 from core.jobs.kinds import QueueName

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from core.backends.registry import Backends
 from core.db.session import SYSTEM, Database
 from core.errors import Unavailable
-from core.jobs import workers
+from core.workers import service as workers
 from core.jobs.kinds import JobKind, QueueName
 from core.jobs.models import Job
 from core.jobs.reaping import Reaped, reap

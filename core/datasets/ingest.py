@@ -37,13 +37,13 @@ def source_of(session: Session, lease: Lease) -> Source:
     return Source(version, file)
 
 
-def discard_rows(session: Session, lease: Lease, *, lease_s: int) -> None:
+def discard_rows(session: Session, lease: Lease, *, lease_s: float) -> None:
     """Remove what an earlier attempt left. Raises Fenced."""
     _renew(session, lease, lease_s)
     RowRepository(session, lease.workspace_id).delete_all(lease.payload["version_id"])
 
 
-def insert_rows(session: Session, lease: Lease, rows: Sequence[IngestedRow], *, lease_s: int) -> None:
+def insert_rows(session: Session, lease: Lease, rows: Sequence[IngestedRow], *, lease_s: float) -> None:
     """Add a batch and keep the lease. Rows are not shown before the version is ready. Raises Fenced."""
     _renew(session, lease, lease_s)
     RowRepository(session, lease.workspace_id).insert(lease.payload["version_id"], [_values(row) for row in rows])
@@ -64,7 +64,7 @@ def fail(session: Session, *, workspace_id: str, version_id: str, error: JobErro
     return True
 
 
-def _renew(session: Session, lease: Lease, lease_s: int) -> None:
+def _renew(session: Session, lease: Lease, lease_s: float) -> None:
     if leases.heartbeat(session, lease, lease_s=lease_s).fenced:
         raise Fenced
 

@@ -1,6 +1,6 @@
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index
+from sqlalchemy import ForeignKey, Index, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db.base import Base, Created
@@ -15,6 +15,8 @@ class User(Created, Base):
     email: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
     password_hash: Mapped[str]
+    is_installation_admin: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """May see and steer the jobs, workers and limits of all workspaces."""
 
 
 class UserSession(Created, Base):

@@ -1,9 +1,13 @@
+"""What follows a commit: whoever watches the job looks again, and whoever works its queue wakes."""
+
 from functools import partial
 
 from sqlalchemy.orm import Session
 
 from core.backends.events import EventBus
+from core.backends.queue import TaskQueue
 from core.db.session import after_commit
+from core.jobs.models import Job
 
 
 def channel(job_id: str) -> str:
@@ -14,3 +18,8 @@ def channel(job_id: str) -> str:
 def announce_after_commit(session: Session, job_id: str, bus: EventBus | None) -> None:
     if bus is not None:
         after_commit(session, partial(bus.publish, channel(job_id)))
+
+
+def ring_after_commit(session: Session, job: Job, queue: TaskQueue | None) -> None:
+    if queue is not None:
+        after_commit(session, partial(queue.ring, job.queue.value, job.id))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from core.backends.events import EventBus
+from core.jobs.journal.repository import JournalRepository
 from core.jobs.leases import give_back
 from core.jobs.models import Job
 from core.jobs.news import announce_after_commit
@@ -40,18 +41,18 @@ def reap(session: Session, *, settle: Settle | None = None, bus: EventBus | None
     for job in repository.lock_expired(_BATCH):
         reaped += _one(session, job, _give_back_expired, settle)
     for job in repository.lock_cancellable(_BATCH):
-        reaped += _one(session, job, JobRepository.cancel, settle)
+        reaped += _one(session, job, _cancel, settle)
     for job in reaped:
         announce_after_commit(session, job.id, bus)
     num_ended = sum(job.state in TERMINAL for job in reaped)
     return Reaped(num_requeued=len(reaped) - num_ended, num_ended=num_ended)
 
 
-def _one(session: Session, job: Job, end: Callable[[JobRepository, Job], Job], settle: Settle | None) -> list[Job]:
+def _one(session: Session, job: Job, end: Callable[[Session, Job], Job], settle: Settle | None) -> list[Job]:
     job_id = job.id
     try:
         with session.begin_nested():
-            ended = end(JobRepository.unscoped(session), job)
+            ended = end(session, job)
             if ended.state in TERMINAL and settle is not None:
                 settle(session, ended)
     except Exception:
@@ -61,7 +62,13 @@ def _one(session: Session, job: Job, end: Callable[[JobRepository, Job], Job], s
     return [ended]
 
 
-def _give_back_expired(repository: JobRepository, job: Job) -> Job:
+def _cancel(session: Session, job: Job) -> Job:
+    return JobRepository.unscoped(session).cancel(job)
+
+
+def _give_back_expired(session: Session, job: Job) -> Job:
     message = "The machine that worked on this stopped answering; the work is given to another."
-    repository.add_events(job, [NewEvent(message=message, level=EventLevel.WARN)])
-    return give_back(repository, job, outcome=AttemptOutcome.LEASE_EXPIRED, error=LOST_WORKER)
+    JournalRepository(session).add_events(job, [NewEvent(message=message, level=EventLevel.WARN)])
+    return give_back(
+        session, JobRepository.unscoped(session), job, outcome=AttemptOutcome.LEASE_EXPIRED, error=LOST_WORKER
+    )

@@ -1,16 +1,45 @@
-from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, func, insert, or_, select, text, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
 
 from core.jobs.kinds import QueueName
-from core.jobs.models import Job, JobAttempt, JobEvent, Worker
+from core.jobs.models import Job, JobAttempt, QueueClock, QueueShare
 from core.jobs.states import CANCELLED_AT_ONCE, TERMINAL, TRANSITIONS, AttemptOutcome, JobState
-from core.jobs.types import EventType, Lease, NewEvent, QueueOutlook
-from core.kit.ids import new_id
-from core.kit.pagination import Page, PageRequest
+from core.jobs.types import Lease, QueueOutlook
+
+# what a job counts for in the fair share while nobody has said how long it takes
+_UNKNOWN_S = 60.0
+
+# Whose turn it is: among workspaces under their limit the one with the fewest running jobs of the queue, then the one
+# that was given the least work so far, then the job that waited longest; of a workspace its job of highest priority,
+# then smallest rank. Each workspace's head is one probe of the index `ix_jobs_queue_turn`. A head or a
+# share that another transaction holds this instant is stepped over.
+_CHOOSE = """
+with running as (
+    select workspace_id, count(*) as num from jobs where queue = :queue and state = 'running' group by workspace_id
+), heads as (
+    select head.id, share.workspace_id, coalesce(running.num, 0) as num_running, share.virtual_time, head.queue_rank
+    from queue_shares share
+    left join running on running.workspace_id = share.workspace_id
+    cross join lateral (
+        select id, queue_rank from jobs
+        where queue = :queue and workspace_id = share.workspace_id and state = 'queued'
+          and (not_before is null or not_before <= now()) and cancel_requested_at is null
+        order by priority desc, queue_rank, id limit 1
+    ) head
+    where share.queue = :queue and coalesce(running.num, 0) < coalesce(share.max_running, :max_running)
+)
+select jobs.id, heads.virtual_time from heads
+join jobs on jobs.id = heads.id
+join queue_shares share on share.queue = :queue and share.workspace_id = heads.workspace_id
+order by heads.num_running, heads.virtual_time, heads.queue_rank, heads.id
+limit 1 for no key update of jobs, share skip locked
+"""
+_NO_LIMIT = 2**31
 
 
 class JobRepository:
@@ -20,7 +49,7 @@ class JobRepository:
 
     @classmethod
     def unscoped(cls, session: Session) -> "JobRepository":
-        """Over all workspaces: for the claim and the reconciler, whose session has the system scope."""
+        """Over all workspaces: for the claim, the reconciler and admins, whose session has the system scope."""
         repository = cls(session, "")
         repository._workspace_id = None
         return repository
@@ -50,8 +79,14 @@ class JobRepository:
         job = self.lock(lease.job_id)
         return job if job and job.state is JobState.RUNNING and job.attempt == lease.attempt else None
 
+    def waiting(self, queue_name: QueueName | None) -> Sequence[Job]:
+        """The workspace's queued jobs in the order of their turns."""
+        return self._session.scalars(self._in_turn(queue_name).where(Job.state == JobState.QUEUED)).all()
+
     def move(self, job: Job, state: JobState, **changes: Any) -> Job:  # noqa: ANN401 - columns
         """The job in its new state. The caller holds its row; a move that the table forbids is a bug, and raises."""
+        if state is JobState.QUEUED:
+            changes["queued_at"] = func.now()
         moved = self._change(Job.id == job.id, Job.state.in_(_before(state)), state=state, **changes)
         if moved is None:
             raise RuntimeError(f"job {job.id} is {job.state} and cannot become {state}")
@@ -60,12 +95,25 @@ class JobRepository:
     def cancel(self, job: Job) -> Job:
         """Cancel a locked job that nobody works on."""
         return self.end_lease(
-            job, JobState.CANCELLED, cancel_requested_at=func.coalesce(Job.cancel_requested_at, func.now())
+            job,
+            JobState.CANCELLED,
+            pause_requested_at=None,
+            cancel_requested_at=func.coalesce(Job.cancel_requested_at, func.now()),
         )
 
     def mark_cancel_requested(self, job: Job) -> Job:
-        changed = self._change(Job.id == job.id, cancel_requested_at=func.now())
-        return changed or job
+        return self.change(job, cancel_requested_at=func.now())
+
+    def mark_pause_requested(self, job: Job) -> Job:
+        return self.change(job, pause_requested_at=func.now())
+
+    def move_to_the_end(self, job: Job, *, priority: int) -> Job:
+        """Behind all that wait with this priority, and before whatever comes from now on."""
+        return self.change(job, priority=priority, queue_rank=func.extract("epoch", func.clock_timestamp()))
+
+    def change(self, job: Job, **changes: Any) -> Job:  # noqa: ANN401 - columns
+        """Change what is not its state. The caller holds its row."""
+        return self._change(Job.id == job.id, **changes) or job
 
     def change_leased(self, lease: Lease, **changes: Any) -> Job | None:  # noqa: ANN401 - columns
         """Change the job if `lease` still holds it; None if it does not."""
@@ -73,34 +121,25 @@ class JobRepository:
             Job.id == lease.job_id, Job.state == JobState.RUNNING, Job.attempt == lease.attempt, **changes
         )
 
-    def claim(self, *, queue_name: QueueName, worker_id: str, lease_s: int) -> Job | None:
-        """Lease the job whose turn it is.
+    def claim(self, *, queue_name: QueueName, worker_id: str, lease_s: float, max_running: int = 0) -> Job | None:
+        """Lease the job whose turn it is; `max_running` is the limit of workspaces that have none of their own.
 
-        The workspace with the fewest running jobs of the queue goes first, then priority, then age; rows that
-        another worker is claiming are stepped over.
+        Claims of one queue follow one another, which makes limits and turns exact; each takes a few milliseconds. One
+        that stops in the middle (its process was frozen) gives way after five seconds.
         """
-        running = (
-            select(Job.workspace_id, func.count().label("num_running"))
-            .where(Job.queue == queue_name, Job.state == JobState.RUNNING)
-            .group_by(Job.workspace_id)
-            .cte("running")
+        self._session.execute(
+            text(
+                "select set_config('idle_in_transaction_session_timeout', '5s', true), set_config('lock_timeout', "
+                "'5s', true), pg_advisory_xact_lock(hashtextextended('claim:' || :queue, 0))"
+            ),
+            {"queue": queue_name.value},
         )
-        waiting = aliased(Job, name="waiting")
-        chosen = (
-            select(waiting.id)
-            .outerjoin(running, running.c.workspace_id == waiting.workspace_id)
-            .where(
-                waiting.queue == queue_name,
-                waiting.state == JobState.QUEUED,
-                or_(waiting.not_before.is_(None), waiting.not_before <= func.now()),
-                waiting.cancel_requested_at.is_(None),
-            )
-            .order_by(func.coalesce(running.c.num_running, 0), waiting.priority.desc(), waiting.created_at, waiting.id)
-            .limit(1)
-            .with_for_update(skip_locked=True, key_share=True, of=waiting)
-        )
+        limit = max_running or _NO_LIMIT
+        chosen = self._session.execute(text(_CHOOSE), {"queue": queue_name.value, "max_running": limit}).one_or_none()
+        if chosen is None:
+            return None
         job = self._change(
-            Job.id == chosen.scalar_subquery(),
+            Job.id == chosen.id,
             state=JobState.RUNNING,
             stage=None,
             attempt=Job.attempt + 1,
@@ -115,9 +154,10 @@ class JobRepository:
                 JobAttempt(job_id=job.id, attempt=job.attempt, workspace_id=job.workspace_id, worker_id=worker_id)
             )
             self._session.flush()
+            self._give_turn(job, chosen.virtual_time)
         return job
 
-    def renew(self, lease: Lease, *, lease_s: int) -> Job | None:
+    def renew(self, lease: Lease, *, lease_s: float) -> Job | None:
         return self.change_leased(lease, lease_expires_at=_in_seconds(lease_s), heartbeat_at=func.now())
 
     def set_progress(self, lease: Lease, *, step: int, total_steps: int, seconds_left: float | None) -> Job | None:
@@ -127,7 +167,7 @@ class JobRepository:
         )
 
     def end_lease(self, job: Job, state: JobState, *, delay_s: float = 0, **changes: Any) -> Job:  # noqa: ANN401
-        """Move a running job on, without a holder; a queued one is due again after `delay_s`."""
+        """Move a job on, without a holder; a queued one is due again after `delay_s`."""
         return self.move(
             job,
             state,
@@ -139,12 +179,16 @@ class JobRepository:
             **changes,
         )
 
-    def close_attempt(self, job: Job, outcome: AttemptOutcome, error: dict[str, Any] | None) -> None:
-        self._session.execute(
+    def close_attempt(self, job: Job, outcome: AttemptOutcome, error: Mapping[str, Any] | None) -> None:
+        """Say how the lease ended, and correct what the turn was charged: by how long it really took."""
+        took_s = self._session.scalar(
             update(JobAttempt)
             .where(JobAttempt.job_id == job.id, JobAttempt.attempt == job.attempt, JobAttempt.outcome.is_(None))
-            .values(outcome=outcome, ended_at=func.now(), error=error)
+            .values(outcome=outcome, ended_at=func.now(), error=None if error is None else dict(error))
+            .returning(func.extract("epoch", func.now() - JobAttempt.created_at))
         )
+        if took_s is not None:
+            self._charge_share(job, float(took_s) - _charged_s(job))
 
     def attempts(self, job_id: str) -> Sequence[JobAttempt]:
         return self._session.scalars(
@@ -153,57 +197,67 @@ class JobRepository:
             .order_by(JobAttempt.attempt)
         ).all()
 
-    def add_events(self, job: Job, events: Iterable[NewEvent]) -> None:
-        """Append; the caller holds the job's row, so that `seq` grows in the order of commits."""
-        rows = [
-            {
-                "id": new_id("ftevent-"),
-                "job_id": job.id,
-                "workspace_id": job.workspace_id,
-                "attempt": job.attempt,
-                "level": event.level,
-                "type": event.type,
-                "message": event.message,
-                "data": event.data,
-            }
-            for event in events
-        ]
-        if rows:
-            self._session.execute(insert(JobEvent), rows)
+    def join_queue(self, job: Job) -> None:
+        """Give the job's workspace its part in the queue. One that has no other work there begins with no credit."""
+        has_other_work = (
+            select(Job.id)
+            .where(
+                Job.queue == job.queue,
+                Job.workspace_id == job.workspace_id,
+                Job.state.in_([JobState.QUEUED, JobState.RUNNING]),
+                Job.id != job.id,
+            )
+            .exists()
+        )
+        share = and_(QueueShare.queue == job.queue, QueueShare.workspace_id == job.workspace_id)
+        clock = select(QueueClock.virtual_time).where(QueueClock.queue == job.queue)
+        now = self._session.scalar(clock) or 0.0
+        found = self._session.execute(select(QueueShare.virtual_time, has_other_work).where(share)).one_or_none()
+        if found is None:
+            joined = insert(QueueShare).values(queue=job.queue, workspace_id=job.workspace_id, virtual_time=now)
+            self._session.execute(joined.on_conflict_do_nothing())
+        elif found[0] < now and not found[1]:
+            # written only when it must be: the row is held until this transaction ends
+            self._session.execute(
+                update(QueueShare).where(share, QueueShare.virtual_time < now).values(virtual_time=now)
+            )
 
-    def events_page(self, job_id: str, page: PageRequest, type_: EventType | None) -> Page[JobEvent]:
-        """Newest first unless the request says ascending."""
-        query = self._select_events(job_id, type_).limit(page.limit + 1)
-        query = query.order_by(JobEvent.seq if page.ascending else JobEvent.seq.desc())
-        if page.after:
-            seq = select(JobEvent.seq).where(JobEvent.job_id == job_id, JobEvent.id == page.after).scalar_subquery()
-            query = query.where(JobEvent.seq > seq if page.ascending else JobEvent.seq < seq)
-        return Page.cut(self._session.scalars(query).all(), page.limit)
-
-    def events_after(self, job_id: str, after_seq: int, type_: EventType | None, limit: int) -> Sequence[JobEvent]:
-        query = self._select_events(job_id, type_).where(JobEvent.seq > after_seq).order_by(JobEvent.seq).limit(limit)
-        return self._session.scalars(query).all()
+    def set_max_running(self, *, queue_name: QueueName, workspace_id: str, max_running: int | None) -> None:
+        """Limit what runs of a workspace at once in a queue; None for the installation's default."""
+        limited = insert(QueueShare).values(
+            queue=queue_name, workspace_id=workspace_id, virtual_time=0, max_running=max_running
+        )
+        self._session.execute(
+            limited.on_conflict_do_update(
+                index_elements=[QueueShare.queue, QueueShare.workspace_id], set_={"max_running": max_running}
+            )
+        )
 
     def outlook(self, *, queue_name: QueueName, job: Job | None) -> QueueOutlook:
-        """What stands before `job`, or before one that would be submitted now."""
+        """What has its turn before `job`, or before one that would be submitted now."""
         row = self._session.execute(
             text(
-                "select num_queued, num_running, known_s, num_unknown, num_workers from work_ahead("
-                ":queue, :priority, coalesce(cast(:created_at as timestamptz), now()), :id)"
+                "select num_queued, num_running, known_s, num_unknown, num_workers, "
+                "greatest(0, extract(epoch from cast(:not_before as timestamptz) - now())) as held_s "
+                "from work_ahead(:queue, :workspace_id, :priority, "
+                "coalesce(cast(:rank as double precision), extract(epoch from clock_timestamp())), :id)"
             ),
             {
                 "queue": queue_name.value,
+                "workspace_id": self._workspace_id,
                 "priority": job.priority if job else 0,
-                "created_at": job.created_at if job else None,
+                "rank": job.queue_rank if job else None,
                 "id": job.id if job else "",
+                "not_before": job.not_before if job else None,
             },
         ).one()
-        num_workers = max(1, row.num_workers)
-        if row.num_queued + row.num_running < num_workers:
-            starts_in_s: float | None = 0.0
-        else:
-            starts_in_s = None if row.num_unknown else row.known_s / num_workers
-        return QueueOutlook(position=row.num_queued + 1, starts_in_s=starts_in_s)
+        held_s = float(row.held_s or 0)
+        starts_in_s = None if row.num_workers == 0 or row.num_unknown else row.known_s / row.num_workers
+        if row.num_queued + row.num_running < row.num_workers:
+            starts_in_s = 0.0
+        return QueueOutlook(
+            position=row.num_queued + 1, starts_in_s=None if starts_in_s is None else max(starts_in_s, held_s)
+        )
 
     def lock_expired(self, limit: int) -> Sequence[Job]:
         """Jobs whose holder has gone silent; those that someone holds this moment are left for the next time."""
@@ -222,6 +276,28 @@ class JobRepository:
             .limit(limit)
         )
         return [(row[0], row[1]) for row in rows]
+
+    def _give_turn(self, job: Job, virtual_time: float) -> None:
+        """The workspace is charged for the work it expects, and the queue's clock shows the turn that was given."""
+        self._charge_share(job, _charged_s(job))
+        clock = insert(QueueClock).values(queue=job.queue, virtual_time=virtual_time)
+        self._session.execute(
+            clock.on_conflict_do_update(
+                index_elements=[QueueClock.queue],
+                set_={"virtual_time": func.greatest(QueueClock.virtual_time, virtual_time)},
+            )
+        )
+
+    def _charge_share(self, job: Job, seconds: float) -> None:
+        self._session.execute(
+            update(QueueShare)
+            .where(QueueShare.queue == job.queue, QueueShare.workspace_id == job.workspace_id)
+            .values(virtual_time=func.greatest(0, QueueShare.virtual_time + seconds))
+        )
+
+    def _in_turn(self, queue_name: QueueName | None) -> Select[Job]:
+        query = self._select_jobs().order_by(Job.queue, Job.priority.desc(), Job.queue_rank, Job.id)
+        return query if queue_name is None else query.where(Job.queue == queue_name)
 
     def _lock_all(self, *conditions: ColumnElement[bool], limit: int) -> Sequence[Job]:
         return self._session.scalars(
@@ -245,10 +321,6 @@ class JobRepository:
     def _select_jobs(self) -> Select[Job]:
         return select(Job).where(*self._own(Job.workspace_id))
 
-    def _select_events(self, job_id: str, type_: EventType | None) -> Select[JobEvent]:
-        query = select(JobEvent).where(JobEvent.job_id == job_id, *self._own(JobEvent.workspace_id))
-        return query if type_ is None else query.where(JobEvent.type == type_)
-
     def _own(self, column: Any) -> list[ColumnElement[bool]]:  # noqa: ANN401 - an ORM attribute
         return [] if self._workspace_id is None else [column == self._workspace_id]
 
@@ -257,52 +329,9 @@ def _before(state: JobState) -> list[JobState]:
     return [earlier for earlier, following in TRANSITIONS.items() if state in following]
 
 
-def _in_seconds(seconds: float) -> ColumnElement[Any]:
+def _in_seconds(seconds: float) -> ColumnElement[datetime]:
     return func.now() + timedelta(seconds=seconds)
 
 
-class WorkerRepository:
-    """Worker processes serve every workspace."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def add(self, *, worker_id: str, hostname: str, queue: QueueName, pid: int, version: str) -> None:
-        self._session.execute(
-            insert(Worker).values(
-                id=worker_id,
-                hostname=hostname,
-                queue=queue,
-                pid=pid,
-                version=version,
-                started_at=func.now(),
-                heartbeat_at=func.now(),
-            )
-        )
-
-    def beat(self, worker_id: str) -> bool:
-        """False if the worker is not there (any more)."""
-        return (
-            self._session.scalar(
-                update(Worker).where(Worker.id == worker_id).values(heartbeat_at=func.now()).returning(Worker.id)
-            )
-            is not None
-        )
-
-    def remove(self, worker_id: str) -> None:
-        self._session.execute(delete(Worker).where(Worker.id == worker_id))
-
-    def remove_silent(self, after_s: float) -> None:
-        self._session.execute(delete(Worker).where(Worker.heartbeat_at < _in_seconds(-after_s)))
-
-    def all(self) -> Sequence[Worker]:
-        return self._session.scalars(select(Worker).order_by(Worker.queue, Worker.id)).all()
-
-    def queues(self) -> set[QueueName]:
-        """The queues that some worker serves."""
-        return set(self._session.scalars(select(Worker.queue).distinct()))
-
-    def try_lock_reconciler(self) -> bool:
-        """One reconciler at a time, until the transaction ends."""
-        locked = self._session.scalar(text("select pg_try_advisory_xact_lock(hashtextextended('reconciler', 0))"))
-        return bool(locked)
+def _charged_s(job: Job) -> float:
+    return _UNKNOWN_S if job.estimated_s is None else job.estimated_s

@@ -1,56 +1,84 @@
-"""Jobs as the rest of core sees them: submit, look, cancel. `core.jobs.leases` is the worker's side."""
+"""Jobs as the rest of core sees them: submit, look, read.
+
+`core.jobs.control` steers them and `core.jobs.leases` is the worker's side; all of it is reached from here.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from datetime import datetime
 from typing import Any
 
+from sqlalchemy import func
 from sqlalchemy.orm import Session
 
 from core.backends.events import EventBus
 from core.backends.queue import TaskQueue
-from core.db.session import after_commit
-from core.errors import Conflict, NotFound
+from core.jobs.control import (
+    MAX_PRIORITY,
+    move,
+    not_found,
+    request_cancel,
+    request_pause,
+    reschedule,
+    resume,
+    set_max_running,
+)
+from core.jobs.journal.repository import JournalRepository
 from core.jobs.kinds import QUEUE_OF_KIND, JobKind, QueueName
 from core.jobs.leases import (
+    append_logs,
     claim,
     finish,
     heartbeat,
+    kill,
+    pause,
     record_events,
     requeue,
     set_progress,
     set_stage,
 )
-from core.jobs.models import Job, JobAttempt, JobEvent
-from core.jobs.news import announce_after_commit, channel
+from core.jobs.models import Job, JobAttempt, JobEvent, JobLog
+from core.jobs.news import announce_after_commit, channel, ring_after_commit
 from core.jobs.reaping import reap
 from core.jobs.repository import JobRepository
-from core.jobs.states import CANCELLED_AT_ONCE, TERMINAL, Blame, JobState
+from core.jobs.states import Blame, JobState
 from core.jobs.types import EventLevel, EventType, JobError, NewEvent, QueueOutlook
 from core.kit.ids import new_id
 from core.kit.pagination import Page, PageRequest
 
 __all__ = [
+    "MAX_PRIORITY",
     "append_event",
+    "append_logs",
     "channel",
     "claim",
+    "due",
     "events_after",
     "fail_waiting",
     "finish",
     "get",
     "get_many",
     "heartbeat",
+    "kill",
     "list_attempts",
     "list_events",
+    "logs_after",
+    "move",
     "outlook",
+    "pause",
     "queue_position",
     "reap",
     "record_events",
     "release",
     "request_cancel",
+    "request_pause",
     "requeue",
+    "reschedule",
+    "resume",
+    "set_max_running",
     "set_progress",
     "set_stage",
     "submit",
+    "waiting",
 ]
 
 
@@ -66,14 +94,20 @@ def submit(
     job_id: str | None = None,
     queue_name: QueueName | None = None,
     priority: int = 0,
+    not_before: datetime | None = None,
     max_attempts: int = 5,
     estimated_s: float | None = None,
 ) -> Job:
-    """Insert the job; after the commit its queue is rung. In state `validating` it waits for `release`."""
+    """Insert the job; after the commit its queue is rung. In state `validating` it waits for `release`.
+
+    `priority` is among the jobs of its own workspace; nobody works on it before `not_before`.
+    """
     kind = JobKind(kind)
     if state not in {JobState.QUEUED, JobState.VALIDATING}:
         raise ValueError(f"a job does not begin as {state}")
-    job = JobRepository(session, workspace_id).add(
+    repository = JobRepository(session, workspace_id)
+    is_queued = state is JobState.QUEUED
+    job = repository.add(
         Job(
             id=job_id or new_id("job_"),
             workspace_id=workspace_id,
@@ -81,14 +115,17 @@ def submit(
             queue=queue_name or QUEUE_OF_KIND[kind],
             state=state,
             priority=priority,
+            not_before=not_before,
+            queued_at=func.now() if is_queued else None,
             max_attempts=max_attempts,
             estimated_s=estimated_s,
             payload=dict(payload),
             created_by=created_by,
         )
     )
-    if state is JobState.QUEUED:
-        _ring_after_commit(session, job, queue)
+    if is_queued:
+        repository.join_queue(job)
+        ring_after_commit(session, job, queue)
     return job
 
 
@@ -99,22 +136,30 @@ def release(
     *,
     payload_changes: Mapping[str, Any] | None = None,
     estimated_s: float | None = None,
+    queue_name: QueueName | None = None,
     bus: EventBus | None = None,
 ) -> Job | None:
-    """What the job waited for is there: `validating` becomes `queued`. None if the job is no longer waiting."""
+    """What the job waited for is there: `validating` becomes `queued`, or `paused` if that was asked meanwhile.
+
+    None if the job is no longer waiting.
+    """
     repository = JobRepository(session, job.workspace_id)
     waiting = repository.lock(job.id)
     if waiting is None or waiting.state is not JobState.VALIDATING:
         return None
-    queued = repository.move(
+    released = repository.move(
         waiting,
-        JobState.QUEUED,
+        JobState.QUEUED if waiting.pause_requested_at is None else JobState.PAUSED,
+        pause_requested_at=None,
         payload={**waiting.payload, **(payload_changes or {})},
         estimated_s=waiting.estimated_s if estimated_s is None else estimated_s,
+        queue=queue_name or waiting.queue,
     )
-    _ring_after_commit(session, queued, queue)
-    announce_after_commit(session, queued.id, bus)
-    return queued
+    if released.state is JobState.QUEUED:
+        repository.join_queue(released)
+        ring_after_commit(session, released, queue)
+    announce_after_commit(session, released.id, bus)
+    return released
 
 
 def fail_waiting(
@@ -125,30 +170,10 @@ def fail_waiting(
     job = repository.lock(job_id)
     if job is None or job.state is not JobState.VALIDATING:
         return None
-    repository.add_events(job, [NewEvent(message=error["message"], level=EventLevel.ERROR)])
+    JournalRepository(session).add_events(job, [NewEvent(message=error["message"], level=EventLevel.ERROR)])
     failed = repository.end_lease(job, JobState.FAILED, error=dict(error), blame=blame)
     announce_after_commit(session, job_id, bus)
     return failed
-
-
-def request_cancel(session: Session, *, workspace_id: str, job_id: str, bus: EventBus | None = None) -> Job:
-    """Cancel at once what nobody works on; ask the worker of what runs, which sees it at its next heartbeat.
-
-    Asking twice, or for a cancelled job, changes nothing. Raises `Conflict` for a job that succeeded or failed.
-    """
-    repository = JobRepository(session, workspace_id)
-    job = repository.lock(job_id)
-    if job is None:
-        raise _not_found(job_id)
-    if job.state is JobState.CANCELLED or (job.state is JobState.RUNNING and job.cancel_requested_at):
-        return job
-    if job.state in TERMINAL:
-        raise _wrong_state(job, "cancelled")
-    message = "Cancelled." if job.state in CANCELLED_AT_ONCE else "Cancelling: the work stops at the next safe point."
-    repository.add_events(job, [NewEvent(message=message)])
-    changed = repository.cancel(job) if job.state in CANCELLED_AT_ONCE else repository.mark_cancel_requested(job)
-    announce_after_commit(session, job_id, bus)
-    return changed
 
 
 def append_event(
@@ -163,18 +188,18 @@ def append_event(
     bus: EventBus | None = None,
 ) -> None:
     """Say something about a job from outside its worker."""
-    repository = JobRepository(session, workspace_id)
-    job = repository.lock(job_id)
+    job = JobRepository(session, workspace_id).lock(job_id)
     if job is None:
-        raise _not_found(job_id)
-    repository.add_events(job, [NewEvent(message=message, level=EventLevel(level), type=EventType(type), data=data)])
+        raise not_found(job_id)
+    event = NewEvent(message=message, level=EventLevel(level), type=EventType(type), data=data)
+    JournalRepository(session).add_events(job, [event])
     announce_after_commit(session, job_id, bus)
 
 
 def get(session: Session, *, workspace_id: str, job_id: str) -> Job:
     job = JobRepository(session, workspace_id).get(job_id)
     if job is None:
-        raise _not_found(job_id)
+        raise not_found(job_id)
     return job
 
 
@@ -196,7 +221,7 @@ def list_events(
     type: EventType | None = None,  # noqa: A002 - the word on the wire
 ) -> Page[JobEvent]:
     """A page of events, newest first unless the page says ascending."""
-    return JobRepository(session, workspace_id).events_page(job_id, page or PageRequest(), type)
+    return JournalRepository(session, workspace_id).events_page(job_id, page or PageRequest(), type)
 
 
 def events_after(
@@ -209,11 +234,11 @@ def events_after(
     limit: int = 1000,
 ) -> Sequence[JobEvent]:
     """What was said after `after_seq`, in order. Nothing is ever inserted before the last one returned."""
-    return JobRepository(session, workspace_id).events_after(job_id, after_seq, type, limit)
+    return JournalRepository(session, workspace_id).events_after(job_id, after_seq, type, limit)
 
 
 def queue_position(session: Session, *, workspace_id: str, job_id: str) -> QueueOutlook | None:
-    """Where a queued job stands among all workspaces' jobs of its queue; None if it is not queued."""
+    """Where a queued job stands in its queue, by the turns of all workspaces; None if it is not queued."""
     repository = JobRepository(session, workspace_id)
     job = repository.get(job_id)
     if job is None or job.state is not JobState.QUEUED:
@@ -226,18 +251,18 @@ def outlook(session: Session, *, workspace_id: str, queue_name: QueueName) -> Qu
     return JobRepository(session, workspace_id).outlook(queue_name=queue_name, job=None)
 
 
-def _ring_after_commit(session: Session, job: Job, queue: TaskQueue | None) -> None:
-    if queue is not None:
-        after_commit(session, partial(queue.ring, job.queue.value, job.id))
+def waiting(session: Session, *, workspace_id: str, queue_name: QueueName | None = None) -> Sequence[Job]:
+    """The workspace's queued jobs in the order of their turns."""
+    return JobRepository(session, workspace_id).waiting(queue_name)
 
 
-def _not_found(job_id: str) -> NotFound:
-    return NotFound(f"There is no job {job_id} in this workspace.", code="job_not_found", param="job_id")
+def due(session: Session, *, limit: int) -> Sequence[tuple[QueueName, str]]:
+    """Queue and id of jobs of all workspaces that could be claimed now. Needs a system session."""
+    return JobRepository.unscoped(session).due(limit)
 
 
-def _wrong_state(job: Job, wanted: str) -> Conflict:
-    return Conflict(
-        f"Job {job.id} is {job.state} and cannot be {wanted} any more.",
-        code="job_state_conflict",
-        details={"state": job.state.value},
-    )
+def logs_after(
+    session: Session, *, job_id: str, after_seq: int = 0, workspace_id: str | None = None, limit: int = 200
+) -> Sequence[JobLog]:
+    """What the job's child printed after `after_seq`, in order. Without a workspace it needs a system session."""
+    return JournalRepository(session, workspace_id).logs_after(job_id, after_seq, limit)

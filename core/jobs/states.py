@@ -35,24 +35,28 @@ class AttemptOutcome(StrEnum):
     """The worker was told to stop. Not the job's fault, so it does not count against `max_attempts`."""
     LEASE_EXPIRED = "lease_expired"
     """The worker went silent."""
+    PAUSED = "paused"
+    """Its owner, or the spending limit, stopped it; it goes on when told."""
+    KILLED = "killed"
+    """An admin took the lease away. Like an interruption, it does not count against `max_attempts`."""
 
 
 TRANSITIONS: Final[dict[JobState, frozenset[JobState]]] = {
-    JobState.VALIDATING: frozenset({JobState.QUEUED, JobState.FAILED, JobState.CANCELLED}),
-    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELLED}),
+    JobState.VALIDATING: frozenset({JobState.QUEUED, JobState.PAUSED, JobState.FAILED, JobState.CANCELLED}),
+    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.PAUSED, JobState.CANCELLED}),
     JobState.RUNNING: frozenset(
         {JobState.QUEUED, JobState.PAUSED, JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}
     ),
     JobState.PAUSED: frozenset({JobState.QUEUED, JobState.CANCELLED}),
     JobState.SUCCEEDED: frozenset(),
-    JobState.FAILED: frozenset(),
+    # only its owner takes a failed job up again, after an error; no worker and no clock does
+    JobState.FAILED: frozenset({JobState.QUEUED}),
     JobState.CANCELLED: frozenset(),
 }
 
-TERMINAL: Final = frozenset(state for state, following in TRANSITIONS.items() if not following)
+# nothing happens to these by itself any more
+TERMINAL: Final = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 # a cancel of one of these needs no worker's consent
 CANCELLED_AT_ONCE: Final = frozenset({JobState.VALIDATING, JobState.QUEUED, JobState.PAUSED})
-
-
-def may_follow(state: JobState, following: JobState) -> bool:
-    return following in TRANSITIONS[state]
+# what did not end by the job's fault: these attempts do not count against `max_attempts`
+FORGIVEN: Final = frozenset({AttemptOutcome.INTERRUPTED, AttemptOutcome.PAUSED, AttemptOutcome.KILLED})

@@ -36,6 +36,7 @@ class HeartbeatReply:
     fenced: bool
     """The job is no longer ours: stop, and publish nothing."""
     cancel_requested: bool
+    pause_requested: bool = False
 
 
 class EventType(StrEnum):

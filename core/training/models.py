@@ -40,4 +40,22 @@ class Run(WorkspaceOwned, Base):
     cost_micros: Mapped[int | None]
     base_heldout_loss: Mapped[float | None] = mapped_column(Double)
     tuned_heldout_loss: Mapped[float | None] = mapped_column(Double)
+    cloned_from: Mapped[str | None]
+    """The run that this one repeats with a change."""
+    max_cost_micros: Mapped[int | None]
+    """The run pauses when it has cost this much."""
     adapter_id: Mapped[str | None] = mapped_column(ForeignKey("adapters.id", use_alter=True))
+
+
+class RunCheckpoint(WorkspaceOwned, Base):
+    """A place to continue from, whole and verified in the object store. Nobody but the run's next attempt reads it."""
+
+    __tablename__ = "run_checkpoints"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True)
+    step: Mapped[int] = mapped_column(primary_key=True)
+    key_prefix: Mapped[str]
+    digest: Mapped[str]
+    """sha256 of its manifest."""
+    num_bytes: Mapped[int]

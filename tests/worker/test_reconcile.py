@@ -9,7 +9,7 @@ from core.backends.registry import Backends
 from core.db.session import SYSTEM, Database
 from core.errors import Unavailable
 from core.jobs import service as jobs
-from core.jobs import workers
+from core.workers import service as workers
 from core.jobs.kinds import QueueName
 from core.jobs.models import Job
 from core.jobs.states import JobState

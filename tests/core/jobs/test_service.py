@@ -7,7 +7,7 @@ from core.backends.queue import RecordingTaskQueue
 from core.db.session import SYSTEM, Database, workspace_scope
 from core.errors import Conflict, NotFound
 from core.jobs import service as jobs
-from core.jobs import workers
+from core.workers import service as workers
 from core.jobs.kinds import JobKind, QueueName
 from core.jobs.models import Job
 from core.jobs.states import Blame, JobState

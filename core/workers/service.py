@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
+from core.jobs import service as jobs
 from core.jobs.kinds import QueueName
-from core.jobs.models import Worker
-from core.jobs.repository import JobRepository, WorkerRepository
+from core.workers.models import Worker
+from core.workers.repository import WorkerRepository
 
 _SILENT_AFTER_S = 120
 _MAX_RUNG = 100
@@ -39,4 +40,4 @@ def try_lock_reconciler(session: Session) -> bool:
 def due(session: Session) -> list[tuple[QueueName, str]]:
     """Jobs that could be claimed now and whose queue some worker serves."""
     served = WorkerRepository(session).queues()
-    return [(queue, job_id) for queue, job_id in JobRepository.unscoped(session).due(_MAX_RUNG) if queue in served]
+    return [(queue, job_id) for queue, job_id in jobs.due(session, limit=_MAX_RUNG) if queue in served]
