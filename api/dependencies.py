@@ -72,9 +72,10 @@ def require(permission: Permission | None = None) -> Callable[[Principal], Princ
 
     def permitted(principal: PrincipalDep) -> Principal:
         if permission is not None and not principal.may(permission):
+            is_above = permission is Permission.INSTALLATION_ADMIN
+            whom = "an admin of the installation" if is_above else "an admin of the workspace"
             raise Forbidden(
-                f"Your role here is {principal.role}, and this needs the right {permission}. "
-                "Ask an admin of the workspace.",
+                f"Your role here is {principal.role}, and this needs the right {permission}. Ask {whom}.",
                 details={"permission": permission.value, "role": principal.role.value},
             )
         return principal

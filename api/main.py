@@ -20,6 +20,7 @@ from api.health.routes import router as health
 from api.members.routes import router as members
 from api.middleware import BodyLimit, RequestContext
 from api.models.routes import router as models
+from api.monitoring.routes import router as monitoring
 from api.samples.routes import router as samples
 from api.schemas import ErrorBody
 from api.usage.routes import router as usage
@@ -37,6 +38,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     health,
     members,
     models,
+    monitoring,
     datasets,
     files,
     samples,

@@ -63,6 +63,7 @@ def create_admin(settings: Settings, options: argparse.Namespace) -> int:
         workspace = workspaces.ensure_default_workspace(session)
         user = identity.create_user(session, email=options.email, name=options.name, password=password)
         workspaces.add_member(session, workspace_id=workspace.id, user_id=user.id, role=Role.ADMIN)
+        identity.make_installation_admin(session, user_id=user.id)
     database.dispose()
     print(f"{options.email} may sign in to {settings.public_url} as an admin.")
     return 0

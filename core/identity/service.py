@@ -49,11 +49,21 @@ def find_user(session: Session, *, email: str) -> User | None:
 
 
 def renew_user(session: Session, *, user_id: str, name: str, password: str) -> User:
-    """Start over with a known address: new name, new password, no open sessions."""
+    """Start over with a known address: new name, new password, no open sessions, no rights of before."""
     user = get_user(session, user_id=user_id)
+    # whoever sets the password could else sign in as the one who runs the installation
+    user.is_installation_admin = False
     user.name = name.strip() or user.email
     user.password_hash = hash_password(password)
     end_sessions_of(session, user_id=user_id)
+    return user
+
+
+def make_installation_admin(session: Session, *, user_id: str) -> User:
+    """Let somebody see and steer the workers and jobs of all workspaces."""
+    user = get_user(session, user_id=user_id)
+    user.is_installation_admin = True
+    session.flush()
     return user
 
 

@@ -31,6 +31,7 @@ def ensure(home: Home, database_url: str) -> Admin | None:
                 return None
             admin = Admin(EMAIL, secrets.token_urlsafe(_NUM_PASSWORD_BYTES))
             user = identity.create_user(session, email=admin.email, name="Admin", password=admin.password)
+            identity.make_installation_admin(session, user_id=user.id)
             workspaces.add_member(session, workspace_id=workspace.id, user_id=user.id, role=Role.ADMIN)
             # before the commit: an admin whose password nobody knows would be worse than a file without an admin
             home.write(_FILE, {"email": admin.email, "password": admin.password})

@@ -17,6 +17,8 @@ class Permission(StrEnum):
     USAGE_READ = "usage:read"
     AUDIT_READ = "audit:read"
     WORKSPACE_ADMIN = "workspace:admin"
+    INSTALLATION_ADMIN = "installation:admin"
+    """Goes with the person (`users.is_installation_admin`), not with a role."""
 
 
 class Role(StrEnum):
@@ -45,7 +47,7 @@ _MEMBER = _VIEWER | {
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.VIEWER: _VIEWER,
     Role.MEMBER: _MEMBER,
-    Role.ADMIN: frozenset(Permission),
+    Role.ADMIN: frozenset(Permission) - {Permission.INSTALLATION_ADMIN},
 }
 
 _ORDER = [Role.VIEWER, Role.MEMBER, Role.ADMIN]

@@ -60,6 +60,7 @@ def principal_of_session(session: Session, *, user_session: UserSession) -> Prin
         role=Role(membership.role),
         display_name=user.name,
         session_id=user_session.id,
+        is_installation_admin=user.is_installation_admin,
     )
 
 
@@ -73,12 +74,14 @@ def principal_of_key(session: Session, *, secret: str) -> Principal | None:
         return None
     key, membership, user = found
     workspaces.note_key_use(key.id)
+    role = lesser(Role(key.role), Role(membership.role))
     return Principal(
         workspace_id=key.workspace_id,
         user_id=user.id,
-        role=lesser(Role(key.role), Role(membership.role)),
+        role=role,
         display_name=f"{user.name} ({key.name})",
         api_key_id=key.id,
+        is_installation_admin=user.is_installation_admin and role is Role.ADMIN,
     )
 
 
