@@ -4,6 +4,270 @@
  */
 
 export interface paths {
+    "/v1/admin/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Jobs
+         * @description The jobs of all workspaces, newest first.
+         */
+        get: operations["list_jobs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/jobs/{job_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Job
+         * @description A job, and each lease of it: who held it, for how long, and how that ended.
+         */
+        get: operations["get_job"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/jobs/{job_id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel Any Job
+         * @description Cancel a job for good.
+         */
+        post: operations["cancel_any_job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/jobs/{job_id}/kill": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Kill Job
+         * @description Take the lease of a running job away: whoever holds it stops, and another goes on from the last checkpoint.
+         */
+        post: operations["kill_job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/jobs/{job_id}/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Job Logs
+         * @description What the job's process printed, in order, while it runs and after.
+         */
+        get: operations["list_job_logs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/jobs/{job_id}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Retry Job
+         * @description Queue a failed or paused job again; it goes on from its last checkpoint.
+         */
+        post: operations["retry_job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/queues": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Queues
+         * @description Every queue: what waits, who works, and whether it moves.
+         */
+        get: operations["list_queues"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/queues/{queue}/workspaces/{workspace_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change Limit
+         * @description How many jobs of a workspace may run in this queue at once.
+         */
+        patch: operations["change_limit"];
+        trace?: never;
+    };
+    "/v1/admin/worker_tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Worker Tokens
+         * @description What workers elsewhere show to be let in, newest first.
+         */
+        get: operations["list_worker_tokens"];
+        put?: never;
+        /**
+         * Create Worker Token
+         * @description Make a token for workers on other machines. Its secret is in this answer and nowhere else.
+         */
+        post: operations["create_worker_token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/worker_tokens/{token_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke Worker Token
+         * @description Revoke a token: workers that joined with it hand back their jobs and end.
+         */
+        delete: operations["revoke_worker_token"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/workers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Workers
+         * @description Every worker that is alive or was until lately, and what it works on.
+         */
+        get: operations["list_workers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/workers/{worker_id}/drain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Drain Worker
+         * @description Let a worker take no more jobs: it ends the one it has, or hands it on with its checkpoint.
+         */
+        post: operations["drain_worker"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/workers/{worker_id}/undrain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Undrain Worker
+         * @description Let a draining worker take jobs again.
+         */
+        post: operations["undrain_worker"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/api_keys": {
         parameters: {
             query?: never;
@@ -800,6 +1064,132 @@ export interface components {
          * @enum {string}
          */
         AdapterType: "auto" | "lora" | "qlora";
+        /** AdminJobBody */
+        AdminJobBody: {
+            /** Attempt */
+            attempt: number;
+            blame: components["schemas"]["Blame"] | null;
+            /** Cancel Requested */
+            cancel_requested: boolean;
+            /** Created At */
+            created_at: number;
+            /** Created By */
+            created_by: string | null;
+            /** Created By Name */
+            created_by_name: string | null;
+            /** Error */
+            error: {
+                [key: string]: unknown;
+            } | null;
+            /** Finished At */
+            finished_at: number | null;
+            /** Id */
+            id: string;
+            kind: components["schemas"]["JobKind"];
+            lease: components["schemas"]["LeaseBody"] | null;
+            /** Max Attempts */
+            max_attempts: number;
+            /** Not Before */
+            not_before: number | null;
+            /** Num Interruptions */
+            num_interruptions: number;
+            /**
+             * Object
+             * @default job
+             * @constant
+             */
+            object: "job";
+            /** Pause Requested */
+            pause_requested: boolean;
+            /** Priority */
+            priority: number;
+            progress: components["schemas"]["ProgressBody"] | null;
+            queue: components["schemas"]["QueueName"];
+            /** Queued At */
+            queued_at: number | null;
+            /** Run Id */
+            run_id: string | null;
+            /** Stage */
+            stage: string | null;
+            /** Started At */
+            started_at: number | null;
+            state: components["schemas"]["JobState"];
+            /**
+             * Title
+             * @description What it does, in words, such as `Training claims-helper`.
+             */
+            title: string;
+            /**
+             * Wait S
+             * @description How long it waits, or waited before it was last claimed.
+             */
+            wait_s: number | null;
+            workspace: components["schemas"]["JobWorkspaceBody"];
+        };
+        /** AdminJobDetailBody */
+        AdminJobDetailBody: {
+            /** Attempt */
+            attempt: number;
+            /** Attempts */
+            attempts: components["schemas"]["AttemptBody"][];
+            blame: components["schemas"]["Blame"] | null;
+            /** Cancel Requested */
+            cancel_requested: boolean;
+            /** Created At */
+            created_at: number;
+            /** Created By */
+            created_by: string | null;
+            /** Created By Name */
+            created_by_name: string | null;
+            /** Error */
+            error: {
+                [key: string]: unknown;
+            } | null;
+            /** Finished At */
+            finished_at: number | null;
+            /** Id */
+            id: string;
+            kind: components["schemas"]["JobKind"];
+            lease: components["schemas"]["LeaseBody"] | null;
+            /** Max Attempts */
+            max_attempts: number;
+            /** Not Before */
+            not_before: number | null;
+            /** Num Interruptions */
+            num_interruptions: number;
+            /**
+             * Object
+             * @default job
+             * @constant
+             */
+            object: "job";
+            /** Pause Requested */
+            pause_requested: boolean;
+            /** Priority */
+            priority: number;
+            progress: components["schemas"]["ProgressBody"] | null;
+            queue: components["schemas"]["QueueName"];
+            /** Queued At */
+            queued_at: number | null;
+            /** Run Id */
+            run_id: string | null;
+            /** Stage */
+            stage: string | null;
+            /** Started At */
+            started_at: number | null;
+            state: components["schemas"]["JobState"];
+            /**
+             * Title
+             * @description What it does, in words, such as `Training claims-helper`.
+             */
+            title: string;
+            /**
+             * Wait S
+             * @description How long it waits, or waited before it was last claimed.
+             */
+            wait_s: number | null;
+            workspace: components["schemas"]["JobWorkspaceBody"];
+        };
         /** AnswerMessage */
         AnswerMessage: {
             /** Content */
@@ -837,6 +1227,30 @@ export interface components {
             prefix: string;
             role: components["schemas"]["Role"];
         };
+        /** AttemptBody */
+        AttemptBody: {
+            /** Attempt */
+            attempt: number;
+            /** Ended At */
+            ended_at: number | null;
+            /** Error */
+            error: {
+                [key: string]: unknown;
+            } | null;
+            outcome: components["schemas"]["AttemptOutcome"] | null;
+            /** Seconds */
+            seconds: number;
+            /** Started At */
+            started_at: number;
+            /** Worker Id */
+            worker_id: string;
+        };
+        /**
+         * AttemptOutcome
+         * @description How one lease of a job ended.
+         * @enum {string}
+         */
+        AttemptOutcome: "succeeded" | "failed" | "cancelled" | "retried" | "interrupted" | "lease_expired" | "paused" | "killed";
         /** AuditEventBody */
         AuditEventBody: {
             /** Action */
@@ -859,6 +1273,12 @@ export interface components {
             /** Target Id */
             target_id: string;
         };
+        /**
+         * Blame
+         * @description Who has to do something about a failure. What the platform spoiled costs the user nothing.
+         * @enum {string}
+         */
+        Blame: "user_error" | "platform_error" | "budget";
         /**
          * ChatBody
          * @description Every field of the wire, so that none is dropped unseen.
@@ -1214,6 +1634,30 @@ export interface components {
              * @constant
              */
             object: "model";
+        };
+        /** DeviceBody */
+        DeviceBody: {
+            /** Memory Bytes */
+            memory_bytes: number | null;
+            /** Name */
+            name: string;
+            /** Used Bytes */
+            used_bytes: number | null;
+            /**
+             * Utilization
+             * @description Percent of the device's time in use.
+             */
+            utilization: number | null;
+        };
+        /** DrainBody */
+        DrainBody: {
+            /**
+             * Mode
+             * @description `finish`: it ends its job first. `now`: the job keeps a checkpoint and goes to another worker.
+             * @default finish
+             * @enum {string}
+             */
+            mode: "finish" | "now";
         };
         /** ErrorBody */
         ErrorBody: {
@@ -1593,6 +2037,32 @@ export interface components {
             /** Total Tokens */
             total_tokens: number;
         };
+        /**
+         * JobKind
+         * @enum {string}
+         */
+        JobKind: "dataset.ingest" | "training.run";
+        /**
+         * JobState
+         * @enum {string}
+         */
+        JobState: "validating" | "queued" | "running" | "paused" | "succeeded" | "failed" | "cancelled";
+        /** JobWorkspaceBody */
+        JobWorkspaceBody: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+        };
+        /** LeaseBody */
+        LeaseBody: {
+            /** Expires At */
+            expires_at: number;
+            /** Heartbeat At */
+            heartbeat_at: number;
+            /** Worker Id */
+            worker_id: string;
+        };
         /** LedgerEntryBody */
         LedgerEntryBody: {
             /** Created At */
@@ -1620,6 +2090,31 @@ export interface components {
             tokens: number;
             /** Usd */
             usd: number;
+        };
+        /** LimitChangeBody */
+        LimitChangeBody: {
+            /**
+             * Max Running
+             * @description 0 holds all its jobs back; null for the installation's limit.
+             */
+            max_running: number | null;
+        };
+        /** ListBody[AdminJobBody] */
+        ListBody_AdminJobBody_: {
+            /** Data */
+            data: components["schemas"]["AdminJobBody"][];
+            /** First Id */
+            first_id: string | null;
+            /** Has More */
+            has_more: boolean;
+            /** Last Id */
+            last_id: string | null;
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
         };
         /** ListBody[ApiKeyBody] */
         ListBody_ApiKeyBody_: {
@@ -1825,6 +2320,30 @@ export interface components {
              */
             object: "list";
         };
+        /** LogBody */
+        LogBody: {
+            /** Attempt */
+            attempt: number;
+            /** Created At */
+            created_at: number;
+            /** Seq */
+            seq: number;
+            /** Text */
+            text: string;
+        };
+        /** LogListBody */
+        LogListBody: {
+            /** Data */
+            data: components["schemas"]["LogBody"][];
+            /** Has More */
+            has_more: boolean;
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
         /** MadeApiKeyBody */
         MadeApiKeyBody: {
             /** Created At */
@@ -1853,6 +2372,40 @@ export interface components {
             /** Prefix */
             prefix: string;
             role: components["schemas"]["Role"];
+        };
+        /** MadeWorkerTokenBody */
+        MadeWorkerTokenBody: {
+            /**
+             * Command
+             * @description What to run on the machine that is to work.
+             */
+            command: string;
+            /** Created At */
+            created_at: number;
+            /** Id */
+            id: string;
+            /** Last Used At */
+            last_used_at: number | null;
+            /** Name */
+            name: string;
+            /**
+             * Num Workers
+             * @description Live workers that joined with it.
+             */
+            num_workers: number;
+            /**
+             * Object
+             * @default worker_token
+             * @constant
+             */
+            object: "worker_token";
+            /** Revoked At */
+            revoked_at: number | null;
+            /**
+             * Token
+             * @description The secret. It is shown this once and stored nowhere.
+             */
+            token: string;
         };
         /**
          * Mapping
@@ -2033,6 +2586,14 @@ export interface components {
         NewVersion: {
             mapping: components["schemas"]["Mapping"];
         };
+        /** NewWorkerTokenBody */
+        NewWorkerTokenBody: {
+            /**
+             * Name
+             * @description Which machines will use it.
+             */
+            name: string;
+        };
         /** PasswordChangeBody */
         PasswordChangeBody: {
             /** Current Password */
@@ -2058,7 +2619,7 @@ export interface components {
          * Permission
          * @enum {string}
          */
-        Permission: "datasets:read" | "datasets:write" | "runs:read" | "runs:write" | "models:read" | "models:write" | "chat:use" | "keys:manage" | "members:read" | "members:manage" | "usage:read" | "audit:read" | "workspace:admin";
+        Permission: "datasets:read" | "datasets:write" | "runs:read" | "runs:write" | "models:read" | "models:write" | "chat:use" | "keys:manage" | "members:read" | "members:manage" | "usage:read" | "audit:read" | "workspace:admin" | "installation:admin";
         /** PlannedHyperparameters */
         PlannedHyperparameters: {
             /** Batch Size */
@@ -2121,6 +2682,74 @@ export interface components {
             /** Total Steps */
             total_steps: number;
         };
+        /** ProgressBody */
+        ProgressBody: {
+            /** Step */
+            step: number;
+            /** Total Steps */
+            total_steps: number;
+        };
+        /** QueueBody */
+        QueueBody: {
+            /** Claimed Last Hour */
+            claimed_last_hour: number;
+            /** Failed Last Hour */
+            failed_last_hour: number;
+            /** Finished Last Hour */
+            finished_last_hour: number;
+            /**
+             * Median Wait S
+             * @description Of the jobs claimed in the last hour.
+             */
+            median_wait_s: number | null;
+            name: components["schemas"]["QueueName"];
+            /** Num Busy Workers */
+            num_busy_workers: number;
+            /** Num Running */
+            num_running: number;
+            /**
+             * Num Scheduled
+             * @description Queued for a later time.
+             */
+            num_scheduled: number;
+            /** Num Waiting */
+            num_waiting: number;
+            /** Num Workers */
+            num_workers: number;
+            /**
+             * Object
+             * @default queue
+             * @constant
+             */
+            object: "queue";
+            /** Oldest Wait S */
+            oldest_wait_s: number | null;
+            /** @description `stuck`: jobs wait although a worker is idle, or nobody serves the queue. */
+            state: components["schemas"]["QueueState"];
+            /** Workspaces */
+            workspaces: components["schemas"]["WorkspaceShareBody"][];
+        };
+        /** QueueListBody */
+        QueueListBody: {
+            /** Data */
+            data: components["schemas"]["QueueBody"][];
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
+        /**
+         * QueueName
+         * @enum {string}
+         */
+        QueueName: "io" | "cpu" | "gpu";
+        /**
+         * QueueState
+         * @enum {string}
+         */
+        QueueState: "ok" | "busy" | "stuck" | "no_worker";
         /** ReadyBody */
         ReadyBody: {
             /**
@@ -2365,6 +2994,123 @@ export interface components {
          * @enum {string}
          */
         VersionStatus: "validating" | "ready" | "failed";
+        /** WorkerBody */
+        WorkerBody: {
+            /** Devices */
+            devices: components["schemas"]["DeviceBody"][];
+            /**
+             * Hardware
+             * @description As in the table of prices, such as `cpu` or `gpu:h100`.
+             */
+            hardware: string;
+            /** Heartbeat At */
+            heartbeat_at: number;
+            /** Hostname */
+            hostname: string;
+            /** Id */
+            id: string;
+            job: components["schemas"]["WorkerJobBody"] | null;
+            /** Memory Bytes */
+            memory_bytes: number | null;
+            /** Num Jobs Done */
+            num_jobs_done: number;
+            /**
+             * Object
+             * @default worker
+             * @constant
+             */
+            object: "worker";
+            /** Pid */
+            pid: number;
+            queue: components["schemas"]["QueueName"];
+            /** Started At */
+            started_at: number;
+            status: components["schemas"]["WorkerStatus"];
+            /**
+             * Token Name
+             * @description Of the worker token it joined with.
+             */
+            token_name: string | null;
+            /** Used Memory Bytes */
+            used_memory_bytes: number | null;
+            /** Version */
+            version: string;
+        };
+        /** WorkerJobBody */
+        WorkerJobBody: {
+            /** Attempt */
+            attempt: number;
+            /** Id */
+            id: string;
+            kind: components["schemas"]["JobKind"];
+            /** Lease Expires At */
+            lease_expires_at: number | null;
+            progress: components["schemas"]["ProgressBody"] | null;
+            /** Run Id */
+            run_id: string | null;
+            /** Stage */
+            stage: string | null;
+            /**
+             * Started At
+             * @description Of this attempt.
+             */
+            started_at: number;
+            /** Title */
+            title: string;
+            /** Workspace Name */
+            workspace_name: string;
+        };
+        /** WorkerListBody */
+        WorkerListBody: {
+            /** Data */
+            data: components["schemas"]["WorkerBody"][];
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
+        /**
+         * WorkerStatus
+         * @enum {string}
+         */
+        WorkerStatus: "idle" | "working" | "draining" | "silent";
+        /** WorkerTokenBody */
+        WorkerTokenBody: {
+            /** Created At */
+            created_at: number;
+            /** Id */
+            id: string;
+            /** Last Used At */
+            last_used_at: number | null;
+            /** Name */
+            name: string;
+            /**
+             * Num Workers
+             * @description Live workers that joined with it.
+             */
+            num_workers: number;
+            /**
+             * Object
+             * @default worker_token
+             * @constant
+             */
+            object: "worker_token";
+            /** Revoked At */
+            revoked_at: number | null;
+        };
+        /** WorkerTokenListBody */
+        WorkerTokenListBody: {
+            /** Data */
+            data: components["schemas"]["WorkerTokenBody"][];
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
         /** WorkspaceBody */
         WorkspaceBody: {
             /** Id */
@@ -2373,6 +3119,22 @@ export interface components {
             name: string;
             /** Slug */
             slug: string;
+        };
+        /** WorkspaceShareBody */
+        WorkspaceShareBody: {
+            /**
+             * Max Running
+             * @description Most jobs of this queue at once; null for the installation's limit.
+             */
+            max_running: number | null;
+            /** Name */
+            name: string;
+            /** Num Running */
+            num_running: number;
+            /** Num Waiting */
+            num_waiting: number;
+            /** Workspace Id */
+            workspace_id: string;
         };
     };
     responses: never;
@@ -2383,6 +3145,455 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    list_jobs: {
+        parameters: {
+            query?: {
+                state?: components["schemas"]["JobState"] | null;
+                queue?: components["schemas"]["QueueName"] | null;
+                kind?: components["schemas"]["JobKind"] | null;
+                workspace_id?: string | null;
+                /** @description Id of the last item of the page before. */
+                after?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBody_AdminJobBody_"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdminJobDetailBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    cancel_any_job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdminJobDetailBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    kill_job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdminJobDetailBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_job_logs: {
+        parameters: {
+            query?: {
+                /** @description The last `seq` that was seen. */
+                after_seq?: number;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogListBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    retry_job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdminJobDetailBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_queues: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueListBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    change_limit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                queue: components["schemas"]["QueueName"];
+                workspace_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LimitChangeBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_worker_tokens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkerTokenListBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    create_worker_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewWorkerTokenBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadeWorkerTokenBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    revoke_worker_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                token_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkerTokenBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_workers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkerListBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    drain_worker: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                worker_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DrainBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkerBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    undrain_worker: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                worker_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkerBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     list_api_keys: {
         parameters: {
             query?: {
