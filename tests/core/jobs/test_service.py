@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
@@ -7,12 +8,13 @@ from core.backends.queue import RecordingTaskQueue
 from core.db.session import SYSTEM, Database, workspace_scope
 from core.errors import Conflict, NotFound
 from core.jobs import service as jobs
-from core.workers import service as workers
 from core.jobs.kinds import JobKind, QueueName
 from core.jobs.models import Job
 from core.jobs.states import Blame, JobState
 from core.jobs.types import EventType, Lease, NewEvent
+from core.kit import clock
 from core.kit.pagination import PageRequest
+from core.workers import service as workers
 
 pytestmark = pytest.mark.stack
 
@@ -190,6 +192,11 @@ class TestEvents:
         assert all(event.attempt == 1 for event in everything)
 
 
+def _join(database: Database, worker_id: str) -> None:
+    with database.session(SYSTEM) as session:
+        workers.beat(session, worker_id=worker_id, hostname="h", queue_name=QueueName.IO, pid=1, version="0")
+
+
 class TestOutlook:
     def test_the_position_counts_every_workspaces_jobs(
         self, database: Database, submit: Submit, claim: Claim, workspace_id: str, other_workspace_id: str
@@ -218,13 +225,12 @@ class TestOutlook:
         submit(estimated_s=40)
         with database.session(SYSTEM) as session:
             jobs.set_progress(session, lease, step=1, total_steps=9, seconds_left=100)
+        _join(database, "w1")
         with database.session(workspace_scope(workspace_id)) as session:
             alone = jobs.outlook(session, workspace_id=workspace_id, queue_name=QueueName.IO)
         assert alone.position == 2
         assert alone.starts_in_s == pytest.approx(140, abs=2)
-        for name in ("w1", "w2"):
-            with database.session(SYSTEM) as session:
-                workers.beat(session, worker_id=name, hostname="h", queue_name=QueueName.IO, pid=1, version="0")
+        _join(database, "w2")
         with database.session(workspace_scope(workspace_id)) as session:
             shared = jobs.outlook(session, workspace_id=workspace_id, queue_name=QueueName.IO)
             assert jobs.queue_position(session, workspace_id=workspace_id, job_id=running.id) is None
@@ -233,11 +239,36 @@ class TestOutlook:
     def test_it_is_unknown_behind_the_unknown_and_now_when_a_worker_is_free(
         self, database: Database, submit: Submit, workspace_id: str
     ) -> None:
+        _join(database, "w1")
         with database.session(workspace_scope(workspace_id)) as session:
             assert jobs.outlook(session, workspace_id=workspace_id, queue_name=QueueName.IO).starts_in_s == 0
         submit()
         with database.session(workspace_scope(workspace_id)) as session:
             assert jobs.outlook(session, workspace_id=workspace_id, queue_name=QueueName.IO).starts_in_s is None
+
+    def test_it_is_unknown_while_no_worker_serves_the_queue(self, database: Database, workspace_id: str) -> None:
+        with database.session(workspace_scope(workspace_id)) as session:
+            assert jobs.outlook(session, workspace_id=workspace_id, queue_name=QueueName.IO).starts_in_s is None
+
+    def test_a_scheduled_job_starts_no_sooner_than_its_moment(
+        self, database: Database, submit: Submit, workspace_id: str
+    ) -> None:
+        _join(database, "w1")
+        job = submit(not_before=clock.utc_now() + timedelta(hours=1))
+        with database.session(workspace_scope(workspace_id)) as session:
+            outlook = jobs.queue_position(session, workspace_id=workspace_id, job_id=job.id)
+        assert outlook is not None
+        assert outlook.starts_in_s == pytest.approx(3600, abs=5)
+
+    def test_of_a_busier_workspace_only_as_many_jobs_go_first_as_fairness_gives_it(
+        self, database: Database, submit: Submit, workspace_id: str, other_workspace_id: str
+    ) -> None:
+        for _ in range(9):
+            submit(workspace_id=other_workspace_id, estimated_s=10)
+        mine = [submit(estimated_s=10).id for _ in range(2)]
+        with database.session(workspace_scope(workspace_id)) as session:
+            found = [jobs.queue_position(session, workspace_id=workspace_id, job_id=job_id) for job_id in mine]
+        assert [outlook.position for outlook in found if outlook] == [2, 4]
 
     def test_looking_ahead_does_not_widen_what_a_session_sees(
         self, database: Database, submit: Submit, workspace_id: str, other_workspace_id: str
