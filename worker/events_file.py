@@ -17,6 +17,8 @@ _REQUIRED: dict[str, dict[str, type | tuple[type, ...]]] = {
     "progress": {"step": int, "total_steps": int},
     "metrics": {"step": int, "total_steps": int, "data": dict},
     "message": {"message": str},
+    "checkpoint": {"step": int, "name": str, "digest": str},
+    "alive": {},
     "error": {"code": str, "message": str},
     "result": {"data": dict},
 }
@@ -72,7 +74,7 @@ def _is_ours(line: dict[str, Any]) -> bool:
         and all(isinstance(line.get(name), kind) for name, kind in required.items())
         and line.get("level", "info") in _LEVELS
         and all(0 <= line[name] <= _MAX_STEPS for name in ("step", "total_steps") if name in required)
-        and _is_duration(line.get("seconds_left"))
+        and all(_is_duration(line.get(name)) for name in ("seconds_left", "billable_s"))
     )
 
 

@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import sys
+from contextlib import suppress
 
 _PR_SET_PDEATHSIG = 1
 
@@ -21,6 +22,9 @@ def main(supervisor_pid: int, limits: dict[str, int], argv: list[str]) -> None:
         if os.getppid() != supervisor_pid:
             # it died before we could ask to die with it
             sys.exit(1)
+        # when the machine has no memory left, this is what must go: not its supervisor, and not the database
+        with suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123 - no site, little import
+            score.write("1000")
     for name, wanted in limits.items():
         kind = getattr(resource, name)
         _, hard = resource.getrlimit(kind)

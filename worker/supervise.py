@@ -2,89 +2,60 @@
 
 The child has its own session, limits, and an environment without our secrets; it dies with this process. It says what
 it does in `RUN_DIR/events.jsonl`. This thread never talks to the database, so it always sees in time that the lease is
-lost, that a cancel was asked for, or that this process is to end.
+lost, that a cancel or a pause was asked for, that this process is to end, or that the child hangs.
 """
 
-import json
 import logging
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from core.config import environment_of_children
 from core.jobs.types import JobError, Lease
-from worker import launch
+from worker import launch, memory
+from worker.child_output import LOG_FILE, ChildOutput
+from worker.children import (
+    ChildLimits,
+    ChildResult,
+    ChildStopped,
+    JobCancelled,
+    JobInterrupted,
+    JobPaused,
+    LeaseLost,
+)
 from worker.context import WorkContext
 from worker.events_file import EventsFile
+from worker.lease_file import LeaseFile
 from worker.lease_keeper import LeaseKeeper
+
+__all__ = [
+    "EVENTS_FILE",
+    "STDERR_FILE",
+    "ChildLimits",
+    "ChildResult",
+    "ChildStopped",
+    "JobCancelled",
+    "JobInterrupted",
+    "JobPaused",
+    "LeaseLost",
+    "run_child",
+]
 
 logger = logging.getLogger(__name__)
 
 _POLL_S = 0.1
-_STDERR_BYTES = 64 * 1024
+_LOOK_AT_MEMORY_EVERY_S = 0.5
 EVENTS_FILE = "events.jsonl"
 STDERR_FILE = "stderr.log"
 
-
-@dataclass(frozen=True, slots=True)
-class ChildLimits:
-    """What the kernel refuses the child; None is no limit."""
-
-    max_memory_bytes: int | None = None
-    """Of address space. Not for torch, which reserves far more than it uses."""
-    max_cpu_s: int | None = None
-    max_file_bytes: int | None = None
-    max_open_files: int | None = None
-
-    def as_json(self) -> str:
-        named = {
-            "RLIMIT_AS": self.max_memory_bytes,
-            "RLIMIT_CPU": self.max_cpu_s,
-            "RLIMIT_FSIZE": self.max_file_bytes,
-            "RLIMIT_NOFILE": self.max_open_files,
-            "RLIMIT_CORE": 0,
-        }
-        return json.dumps({name: value for name, value in named.items() if value is not None})
-
-
-@dataclass(frozen=True, slots=True)
-class ChildResult:
-    exit_code: int
-    """As in `core.jobs.exit_codes`; negative is the signal that killed it."""
-    result: dict[str, Any] | None
-    """Data of its last `result` line."""
-    error: JobError | None
-    """Its last `error` line."""
-    seconds: float
-    stderr_tail: str
-
-
-class ChildStopped(Exception):
-    """The child ended because we ended it. `worker.app` does what the subclass asks for."""
-
-    def __init__(self, result: ChildResult) -> None:
-        super().__init__(type(self).__name__)
-        self.result = result
-
-
-class JobCancelled(ChildStopped):
-    """Its owner asked for that."""
-
-
-class JobInterrupted(ChildStopped):
-    """This worker was told to end; another continues the job."""
-
-
-class LeaseLost(ChildStopped):
-    """The job may be another worker's by now: write nothing, publish nothing."""
+Stop = Callable[[ChildResult], ChildStopped]
 
 
 def run_child(
@@ -96,53 +67,61 @@ def run_child(
     limits: ChildLimits | None = None,
     env: Mapping[str, str] | None = None,
     on_event: Callable[[dict[str, Any]], None] | None = None,
-    grace_s: float = 30,
+    grace_s: float | None = None,
+    no_progress_s: float | None = None,
 ) -> ChildResult:
-    """Run `argv` to its end and write down what it says; `on_event` is shown every line as well.
+    """Run `argv` to its end and write down what it says; `on_event` is shown every line as well, and must be quick.
 
-    Raises `JobCancelled`, `JobInterrupted` or `LeaseLost` if the child was ended for one of these: first with SIGTERM
-    and `grace_s` seconds (a lost lease leaves no time for that), then its whole group with SIGKILL. A child that is
-    done nevertheless (exit code 0) counts as done. The last 64 KiB of its output are in `RUN_DIR/stderr.log`.
+    Raises `JobCancelled`, `JobInterrupted`, `JobPaused` or `LeaseLost` if the child was ended for one of these: first
+    with SIGTERM and `grace_s` seconds (a lost lease leaves no time for that), then its whole group with SIGKILL. One
+    that says nothing for `no_progress_s` ends the same way, and its result tells. A child that is done nevertheless
+    (exit code 0) counts as done. What it prints is in `RUN_DIR/child.log`, the last 64 KiB in `RUN_DIR/stderr.log`.
     """
-    with _kept(context, lease) as keeper:
-        watch = _Watch(run_dir, keeper, context.stopping, on_event, grace_s)
-        child_env = {
-            **environment_of_children(),
-            "OMP_NUM_THREADS": str(context.settings.num_cpu_threads),
-            # threads that spin for ever starve whoever shares the cores (280 tokens a second fell to 10), threads that
-            # sleep at once are slow to wake (170); about 20 microseconds of spinning keep 270 (measured, 2 cores)
-            "GOMP_SPINCOUNT": "20000",
-            **(env or {}),
-        }
+    settings = context.settings
+    with _kept(context, lease) as keeper, LeaseFile(run_dir) as lease_file, keeper.shared_with(lease_file):
+        watch = _Watch(
+            run_dir,
+            keeper,
+            context,
+            lease,
+            on_event=on_event,
+            grace_s=settings.kill_grace_s if grace_s is None else grace_s,
+            no_progress_s=settings.no_progress_s if no_progress_s is None else no_progress_s,
+        )
         launcher = [sys.executable, "-I", "-S", launch.__file__, str(os.getpid()), (limits or ChildLimits()).as_json()]
-        started_at = time.monotonic()
+        num_oom_kills, started_at = memory.num_oom_kills(), time.monotonic()
         with subprocess.Popen(  # noqa: S603 - argv is ours, and no shell reads it
             [*launcher, *argv],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env=child_env,
+            env=_environment(context, env or {}),
         ) as process:
-            output = _Tail(process.stdout)
+            output = ChildOutput(process.stdout, run_dir / LOG_FILE, keeper.note_output)
             try:
                 watch.until_exit(process)
             finally:
                 _kill_group(process)
                 exit_code = process.wait()
-                output.save(run_dir / STDERR_FILE)
+                output.finish()
+                output.save_tail(run_dir / STDERR_FILE)
         watch.drain()
+        was_oom_killed = exit_code == -signal.SIGKILL and memory.num_oom_kills() > num_oom_kills
         result = ChildResult(
             exit_code=exit_code,
             result=watch.result,
             error=watch.error,
             seconds=time.monotonic() - started_at,
-            stderr_tail=output.text(),
+            stderr_tail=output.tail(),
+            billable_s=watch.billable_s,
+            memory_was_exhausted=watch.used_too_much_memory or was_oom_killed,
+            made_no_progress=watch.made_no_progress,
         )
         if not keeper.flush() or keeper.is_lost:
             raise LeaseLost(result)
-        if exit_code != 0 and watch.reason is not None:
-            raise watch.reason(result)
+        if exit_code != 0 and watch.stop is not None:
+            raise watch.stop(result)
         return result
 
 
@@ -153,31 +132,41 @@ class _Watch:
         self,
         run_dir: Path,
         keeper: LeaseKeeper,
-        stopping: threading.Event,
+        context: WorkContext,
+        lease: Lease,
+        *,
         on_event: Callable[[dict[str, Any]], None] | None,
         grace_s: float,
+        no_progress_s: float,
     ) -> None:
         self._events = EventsFile(run_dir / EVENTS_FILE)
         # an earlier attempt on this machine may have left its own
         self._events.skip_existing()
         self._keeper = keeper
-        self._stopping = stopping
+        self._context = context
+        self._max_billable_s = None if lease is None else lease.payload.get("max_billable_s")
         self._on_event = on_event
         self._grace_s = grace_s
+        self._no_progress_s = no_progress_s
+        self._heard_at = time.monotonic()
+        self._kill_at: float | None = None
+        self._look_at_memory_at = 0.0
         self.result: dict[str, Any] | None = None
         self.error: JobError | None = None
-        self.reason: type[ChildStopped] | None = None
+        self.billable_s = 0.0
+        self.stop: Stop | None = None
+        self.made_no_progress = False
+        self.used_too_much_memory = False
 
     def until_exit(self, process: subprocess.Popen[bytes]) -> None:
         """Watch until the child is dead, but not yet reaped: until then its process group is certainly its own."""
-        kill_at: float | None = None
         while not _is_dead(process):
             self._read()
-            if self._keeper.is_lost or (kill_at is not None and time.monotonic() > kill_at):
+            is_overdue = self._kill_at is not None and time.monotonic() > self._kill_at
+            if self._keeper.is_lost or is_overdue or self._uses_too_much_memory(process.pid):
                 _kill_group(process)
-            elif self.reason is None and (reason := self._reason_to_stop()) is not None:
-                self.reason = reason
-                kill_at = time.monotonic() + self._grace_s
+            elif self._kill_at is None and self._must_stop():
+                self._kill_at = time.monotonic() + self._grace_s
                 # only the child itself: it knows in which order its helpers are to end
                 process.send_signal(signal.SIGTERM)
             time.sleep(_POLL_S)
@@ -186,15 +175,40 @@ class _Watch:
         while self._events.has_more():
             self._read()
 
-    def _reason_to_stop(self) -> type[ChildStopped] | None:
+    def _must_stop(self) -> bool:
+        self.stop = self._asked_to_stop()
+        if self.stop is None and time.monotonic() - self._heard_at > self._no_progress_s:
+            logger.warning("the child said nothing for %.0f s and is ended", self._no_progress_s)
+            self.made_no_progress = True
+        return self.stop is not None or self.made_no_progress
+
+    def _asked_to_stop(self) -> Stop | None:
         if self._keeper.cancel_requested:
             return JobCancelled
-        return JobInterrupted if self._stopping.is_set() else None
+        if self._context.is_handing_back:
+            return JobInterrupted
+        if self._keeper.pause_requested:
+            return partial(JobPaused, reason="requested")
+        if self._max_billable_s is not None and self.billable_s >= self._max_billable_s:
+            return partial(JobPaused, reason="budget")
+        return None
+
+    def _uses_too_much_memory(self, pid: int) -> bool:
+        limit = self._context.settings.child_memory_bytes
+        if limit and time.monotonic() >= self._look_at_memory_at:
+            # a few milliseconds a look, for the whole tree of processes
+            self._look_at_memory_at = time.monotonic() + _LOOK_AT_MEMORY_EVERY_S
+            if memory.used_bytes(pid) > limit:
+                logger.warning("the child uses more than %d bytes of memory and is ended", limit)
+                self.used_too_much_memory = True
+        return self.used_too_much_memory
 
     def _read(self) -> None:
         for line in self._events.read():
+            self._heard_at = time.monotonic()
             if line["type"] == "result":
                 self.result = line["data"]
+                self._note_billable(line["data"])
             elif line["type"] == "error":
                 details = line.get("details")
                 self.error = {
@@ -203,33 +217,26 @@ class _Watch:
                     "details": details if isinstance(details, dict) else {},
                 }
             else:
+                self._note_billable(line)
                 self._keeper.note(line)
             if self._on_event is not None:
                 self._on_event(line)
 
+    def _note_billable(self, said: Mapping[str, Any]) -> None:
+        seconds = said.get("billable_s")
+        if isinstance(seconds, int | float) and seconds >= 0:
+            self.billable_s = float(seconds)
 
-class _Tail:
-    """The end of what a child prints, read in a thread so that the child never waits for a full pipe."""
 
-    def __init__(self, stream: IO[bytes] | None) -> None:
-        self._stream = stream
-        self._kept = b""
-        self._thread = threading.Thread(target=self._read, name="child-output", daemon=True)
-        self._thread.start()
-
-    def save(self, path: Path) -> None:
-        # a helper of the child that outlives it may hold the pipe open
-        self._thread.join(timeout=2)
-        with suppress(OSError):
-            path.write_bytes(self._kept)
-
-    def text(self) -> str:
-        return self._kept.decode("utf-8", "replace")
-
-    def _read(self) -> None:
-        with suppress(OSError, ValueError):
-            while self._stream is not None and (chunk := os.read(self._stream.fileno(), 1 << 16)):
-                self._kept = (self._kept + chunk)[-_STDERR_BYTES:]
+def _environment(context: WorkContext, extra: Mapping[str, str]) -> dict[str, str]:
+    return {
+        **environment_of_children(),
+        "OMP_NUM_THREADS": str(context.settings.num_cpu_threads),
+        # threads that spin for ever starve whoever shares the cores (280 tokens a second fell to 10), threads that
+        # sleep at once are slow to wake (170); about 20 microseconds of spinning keep 270 (measured, 2 cores)
+        "GOMP_SPINCOUNT": "20000",
+        **extra,
+    }
 
 
 @contextmanager

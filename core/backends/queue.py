@@ -6,29 +6,45 @@ reconciler rings again.
 
 from typing import Any, Protocol
 
+import redis
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from core.backends.hints import HintSender
 from core.config import Settings
-from core.errors import Unavailable
 
 TASK_NAME = "jobs.work"
+
+_RING_TIMEOUT_S = 2
 
 
 class TaskQueue(Protocol):
     def ring(self, queue: str, job_id: str) -> None:
-        """Wake a worker of `queue`. Raises `Unavailable` when the broker does not answer within seconds."""
+        """Wake a worker of `queue`. Never waits and never raises: who is not woken looks by itself before long."""
 
 
 class CeleryTaskQueue:
     def __init__(self, settings: Settings) -> None:
         self._app = celery_app(settings)
+        # a publisher that waits as long as a consumer may would hold up all bells behind one
+        self._app.conf.broker_transport_options |= {
+            "socket_timeout": _RING_TIMEOUT_S,
+            "socket_connect_timeout": _RING_TIMEOUT_S,
+            "retry_on_timeout": False,
+        }
+        # a full server refuses with a redis error of its own, which Celery passes on as it is
+        self._bell = HintSender("doorbells", self._send, (OperationalError, redis.RedisError, OSError))
 
     def ring(self, queue: str, job_id: str) -> None:
-        try:
-            self._app.send_task(TASK_NAME, args=[job_id], queue=queue, retry=False, ignore_result=True)
-        except OperationalError as error:
-            raise Unavailable("The job queue does not answer.", code="queue_unavailable") from error
+        self._bell.give((queue, job_id))
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until every bell has been rung or given up; False if that takes longer."""
+        return self._bell.flush(timeout_s)
+
+    def _send(self, bell: tuple[str, str]) -> None:
+        queue, job_id = bell
+        self._app.send_task(TASK_NAME, args=[job_id], queue=queue, retry=False, ignore_result=True)
 
 
 class RecordingTaskQueue:
@@ -45,10 +61,11 @@ def celery_app(settings: Settings) -> Celery:
     """The one Celery configuration, for those who ring and those who work."""
     app = Celery("tailorbird", broker=settings.redis_url)
     transport: dict[str, Any] = {
-        "socket_timeout": 30,
+        # a consumer whose server hangs, without a word, connects anew after about ten seconds
+        "socket_timeout": 5,
         "socket_connect_timeout": 5,
         "socket_keepalive": True,
-        "health_check_interval": 25,
+        "health_check_interval": 5,
         "retry_on_timeout": True,
     }
     app.conf.update(

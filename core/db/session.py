@@ -9,14 +9,27 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Dialect, Engine, create_engine, event, text
 from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from core.db.connection import BoundedConnection
 
 logger = logging.getLogger(__name__)
 
 _HOOKS = "after_commit_hooks"
 _SCOPE = "scope"
+# seconds but for the last, which libpq wants in milliseconds: a host that vanished is noticed in about ten seconds, not
+# in the quarter of an hour of the kernel's defaults
+_NOTICE_A_DEAD_PEER = {
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +62,11 @@ class Database:
             hide_parameters=True,
             connect_args={
                 "connect_timeout": 5,
+                **_NOTICE_A_DEAD_PEER,
                 "options": f"-c statement_timeout={statement_timeout_s * 1000} -c timezone=UTC",
             },
         )
+        event.listen(self.engine, "do_connect", _connect_bounded)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
         event.listen(self._sessions, "after_begin", _announce_scope)
 
@@ -78,6 +93,12 @@ class Database:
 def after_commit(session: Session, hook: Callable[[], None]) -> None:
     """Run `hook` once the transaction is committed; a rollback discards it. Hooks are hints: a failure is logged."""
     session.info[_HOOKS].append(hook)
+
+
+def _connect_bounded(
+    _dialect: Dialect, _record: ConnectionPoolEntry, args: list[Any], arguments: dict[str, Any]
+) -> BoundedConnection:
+    return BoundedConnection.connect(*args, **arguments)
 
 
 def _announce_scope(session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
