@@ -4,7 +4,7 @@ import logging
 import signal
 import sys
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from transformers.utils.logging import disable_progress_bar
@@ -35,7 +35,8 @@ def _execute(folder: Path, events: EventWriter, stop: threading.Event) -> ExitCo
         if failure.exit_code is ExitCode.BUG:
             logger.exception("training failed")
         if failure.exit_code is not ExitCode.INTERRUPTED:
-            events.error(code=failure.code, message=failure.message, details=failure.details)
+            with suppress(OSError):  # on a full disk the exit code has to do
+                events.error(code=failure.code, message=failure.message, details=failure.details)
         return failure.exit_code
     return ExitCode.DONE
 

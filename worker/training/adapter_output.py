@@ -12,7 +12,7 @@ from torch import Tensor
 from core.kit.clock import utc_now
 from core.kit.hashing import sha256_file
 from core.training.spec import RunInput
-from worker.training import checkpoint
+from worker.training import snapshot
 from worker.training.methods.adapters import TunableModel
 
 WEIGHTS, CONFIG, MANIFEST = "adapter_model.safetensors", "adapter_config.json", "manifest.json"
@@ -35,7 +35,7 @@ def write(
     _name_the_base(folder / CONFIG, run.base_model)
     files = [folder / WEIGHTS, folder / CONFIG]
     for path in files:
-        checkpoint.sync(path)
+        snapshot.sync(path)
     manifest = {
         "files": {path.name: {"sha256": sha256_file(path), "bytes": path.stat().st_size} for path in files},
         "base_model": {"id": run.base_model} | _identity(run.base_model_dir),
@@ -48,7 +48,7 @@ def write(
         "created_at": utc_now().isoformat(),
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True))
-    checkpoint.sync(folder / MANIFEST)
+    snapshot.sync(folder / MANIFEST)
 
 
 def _name_the_base(config_path: Path, base_model: str) -> None:

@@ -1,12 +1,10 @@
-"""Everything needed to continue as if nothing had happened, in one folder that appears whole or not at all.
+"""Everything needed to continue as if nothing had happened.
 
-`state.safetensors`: adapter, optimizer moments, best adapter so far. `state.json`: position and what it belongs to.
+`state.safetensors`: adapter, optimizer moments, best adapter so far. `state.json`: the position in the run.
 There is no random state: row order and dropout are functions of seed, epoch and step.
 """
 
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +14,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-_KEPT = 2  # the newest may lie on a failing disk; one more is insurance
+from worker.training import snapshot
+from worker.training.snapshot import Damaged, Snapshot
+
+_STATE, _POSITION = "state.safetensors", "state.json"
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
@@ -26,6 +27,11 @@ class Position:
     seen_tokens: int = 0
     trained_tokens: int = 0
     training_s: float = 0.0
+    """Of the steps; speed is reckoned from it."""
+    billable_s: float = 0.0
+    """In which the model worked on its data, evaluations too, in the history of this very state."""
+    measured_step: int = -1
+    """The last step after which the held-out rows were measured; -1 before the base was."""
     base_loss: float | None = None
     base_accuracy: float | None = None
     best_step: int | None = None
@@ -44,41 +50,36 @@ class Checkpoint:
         return {key.removeprefix(prefix): value for key, value in self.tensors.items() if key.startswith(prefix)}
 
 
-def save(folder: Path, *, position: Position, belongs_to: str, sections: Mapping[str, Mapping[str, Tensor]]) -> None:
-    final = folder / f"step-{position.step:08d}"
-    partial = folder / f".partial-{position.step:08d}"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    tensors = {f"{section}/{name}": tensor for section, named in sections.items() for name, tensor in named.items()}
-    save_file(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial / "state.safetensors"
-    )
-    state = {"position": asdict(position), "belongs_to": belongs_to}
-    (partial / "state.json").write_text(json.dumps(state, indent=2))
-    for path in partial.iterdir():
-        sync(path)
-    if final.exists():
-        shutil.rmtree(final)
-    partial.rename(final)
-    sync(folder)
-    for old in _complete(folder)[_KEPT:]:
-        shutil.rmtree(old)
+def save(
+    folder: Path, *, position: Position, belongs_to: str, sections: Mapping[str, Mapping[str, Tensor]]
+) -> Snapshot:
+    """Raises OSError, also for a full disk; the checkpoints before it are then untouched."""
+
+    def fill(partial: Path) -> None:
+        tensors = {
+            f"{section}/{name}": tensor.detach().cpu().contiguous()
+            for section, named in sections.items()
+            for name, tensor in named.items()
+        }
+        save_file(tensors, partial / _STATE)
+        (partial / _POSITION).write_text(json.dumps({"position": asdict(position)}, indent=2))
+
+    return snapshot.write(folder, step=position.step, belongs_to=belongs_to, fill=fill)
 
 
-def newest(folder: Path, *, belongs_to: str) -> Checkpoint | None:
-    """The newest readable checkpoint of exactly this spec, data and precision; None to start afresh."""
-    for path in _complete(folder):
-        try:
-            state = json.loads((path / "state.json").read_text())
-            if state["belongs_to"] == belongs_to:
-                return Checkpoint(Position(**state["position"]), load_file(path / "state.safetensors"))
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError):
-            continue  # a damaged checkpoint is as good as none
-    return None
+def load(found: Snapshot) -> Checkpoint:
+    """Raises `Damaged` for verified bytes that make no sense: those of another version of this program."""
+    try:
+        position = Position(**json.loads((found.path / _POSITION).read_bytes())["position"])
+        return Checkpoint(position, load_file(found.path / _STATE))
+    except (ValueError, KeyError, TypeError, SafetensorError) as error:
+        if "os error" in str(error):
+            raise  # the machine refuses to read, for want of memory: nothing is wrong with the checkpoint
+        raise Damaged("it was made by another version of this program") from error
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
-    """AdamW's moments by the name of the weight they belong to."""
+    """AdamW's moments by the name of the weight they belong to; none before the first step."""
     return {
         f"{name}.{moment}": optimizer.state[weight][moment]
         for name, weight in parameters.items()
@@ -90,20 +91,9 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, parameters: Mapping[str,
 def restore_optimizer(
     optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter], tensors: Mapping[str, Tensor]
 ) -> None:
+    if not tensors:
+        return
     for name, weight in parameters.items():
         optimizer.state[weight] = {
             moment: tensors[f"{name}.{moment}"].to("cpu" if moment == "step" else weight.device) for moment in _MOMENTS
         }
-
-
-def sync(path: Path) -> None:
-    """On the disk, not only in the page cache: what is renamed next must survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _complete(folder: Path) -> list[Path]:
-    return sorted(folder.glob("step-*"), reverse=True)

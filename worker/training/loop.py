@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from core.training.spec import RunInput
-from worker.training import checkpoint
+from worker.training import checkpoint, recovery
 from worker.training.batches import micro_batches, num_targets
 from worker.training.checkpoint import Position
 from worker.training.data.token_index import TokenIndex
@@ -65,6 +65,7 @@ class Loop:
         self._best: dict[str, Tensor] = {}
         self._evaluation_s = 0.0
         self._saved_at = time.monotonic()
+        self._saved_step: int | None = None
 
     def run(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Trains to the end. Returns the best adapter's tensors and the results.
@@ -72,28 +73,45 @@ class Loop:
         Raises Interrupted with a checkpoint saved, or NonFiniteLoss with the weights still those of the step before.
         """
         self._resume()
-        if self._position.base_loss is None:
-            self._events.stage("measuring_base")
-            base = self._measure()
-            self._position.base_loss, self._position.base_accuracy = base.loss, base.accuracy
-            self._events.metrics(
-                step=0,
-                total_steps=len(self._batches),
-                data={"step": 0, "full_valid_loss": base.loss, "valid_mean_token_accuracy": base.accuracy},
-            )
+        if self._position.measured_step < 0:
+            self._measure_base()
         self._events.stage("training")
-        while self._position.step < len(self._batches):
+        while True:
+            if self._is_evaluation_due():
+                self._keep_if_best()
+            if self._is_last():
+                break
+            self._save_if_due()
             self._step()
-            is_last = self._position.step == len(self._batches)
-            every = self._run.eval_every_steps
-            if is_last or (every is not None and self._position.step % every == 0):
-                self._keep_if_best(is_last=is_last)
-            if self._stop_requested() and not is_last:
-                self._save()
-                raise Interrupted
-            if time.monotonic() - self._saved_at >= self._run.checkpoint_every_s:
-                self._save()
+            self._stop_if_asked()
+        # what comes now (saving, publishing) may be interrupted too, and must not cost the training
+        self._save()
         return self._best, self._results()
+
+    def _is_last(self) -> bool:
+        return self._position.step == len(self._batches)
+
+    def _is_evaluation_due(self) -> bool:
+        position, every = self._position, self._run.eval_every_steps
+        is_planned = self._is_last() or (every is not None and position.step > 0 and position.step % every == 0)
+        return is_planned and position.measured_step < position.step
+
+    def _measure_base(self) -> None:
+        self._events.stage("measuring_base")
+        base = self._measure()
+        self._position.base_loss, self._position.base_accuracy = base.loss, base.accuracy
+        self._report_measured({"full_valid_loss": base.loss, "valid_mean_token_accuracy": base.accuracy})
+
+    def _stop_if_asked(self) -> None:
+        if self._stop_requested():
+            self._save()
+            raise Interrupted
+
+    def _save_if_due(self) -> None:
+        every = self._run.checkpoint_every_steps
+        is_step_due = every is not None and self._position.step % every == 0
+        if is_step_due or time.monotonic() - self._saved_at >= self._run.checkpoint_every_s:
+            self._save()
 
     def _step(self) -> None:
         """One optimizer step over the whole effective batch: gradients of its micro-batches add up to those of one."""
@@ -109,11 +127,11 @@ class Loop:
             (loss.sum / targets).backward()  # type: ignore[no-untyped-call]
             loss_sum += loss.sum.item()
             num_correct += loss.num_correct
+            self._refuse_unless_finite(loss_sum)
+            self._events.alive()
+        # the norm of all gradients is finite only if each of them is
         grad_norm = float(torch.nn.utils.clip_grad_norm_(self._parameters.values(), self._run.max_grad_norm))
-        if not (math.isfinite(loss_sum) and math.isfinite(grad_norm)):
-            raise NonFiniteLoss(
-                f"The loss stopped being a number at step {step + 1}. A smaller learning rate usually helps."
-            )
+        self._refuse_unless_finite(grad_norm)
         rate = self._learning_rate(step)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
@@ -140,28 +158,40 @@ class Loop:
         loss_sum, num_correct, targets = 0.0, 0, 0
         with torch.no_grad():
             for batch in micro_batches(self._heldout, rows, capacity=self._capacity, device=self._model.device):
-                if self._position.step == 0 and self._stop_requested():
-                    raise Interrupted  # nothing trained yet, nothing to save
+                self._events.alive()
+                if self._stop_requested():
+                    if self._position.step > 0:
+                        self._save()  # as it was before this measurement, which will be made anew
+                    raise Interrupted
                 hidden_TD = self._model.hidden(batch.token_ids_T, row_lengths=batch.row_lengths)
                 loss = sft_loss(hidden_TD, self._model.head, targets_T=batch.targets_T, is_target_T=batch.is_target_T)
                 loss_sum += loss.sum.item()
                 num_correct += loss.num_correct
                 targets += loss.num_targets
+        self._refuse_unless_finite(loss_sum)
         self._evaluation_s = time.monotonic() - started
+        self._position.billable_s += self._evaluation_s
+        self._position.measured_step = self._position.step
         return Measured(loss=loss_sum / targets, accuracy=num_correct / targets)
 
-    def _keep_if_best(self, *, is_last: bool) -> None:
+    def _keep_if_best(self) -> None:
         self._events.stage("evaluating")
         position, measured = self._position, self._measure()
-        data: dict[str, float | int] = {"step": position.step, "valid_mean_token_accuracy": measured.accuracy}
-        data["full_valid_loss" if is_last else "valid_loss"] = measured.loss
-        self._events.metrics(step=position.step, total_steps=len(self._batches), data=data)
         if position.best_loss is None or measured.loss < position.best_loss:
             position.best_step = position.step
             position.best_loss, position.best_accuracy = measured.loss, measured.accuracy
             self._best = self._model.adapter_tensors()
-        if not is_last:
+        name = "full_valid_loss" if self._is_last() else "valid_loss"
+        self._report_measured({name: measured.loss, "valid_mean_token_accuracy": measured.accuracy})
+        if not self._is_last():
             self._events.stage("training")
+
+    def _refuse_unless_finite(self, value: float) -> None:
+        if not math.isfinite(value):
+            raise NonFiniteLoss(
+                f"The loss stopped being a number at step {self._position.step + 1}. "
+                "A smaller learning rate usually helps."
+            )
 
     def _advance(self, *, tokens: int, targets: int, seconds: float) -> None:
         position = self._position
@@ -169,30 +199,56 @@ class Loop:
         position.seen_tokens += tokens
         position.trained_tokens += targets
         position.training_s += seconds
+        position.billable_s += seconds
         self._tokens_left -= tokens
 
     def _report_step(self, data: dict[str, float | int]) -> None:
         position, total_steps = self._position, len(self._batches)
-        seconds_left = self._tokens_left * position.training_s / position.seen_tokens + self._evaluation_s
-        self._events.progress(step=position.step, total_steps=total_steps, seconds_left=seconds_left)
+        self._report_progress()
         self._events.metrics(
             step=position.step,
             total_steps=total_steps,
             data={"step": position.step, "total_steps": total_steps, **data},
         )
 
+    def _report_measured(self, data: dict[str, float | int]) -> None:
+        step = self._position.step
+        self._report_progress()
+        self._events.metrics(step=step, total_steps=len(self._batches), data={"step": step, **data})
+
+    def _report_progress(self) -> None:
+        position = self._position
+        seconds_left = self._evaluation_s
+        if position.seen_tokens:
+            seconds_left += self._tokens_left * position.training_s / position.seen_tokens
+        self._events.progress(
+            step=position.step,
+            total_steps=len(self._batches),
+            seconds_left=seconds_left,
+            billable_s=round(position.billable_s, 3),
+        )
+
     def _resume(self) -> None:
-        found = checkpoint.newest(self._checkpoints, belongs_to=self._belongs_to)
+        found = recovery.recover(
+            self._checkpoints, belongs_to=self._belongs_to, events=self._events, load=checkpoint.load
+        )
         if found is None:
             return
-        self._position, self._best = found.position, found.section("best")
-        self._model.load_trainable(found.section("adapter"))
-        checkpoint.restore_optimizer(self._optimizer, self._parameters, found.section("optimizer"))
+        kept, state = found
+        self._position, self._best = state.position, state.section("best")
+        self._model.load_trainable(state.section("adapter"))
+        checkpoint.restore_optimizer(self._optimizer, self._parameters, state.section("optimizer"))
         self._tokens_left -= self._position.seen_tokens
-        self._events.message(f"Continuing after step {self._position.step} of {len(self._batches)}.")
+        self._saved_step = kept.step
+        self._events.message(recovery.continuing(kept, total_steps=len(self._batches)), data={"step": kept.step})
+        self._report_progress()
 
     def _save(self) -> None:
-        checkpoint.save(
+        """Nothing is written if this step's state lies there already: one step has one checkpoint."""
+        self._saved_at = time.monotonic()
+        if self._position.step == self._saved_step:
+            return
+        written = checkpoint.save(
             self._checkpoints,
             position=self._position,
             belongs_to=self._belongs_to,
@@ -202,7 +258,8 @@ class Loop:
                 "optimizer": checkpoint.optimizer_tensors(self._optimizer, self._parameters),
             },
         )
-        self._saved_at = time.monotonic()
+        self._saved_step, self._saved_at = written.step, time.monotonic()
+        self._events.checkpoint(step=written.step, name=written.name, digest=written.digest)
 
     def _results(self) -> dict[str, Any]:
         position = self._position
@@ -212,6 +269,7 @@ class Loop:
             "seen_tokens": position.seen_tokens,
             "trained_tokens": position.trained_tokens,
             "seconds": round(position.training_s, 2),
+            "billable_s": round(position.billable_s, 3),
             "tokens_per_second": round(position.seen_tokens / position.training_s, 1),
             "base_heldout_loss": position.base_loss,
             "base_heldout_accuracy": position.base_accuracy,

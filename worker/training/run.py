@@ -43,7 +43,7 @@ def execute(folder: Path, *, events: EventWriter, stop_requested: Callable[[], b
         heldout=heldout,
         checkpoints=folder / "checkpoints",
         belongs_to=_belongs_to(run, train, dtype, device),
-        micro_batch_tokens=micro_batch_tokens("cuda" if device == "cuda" else "cpu"),
+        micro_batch_tokens=micro_batch_tokens("cuda" if device == "cuda" else "cpu") // run.micro_batch_divisor,
         events=events,
         stop_requested=stop_requested,
     )
@@ -65,7 +65,11 @@ def _tokenize(
     folder: Path, run: RunInput, chat_format: ChatFormat, events: EventWriter
 ) -> tuple[TokenIndex, TokenIndex]:
     train = token_index.build(
-        folder / "train.jsonl", folder / "index" / "train", chat_format=chat_format, max_length=run.max_length_tokens
+        folder / "train.jsonl",
+        folder / "index" / "train",
+        chat_format=chat_format,
+        max_length=run.max_length_tokens,
+        on_row=events.alive,
     )
     heldout = token_index.build(
         folder / "heldout.jsonl",
@@ -73,6 +77,7 @@ def _tokenize(
         chat_format=chat_format,
         max_length=run.max_length_tokens,
         max_rows=run.max_heldout_rows,
+        on_row=events.alive,
     )
     for index, name in ((train, "training"), (heldout, "held-out")):
         if index.num_rows == 0:

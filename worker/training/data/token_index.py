@@ -4,7 +4,7 @@ Row i is `token_ids[offsets[i]:offsets[i + 1]]`. A resumed run maps the same fil
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,15 +40,23 @@ class TokenIndex:
 
 
 def build(
-    rows_path: Path, folder: Path, *, chat_format: ChatFormat, max_length: int, max_rows: int | None = None
+    rows_path: Path,
+    folder: Path,
+    *,
+    chat_format: ChatFormat,
+    max_length: int,
+    max_rows: int | None = None,
+    on_row: Callable[[], None] = lambda: None,
 ) -> TokenIndex:
     """The index of a `.jsonl` of rows, made on the first call and mapped on every later one.
 
+    `on_row` is called as each row is done.
     A row that has no trained token left after cutting teaches nothing and is dropped. Raises Invalid for a row that
     the chat format refuses.
     """
     if not (folder / "index.json").exists():
-        _write(folder, _tokenized(rows_path, chat_format=chat_format, max_length=max_length, max_rows=max_rows))
+        rows = _tokenized(rows_path, chat_format=chat_format, max_length=max_length, max_rows=max_rows)
+        _write(folder, rows, on_row)
     counts: dict[str, int] = json.loads((folder / "index.json").read_text())
     return TokenIndex(
         token_ids=np.load(folder / "token_ids.npy", mmap_mode="r"),
@@ -87,13 +95,14 @@ def _tokenized(
         yield chat.token_ids, chat.is_trained, chat.num_cut
 
 
-def _write(folder: Path, rows: Iterable[tuple[list[int], list[bool], int]]) -> None:
+def _write(folder: Path, rows: Iterable[tuple[list[int], list[bool], int]], on_row: Callable[[], None]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     token_ids: list[int] = []
     is_trained: list[bool] = []
     offsets = [0]
     num_cut_rows = num_dropped_rows = 0
     for ids, trained, num_cut in rows:
+        on_row()
         num_cut_rows += num_cut > 0
         # position 0 predicts nothing: its token is never a target
         if not any(trained[1:]):
