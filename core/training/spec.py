@@ -89,7 +89,11 @@ class RunInput(TrainingSpec):
 
     base_model_dir: Path
     num_threads: int = Field(2, ge=1, le=1024)
-    checkpoint_every_s: int = Field(300, ge=1, description="Least time between two checkpoints.")
+    checkpoint_every_s: float = Field(60, ge=0, description="Least time between two checkpoints; 0 is every step.")
+    checkpoint_every_steps: int | None = Field(None, ge=1, description="A checkpoint also after every so many steps.")
+    micro_batch_divisor: int = Field(
+        1, ge=1, le=64, description="Makes micro-batches smaller, for want of memory; the effective batch stays."
+    )
     lineage: Lineage = Field(default_factory=Lineage)
 
     def training_spec(self) -> TrainingSpec:
