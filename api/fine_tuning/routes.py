@@ -4,15 +4,14 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 
 from api.dependencies import BackendsDep, DatabaseDep, SessionDep, SettingsDep, require
 from api.fine_tuning import stream
-from api.fine_tuning.requests import CreateJobBody, EstimateRequest
+from api.fine_tuning.estimates import EstimateBody, estimate_body
+from api.fine_tuning.requests import CloneJobBody, CreateJobBody, EstimateRequest, MoveJobBody, PatchJobBody
 from api.fine_tuning.schemas import (
-    EstimateBody,
     FineTuningCheckpoint,
     FineTuningEvent,
     FineTuningJob,
     MetricsList,
     checkpoints_of,
-    estimate_body,
     event_body,
     job_body,
 )
@@ -22,7 +21,7 @@ from api.streaming import EventStream
 from core.base_models import service as base_models
 from core.errors import Invalid
 from core.kit.pagination import Page
-from core.training import planning
+from core.training import control, planning
 from core.training import service as training
 from core.training.recipes import Recipe
 from core.training.types import RunFilter
@@ -34,6 +33,9 @@ router = APIRouter(prefix="/v1/fine_tuning", tags=["fine-tuning"])
 Reader = Annotated[Principal, Depends(require(Permission.RUNS_READ))]
 Writer = Annotated[Principal, Depends(require(Permission.RUNS_WRITE))]
 
+# a bigint holds any number so long
+_MAX_STEP = 10**18 - 1
+
 
 @router.post("/estimates")
 def create_fine_tuning_estimate(
@@ -42,14 +44,20 @@ def create_fine_tuning_estimate(
     """How long a run would take and what it would cost, for one recipe or for each."""
     request = body.to_run_request(default_model=base_models.default_base_model().id)
     recipes = [body.recipe] if body.recipe else list(Recipe)
-    plans, price, outlook = training.estimate(
+    plans, price, place = training.estimate(
         session,
         principal=principal,
         request=request,
         recipes=recipes,
         settings=settings,
     )
-    return estimate_body(plans, recommended=planning.recommended(plans), price=price, outlook=outlook)
+    return estimate_body(
+        plans,
+        recommended=planning.recommended(plans),
+        price=price,
+        place=place,
+        max_cost_micros=body.max_cost_micros,
+    )
 
 
 @router.post("/jobs")
@@ -62,7 +70,7 @@ def create_fine_tuning_job(
     once: OnceDep,
 ) -> FineTuningJob:
     """Start a run on a file or a dataset version."""
-    request = body.to_run_request()
+    request, terms = body.to_run_request(), body.to_terms()
     return once.answer(
         FineTuningJob,
         lambda: job_body(
@@ -70,6 +78,7 @@ def create_fine_tuning_job(
                 session,
                 principal=principal,
                 request=request,
+                terms=terms,
                 settings=settings,
                 queue=backends.queue,
                 bus=backends.events,
@@ -116,6 +125,96 @@ def cancel_fine_tuning_job(
     return job_body(training.cancel(session, principal=principal, run_id=fine_tuning_job_id, bus=backends.events))
 
 
+@router.post("/jobs/{fine_tuning_job_id}/pause")
+def pause_fine_tuning_job(
+    fine_tuning_job_id: str, principal: Writer, session: SessionDep, backends: BackendsDep
+) -> FineTuningJob:
+    """Hold a run. A waiting one keeps its place; a running one saves its place and frees its machine."""
+    return job_body(control.pause(session, principal=principal, run_id=fine_tuning_job_id, bus=backends.events))
+
+
+@router.post("/jobs/{fine_tuning_job_id}/resume")
+def resume_fine_tuning_job(
+    fine_tuning_job_id: str, principal: Writer, session: SessionDep, backends: BackendsDep
+) -> FineTuningJob:
+    """Go on with a paused run, or with a failed one after the error, from its last checkpoint."""
+    return job_body(
+        control.resume(
+            session, principal=principal, run_id=fine_tuning_job_id, queue=backends.queue, bus=backends.events
+        )
+    )
+
+
+@router.post("/jobs/{fine_tuning_job_id}/clone")
+def clone_fine_tuning_job(
+    fine_tuning_job_id: str,
+    body: CloneJobBody,
+    principal: Writer,
+    session: SessionDep,
+    settings: SettingsDep,
+    backends: BackendsDep,
+    once: OnceDep,
+) -> FineTuningJob:
+    """A new run like this one, with the same seed and rows, but for the fields that are sent."""
+    changes, terms_changes = body.to_changes(), body.to_terms_changes()
+    return once.answer(
+        FineTuningJob,
+        lambda: job_body(
+            control.clone(
+                session,
+                principal=principal,
+                run_id=fine_tuning_job_id,
+                changes=changes,
+                terms_changes=terms_changes,
+                settings=settings,
+                queue=backends.queue,
+                bus=backends.events,
+            )
+        ),
+    )
+
+
+@router.patch("/jobs/{fine_tuning_job_id}")
+def change_fine_tuning_job(
+    fine_tuning_job_id: str, body: PatchJobBody, principal: Writer, session: SessionDep, backends: BackendsDep
+) -> FineTuningJob:
+    """Change a run's name, priority, start or limit."""
+    return job_body(
+        control.change(
+            session,
+            principal=principal,
+            run_id=fine_tuning_job_id,
+            changes=body.to_changes(),
+            bus=backends.events,
+        )
+    )
+
+
+@router.post("/jobs/{fine_tuning_job_id}/move")
+def move_fine_tuning_job(
+    fine_tuning_job_id: str, body: MoveJobBody, principal: Writer, session: SessionDep, backends: BackendsDep
+) -> FineTuningJob:
+    """Give a waiting run another place among those of this workspace."""
+    return job_body(
+        control.move(
+            session,
+            principal=principal,
+            run_id=fine_tuning_job_id,
+            to=body.to,
+            before=body.before,
+            bus=backends.events,
+        )
+    )
+
+
+@router.get("/queue")
+def list_fine_tuning_queue(
+    principal: Reader, session: SessionDep, limit: Annotated[int, Query(ge=1, le=1000)] = 200
+) -> ListBody[FineTuningJob]:
+    """This workspace's waiting runs in the order of their turns; the first fifty know when theirs is."""
+    return list_body(control.list_waiting(session, workspace_id=principal.workspace_id, limit=limit), job_body)
+
+
 @router.get("/jobs/{fine_tuning_job_id}/events")
 def list_fine_tuning_events(
     fine_tuning_job_id: str, principal: Reader, session: SessionDep, page: PageDep
@@ -140,10 +239,28 @@ def list_fine_tuning_checkpoints(
 
 
 @router.get("/jobs/{fine_tuning_job_id}/metrics")
-def list_fine_tuning_metrics(fine_tuning_job_id: str, principal: Reader, session: SessionDep) -> MetricsList:
-    """The whole curve by step, for the chart."""
-    found = training.list_metrics(session, workspace_id=principal.workspace_id, run_id=fine_tuning_job_id)
-    return MetricsList(data=found)
+def list_fine_tuning_metrics(
+    fine_tuning_job_id: str,
+    principal: Reader,
+    session: SessionDep,
+    max_points: Annotated[int, Query(ge=10, le=10_000, description="About how many points are wanted.")] = 1000,
+    from_step: Annotated[int | None, Query(ge=0, le=_MAX_STEP)] = None,
+    to_step: Annotated[int | None, Query(ge=0, le=_MAX_STEP)] = None,
+) -> MetricsList:
+    """The curve by step, for the chart.
+
+    A long one is thinned out so that its chart looks the same: of each stretch the first, lowest, highest and last
+    training loss are kept (M4: Jugel et al. 2014), and every point with a held-out measurement.
+    """
+    found = training.list_metrics(
+        session,
+        workspace_id=principal.workspace_id,
+        run_id=fine_tuning_job_id,
+        max_points=max_points,
+        from_step=from_step,
+        to_step=to_step,
+    )
+    return MetricsList(data=found.points, num_steps=found.num_steps, is_downsampled=found.is_downsampled)
 
 
 @router.get(

@@ -4,17 +4,17 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from api.fine_tuning.estimates import JobEstimate, JobWarning, estimate_of, warning_of
+from api.fine_tuning.failures import FailureBody, failure_body
 from api.schemas import ResponseBody
 from core.jobs.models import JobEvent
-from core.jobs.states import JobState
-from core.jobs.types import QueueOutlook
+from core.jobs.states import TERMINAL, JobState
 from core.kit.clock import unix_s
 from core.kit.money import usd
-from core.training.planning import Plan
+from core.training.actions import Action, actions_of
 from core.training.request import RunRequest
 from core.training.spec import TrainingSpec
 from core.training.types import RunDetails
-from core.usage.models import Price
 
 _STATUS = {state: state.value for state in JobState} | {JobState.VALIDATING: "validating_files"}
 Status = Literal["validating_files", "queued", "running", "paused", "succeeded", "failed", "cancelled"]
@@ -53,18 +53,6 @@ class Progress(ResponseBody):
     seconds_left: float | None
 
 
-class JobEstimate(ResponseBody):
-    seconds: float
-    seconds_low: float
-    seconds_high: float
-    cost_usd: float
-    cost_usd_low: float
-    cost_usd_high: float
-    total_tokens: int
-    num_steps: int
-    peak_memory_bytes: int
-
-
 class FineTuningJob(ResponseBody):
     id: str
     object: Literal["fine_tuning.job"] = "fine_tuning.job"
@@ -99,6 +87,7 @@ class FineTuningJob(ResponseBody):
     estimate: JobEstimate | None
     started_at: int | None
     cancel_requested: bool
+    pause_requested: bool
     blame: str | None
     cost_usd: float | None
     seconds: float | None
@@ -108,6 +97,16 @@ class FineTuningJob(ResponseBody):
     queue_position: int | None
     starts_in_s: float | None
     created_by: str | None
+    hardware: str
+    priority: int
+    start_after: int | None
+    max_cost_usd: float | None
+    warning: JobWarning | None
+    cloned_from: str | None
+    attempt: int
+    num_interruptions: int
+    actions: list[Action]
+    failure: FailureBody | None
 
 
 class FineTuningEvent(ResponseBody):
@@ -133,39 +132,8 @@ class FineTuningCheckpoint(ResponseBody):
 class MetricsList(ResponseBody):
     object: Literal["list"] = "list"
     data: list[dict[str, Any]]
-
-
-class PlannedHyperparameters(ResponseBody):
-    n_epochs: int
-    batch_size: int
-    learning_rate: float
-    rank: int
-    method: str
-    max_length_tokens: int
-
-
-class RecipeEstimate(JobEstimate):
-    recipe: str
-    is_recommended: bool
-    hyperparameters: PlannedHyperparameters
-
-
-class EstimatePrice(ResponseBody):
-    usd_per_hour: float
-    hardware: str
-    source: str
-
-
-class EstimateQueue(ResponseBody):
-    position: int
-    starts_in_s: float | None
-
-
-class EstimateBody(ResponseBody):
-    object: Literal["fine_tuning.estimate"] = "fine_tuning.estimate"
-    estimates: list[RecipeEstimate]
-    price: EstimatePrice
-    queue: EstimateQueue
+    num_steps: int = Field(description="Of the whole curve in the range asked for, before any were left out.")
+    is_downsampled: bool
 
 
 def job_body(details: RunDetails) -> FineTuningJob:
@@ -206,9 +174,10 @@ def job_body(details: RunDetails) -> FineTuningJob:
         learning_rate=spec.learning_rate if spec else None,
         dataset_version_id=run.dataset_version_id,
         dataset_name=details.dataset_name,
-        estimate=_estimate(run.estimate) if run.estimate else None,
+        estimate=estimate_of(run.estimate) if run.estimate else None,
         started_at=unix_s(job.started_at) if job.started_at else None,
         cancel_requested=job.cancel_requested_at is not None,
+        pause_requested=job.pause_requested_at is not None and job.state is not JobState.PAUSED,
         blame=job.blame.value if job.blame else None,
         cost_usd=None if run.cost_micros is None else usd(run.cost_micros),
         seconds=run.seconds,
@@ -218,6 +187,16 @@ def job_body(details: RunDetails) -> FineTuningJob:
         queue_position=details.outlook.position if details.outlook else None,
         starts_in_s=details.outlook.starts_in_s if details.outlook else None,
         created_by=run.created_by,
+        hardware=run.hardware,
+        priority=job.priority,
+        start_after=unix_s(job.not_before) if job.not_before and job.state not in TERMINAL else None,
+        max_cost_usd=None if run.max_cost_micros is None else usd(run.max_cost_micros),
+        warning=warning_of(run.estimate, max_cost_micros=run.max_cost_micros) if job.state not in TERMINAL else None,
+        cloned_from=run.cloned_from,
+        attempt=job.attempt,
+        num_interruptions=job.num_interruptions,
+        actions=actions_of(details),
+        failure=failure_body(details),
     )
 
 
@@ -254,29 +233,6 @@ def checkpoints_of(details: RunDetails) -> list[FineTuningCheckpoint]:
             metrics={"step": step, **metrics},
         )
     ]
-
-
-def estimate_body(plans: list[Plan], *, recommended: str, price: Price, outlook: QueueOutlook) -> EstimateBody:
-    return EstimateBody(
-        estimates=[
-            RecipeEstimate(
-                recipe=plan.recipe.value,
-                is_recommended=plan.recipe.value == recommended,
-                hyperparameters=PlannedHyperparameters(
-                    n_epochs=plan.spec.num_epochs,
-                    batch_size=plan.spec.batch_size,
-                    learning_rate=plan.spec.learning_rate,
-                    rank=plan.spec.method.rank,
-                    method=plan.spec.method.type,
-                    max_length_tokens=plan.spec.max_length_tokens,
-                ),
-                **_estimate(plan.dump()).model_dump(),
-            )
-            for plan in plans
-        ],
-        price=EstimatePrice(usd_per_hour=usd(price.micros_per_hour), hardware=price.hardware, source=price.source),
-        queue=EstimateQueue(position=outlook.position, starts_in_s=outlook.starts_in_s),
-    )
 
 
 def _hyperparameters(request: RunRequest, spec: TrainingSpec | None) -> Hyperparameters:
@@ -316,18 +272,4 @@ def _progress(details: RunDetails) -> Progress | None:
         total_steps=job.progress_total_steps,
         fraction=min(1.0, job.progress_step / job.progress_total_steps),
         seconds_left=seconds_left,
-    )
-
-
-def _estimate(estimate: dict[str, Any]) -> JobEstimate:
-    return JobEstimate(
-        seconds=estimate["seconds"],
-        seconds_low=estimate["seconds_low"],
-        seconds_high=estimate["seconds_high"],
-        cost_usd=usd(estimate["cost_micros"]),
-        cost_usd_low=usd(estimate["cost_micros_low"]),
-        cost_usd_high=usd(estimate["cost_micros_high"]),
-        total_tokens=estimate["total_tokens"],
-        num_steps=estimate["num_steps"],
-        peak_memory_bytes=estimate["peak_memory_bytes"],
     )

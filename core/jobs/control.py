@@ -124,6 +124,14 @@ def reschedule(
     return repository.change(job, **changes) if changes else job
 
 
+def change_payload(session: Session, *, workspace_id: str, job_id: str, changes: Mapping[str, Any]) -> Job:
+    """Change what a job that nobody works on is told when it is claimed. Raises `Conflict` for any other."""
+    repository, job = _locked(session, workspace_id, job_id)
+    if job.state not in CANCELLED_AT_ONCE:
+        raise _wrong_state(job, "changed")
+    return repository.change(job, payload={**job.payload, **changes})
+
+
 def move(
     session: Session,
     *,

@@ -14,6 +14,7 @@ from core.backends.events import EventBus
 from core.backends.queue import TaskQueue
 from core.jobs.control import (
     MAX_PRIORITY,
+    change_payload,
     move,
     not_found,
     request_cancel,
@@ -41,7 +42,7 @@ from core.jobs.news import announce_after_commit, channel, ring_after_commit
 from core.jobs.reaping import reap
 from core.jobs.repository import JobRepository
 from core.jobs.states import Blame, JobState
-from core.jobs.types import EventLevel, EventType, JobError, NewEvent, QueueOutlook
+from core.jobs.types import Curve, EventLevel, EventType, JobError, NewEvent, QueueOutlook
 from core.kit.ids import new_id
 from core.kit.pagination import Page, PageRequest
 
@@ -49,8 +50,10 @@ __all__ = [
     "MAX_PRIORITY",
     "append_event",
     "append_logs",
+    "change_payload",
     "channel",
     "claim",
+    "curve",
     "due",
     "events_after",
     "fail_waiting",
@@ -235,6 +238,28 @@ def events_after(
 ) -> Sequence[JobEvent]:
     """What was said after `after_seq`, in order. Nothing is ever inserted before the last one returned."""
     return JournalRepository(session, workspace_id).events_after(job_id, after_seq, type, limit)
+
+
+def curve(
+    session: Session,
+    *,
+    workspace_id: str,
+    job_id: str,
+    max_points: int,
+    from_step: int | None = None,
+    to_step: int | None = None,
+) -> Curve:
+    """What the job measured, by step: what was said of a step, together, the later word first.
+
+    Of more steps than `max_points` only those are given that a chart so wide needs.
+    """
+    repository = JournalRepository(session, workspace_id)
+    num_steps, steps = repository.curve_steps(job_id, max_points=max_points, from_step=from_step, to_step=to_step)
+    by_step: dict[int, dict[str, Any]] = {}
+    for data in repository.measurements(job_id, steps=steps):
+        by_step[data["step"]] = by_step.get(data["step"], {}) | data
+    points = [by_step[step] for step in sorted(by_step)]
+    return Curve(points=points, num_steps=num_steps, is_downsampled=len(points) < num_steps)
 
 
 def queue_position(session: Session, *, workspace_id: str, job_id: str) -> QueueOutlook | None:

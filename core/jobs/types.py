@@ -64,3 +64,13 @@ class QueueOutlook:
     """1 is next."""
     starts_in_s: float | None
     """None when too little is known of what is ahead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Measurements by step, all of them or as many as a chart can show."""
+
+    points: list[dict[str, Any]]
+    num_steps: int
+    """How many there are in the range that was asked for."""
+    is_downsampled: bool

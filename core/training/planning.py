@@ -23,8 +23,6 @@ from core.training.recipes import (
 from core.training.request import AdapterType, RunRequest
 from core.training.spec import MAX_LEARNING_RATE, LoraMethod, QloraMethod, TrainingSpec
 
-# the only hardware that a queue exists for so far
-HARDWARE = "cpu"
 # longer than people wait with the page open; then the quick recipe is the better first try
 _RECOMMENDED_MAX_S = 2 * 3600
 
@@ -98,10 +96,10 @@ def rough_stats(file: File) -> DatasetStats:
     )
 
 
-def throughput(base: BaseModel, measured: Sequence[dict[str, Any]]) -> float:
+def throughput(base: BaseModel, measured: Sequence[dict[str, Any]], *, hardware: str) -> float:
     """Tokens a second: the median of what the last runs here reached, else the table's value."""
     speeds = [float(result["tokens_per_second"]) for result in measured if result.get("tokens_per_second")]
-    return median(speeds) if speeds else default_throughput(_info(base), hardware=HARDWARE)
+    return median(speeds) if speeds else default_throughput(_info(base), hardware=hardware)
 
 
 def plan_run(
@@ -112,6 +110,7 @@ def plan_run(
     base: BaseModel,
     seed: int,
     tokens_per_s: float,
+    hardware: str,
     price_micros_per_hour: int,
 ) -> Plan:
     """Raises `Invalid` for a knob that this data or model does not allow."""
@@ -121,13 +120,13 @@ def plan_run(
         "learning_rate_multiplier": request.learning_rate_multiplier,
         "seed": seed,
     }
-    spec = _resolved(recipe, stats, base, overrides)
+    spec = _resolved(recipe, stats, base, hardware, overrides)
     spec = spec.model_copy(update={"method": _method(request, spec)})
     return Plan(
         recipe=recipe,
         spec=spec,
-        estimate=estimate(spec, stats, _info(base), tokens_per_s, hardware=HARDWARE),
-        hardware=HARDWARE,
+        estimate=estimate(spec, stats, _info(base), tokens_per_s, hardware=hardware),
+        hardware=hardware,
         price_micros_per_hour=price_micros_per_hour,
     )
 
@@ -141,9 +140,11 @@ def recommended(plans: Sequence[Plan]) -> Recipe:
     return Recipe.FAST if Recipe.FAST in by_recipe else plans[0].recipe
 
 
-def _resolved(recipe: Recipe, stats: DatasetStats, base: BaseModel, overrides: dict[str, Any]) -> TrainingSpec:
+def _resolved(
+    recipe: Recipe, stats: DatasetStats, base: BaseModel, hardware: str, overrides: dict[str, Any]
+) -> TrainingSpec:
     try:
-        return resolve(recipe, stats, _info(base), hardware=HARDWARE, overrides=overrides)
+        return resolve(recipe, stats, _info(base), hardware=hardware, overrides=overrides)
     except ValidationError as error:
         param = "method.supervised.hyperparameters.learning_rate_multiplier"
         # every other knob was checked by itself; of this one only the product with the recipe's rate can be

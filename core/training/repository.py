@@ -32,6 +32,24 @@ class RunRepository:
         row = self._session.execute(query).one_or_none()
         return None if row is None else (row[0], row[1], row[2])
 
+    def hold(self, run_id: str) -> tuple[Run, Job] | None:
+        """The run and its job as they are now, the job's row held until the transaction ends."""
+        query = (
+            select(Run, Job)
+            .join(Job, Job.id == Run.job_id)
+            .where(Run.workspace_id == self._workspace_id, Run.id == run_id)
+            .with_for_update(of=Job, key_share=True)
+            .execution_options(populate_existing=True)
+        )
+        row = self._session.execute(query).one_or_none()
+        return None if row is None else (row[0], row[1])
+
+    def of_jobs(self, job_ids: Sequence[str]) -> Sequence[Found]:
+        """The runs of these jobs, in the order given; jobs without a run are left out."""
+        query = self._with_job_and_dataset().where(Run.job_id.in_(job_ids)).execution_options(populate_existing=True)
+        found = {row[1].id: (row[0], row[1], row[2]) for row in self._session.execute(query)}
+        return [found[job_id] for job_id in job_ids if job_id in found]
+
     def page(self, page: PageRequest, wanted: RunFilter) -> Page[Found]:
         """Newest first."""
         query = self._with_job_and_dataset().order_by(Run.id.desc()).limit(page.limit + 1)

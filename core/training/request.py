@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from core.errors import Invalid
+from core.jobs.service import MAX_PRIORITY
 from core.training.recipes import Recipe
 
 Auto = Literal["auto"]
@@ -75,7 +76,7 @@ def check(request: RunRequest) -> None:
         param = f"{_HYPERPARAMETERS}.learning_rate_multiplier"
         raise Invalid(f"{param} must be greater than 0; it is {multiplier}.", code="out_of_range", param=param)
     _check_length(request.suffix, MAX_SUFFIX_CHARS, "suffix")
-    _check_length(request.name, MAX_NAME_CHARS, "name")
+    check_name(request.name)
     check_metadata(request.metadata)
 
 
@@ -105,6 +106,16 @@ def check_metadata(metadata: dict[str, str] | None) -> None:
                 code="out_of_range",
                 param="metadata",
             )
+
+
+def check_priority(priority: int) -> None:
+    """Raises `Invalid` beyond -100 to 100."""
+    _check_range(priority, -MAX_PRIORITY, MAX_PRIORITY, "priority")
+
+
+def check_name(name: str | None) -> None:
+    """Raises `Invalid` for an empty or too long one."""
+    _check_length(name, MAX_NAME_CHARS, "name")
 
 
 def new_seed() -> int:

@@ -1,4 +1,5 @@
 from dataclasses import dataclass
+from datetime import datetime
 
 from core.adapters.models import Adapter
 from core.jobs.models import Job
@@ -23,3 +24,12 @@ class RunFilter:
 
     metadata: dict[str, str] | None = None
     has_no_metadata: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunTerms:
+    """When a run may be done and what it may cost. Unlike its request these can be changed later."""
+
+    priority: int = 0
+    start_after: datetime | None = None
+    max_cost_micros: int | None = None

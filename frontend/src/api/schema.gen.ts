@@ -4,6 +4,26 @@
  */
 
 export interface paths {
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Metrics
+         * @description For Prometheus: queues, workers, jobs and money by the database, and this process's requests.
+         */
+        get: operations["get_metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/admin/jobs": {
         parameters: {
             query?: never;
@@ -678,7 +698,11 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Change Fine Tuning Job
+         * @description Change a run's name, priority, start or limit.
+         */
+        patch: operations["change_fine_tuning_job"];
         trace?: never;
     };
     "/v1/fine_tuning/jobs/{fine_tuning_job_id}/cancel": {
@@ -721,6 +745,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/fine_tuning/jobs/{fine_tuning_job_id}/clone": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Clone Fine Tuning Job
+         * @description A new run like this one, with the same seed and rows, but for the fields that are sent.
+         */
+        post: operations["clone_fine_tuning_job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/fine_tuning/jobs/{fine_tuning_job_id}/events": {
         parameters: {
             query?: never;
@@ -750,11 +794,74 @@ export interface paths {
         };
         /**
          * List Fine Tuning Metrics
-         * @description The whole curve by step, for the chart.
+         * @description The curve by step, for the chart.
+         *
+         *     A long one is thinned out so that its chart looks the same: of each stretch the first, lowest, highest and last
+         *     training loss are kept (M4: Jugel et al. 2014), and every point with a held-out measurement.
          */
         get: operations["list_fine_tuning_metrics"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/fine_tuning/jobs/{fine_tuning_job_id}/move": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Move Fine Tuning Job
+         * @description Give a waiting run another place among those of this workspace.
+         */
+        post: operations["move_fine_tuning_job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/fine_tuning/jobs/{fine_tuning_job_id}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pause Fine Tuning Job
+         * @description Hold a run. A waiting one keeps its place; a running one saves its place and frees its machine.
+         */
+        post: operations["pause_fine_tuning_job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/fine_tuning/jobs/{fine_tuning_job_id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Resume Fine Tuning Job
+         * @description Go on with a paused run, or with a failed one after the error, from its last checkpoint.
+         */
+        post: operations["resume_fine_tuning_job"];
         delete?: never;
         options?: never;
         head?: never;
@@ -775,6 +882,26 @@ export interface paths {
          *     A page that opens a stream anew cannot set headers: it gives the id as `?last_event_id=`.
          */
         get: operations["stream_fine_tuning_job"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/fine_tuning/queue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Fine Tuning Queue
+         * @description This workspace's waiting runs in the order of their turns; the first fifty know when theirs is.
+         */
+        get: operations["list_fine_tuning_queue"];
         put?: never;
         post?: never;
         delete?: never;
@@ -935,7 +1062,7 @@ export interface paths {
         };
         /**
          * Get Readiness
-         * @description What it depends on answers too; 503 if not.
+         * @description What it depends on answers too, and jobs that wait are taken; 503 if not.
          */
         get: operations["get_readiness"];
         put?: never;
@@ -1030,6 +1157,11 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /**
+         * Action
+         * @enum {string}
+         */
+        Action: "pause" | "resume" | "cancel" | "clone" | "move";
         /** ActorBody */
         ActorBody: {
             /** Api Key Id */
@@ -1410,6 +1542,75 @@ export interface components {
             logprobs?: null;
             message: components["schemas"]["AnswerMessage"];
         };
+        /**
+         * CloneJobBody
+         * @description Only what is sent is changed; `null` takes a field back to its default.
+         */
+        CloneJobBody: {
+            /** @description Our extension: how the adapter is made. */
+            adapter?: components["schemas"]["AdapterBody"] | null;
+            /**
+             * Dataset Version Id
+             * @description Our extension: train on this version instead of a file.
+             */
+            dataset_version_id?: string | null;
+            /** @description The old place; use `method`. */
+            hyperparameters?: components["schemas"]["HyperparametersBody"] | null;
+            /** Integrations */
+            integrations?: {
+                [key: string]: unknown;
+            }[] | null;
+            /**
+             * Max Cost Usd
+             * @description Our extension: the run pauses, its work kept, before it costs more than this.
+             */
+            max_cost_usd?: number | null;
+            /** Metadata */
+            metadata?: {
+                [key: string]: string;
+            } | null;
+            method?: components["schemas"]["MethodBody"] | null;
+            /**
+             * Model
+             * @description Another base model.
+             */
+            model?: string | null;
+            /**
+             * Name
+             * @description Our extension: what people call the run and its model.
+             */
+            name?: string | null;
+            /**
+             * Priority
+             * @description Our extension: the workspace's jobs with more go first; -100 to 100.
+             * @default 0
+             */
+            priority: number;
+            /**
+             * @description Our extension: chooses the knobs that nobody set.
+             * @default balanced
+             */
+            recipe: components["schemas"]["Recipe"];
+            /** Seed */
+            seed?: number | null;
+            /**
+             * Start After
+             * @description Our extension: Unix seconds; it waits at least until then.
+             */
+            start_after?: number | null;
+            /**
+             * Suffix
+             * @description Part of the tuned model's id, 1-64 characters.
+             */
+            suffix?: string | null;
+            /**
+             * Training File
+             * @description A file id; its rows become a dataset version by themselves.
+             */
+            training_file?: string | null;
+            /** Validation File */
+            validation_file?: string | null;
+        };
         /** Column */
         Column: {
             /** Name */
@@ -1438,6 +1639,11 @@ export interface components {
             integrations?: {
                 [key: string]: unknown;
             }[] | null;
+            /**
+             * Max Cost Usd
+             * @description Our extension: the run pauses, its work kept, before it costs more than this.
+             */
+            max_cost_usd?: number | null;
             /** Metadata */
             metadata?: {
                 [key: string]: string;
@@ -1451,12 +1657,23 @@ export interface components {
              */
             name?: string | null;
             /**
+             * Priority
+             * @description Our extension: the workspace's jobs with more go first; -100 to 100.
+             * @default 0
+             */
+            priority: number;
+            /**
              * @description Our extension: chooses the knobs that nobody set.
              * @default balanced
              */
             recipe: components["schemas"]["Recipe"];
             /** Seed */
             seed?: number | null;
+            /**
+             * Start After
+             * @description Our extension: Unix seconds; it waits at least until then.
+             */
+            start_after?: number | null;
             /**
              * Suffix
              * @description Part of the tuned model's id, 1-64 characters.
@@ -1702,6 +1919,8 @@ export interface components {
         };
         /** EstimateQueue */
         EstimateQueue: {
+            /** Name */
+            name: string;
             /** Position */
             position: number;
             /** Starts In S */
@@ -1718,6 +1937,11 @@ export interface components {
             dataset_version_id?: string | null;
             /** @description The old place; use `method`. */
             hyperparameters?: components["schemas"]["HyperparametersBody"] | null;
+            /**
+             * Max Cost Usd
+             * @description Our extension: the run pauses, its work kept, before it costs more than this.
+             */
+            max_cost_usd?: number | null;
             method?: components["schemas"]["MethodBody"] | null;
             /**
              * Model
@@ -1731,6 +1955,25 @@ export interface components {
              * @description A file id; its rows become a dataset version by themselves.
              */
             training_file?: string | null;
+        };
+        /** FailureBody */
+        FailureBody: {
+            /** Advice */
+            advice: string;
+            /** Class */
+            class: string;
+            /** Code */
+            code: string;
+            fix: components["schemas"]["FixBody"] | null;
+            /**
+             * Is Ours
+             * @description The platform's fault: it cost nothing.
+             */
+            is_ours: boolean;
+            /** Message */
+            message: string;
+            /** Retries Left */
+            retries_left: number | null;
         };
         /**
          * FileBody
@@ -1833,13 +2076,19 @@ export interface components {
         };
         /** FineTuningJob */
         FineTuningJob: {
+            /** Actions */
+            actions: components["schemas"]["Action"][];
             adapter: components["schemas"]["AdapterMethod"];
+            /** Attempt */
+            attempt: number;
             /** Base Heldout Loss */
             base_heldout_loss: number | null;
             /** Blame */
             blame: string | null;
             /** Cancel Requested */
             cancel_requested: boolean;
+            /** Cloned From */
+            cloned_from: string | null;
             /** Cost Usd */
             cost_usd: number | null;
             /** Created At */
@@ -1854,10 +2103,13 @@ export interface components {
             estimate: components["schemas"]["JobEstimate"] | null;
             /** Estimated Finish */
             estimated_finish: number | null;
+            failure: components["schemas"]["FailureBody"] | null;
             /** Fine Tuned Model */
             fine_tuned_model: string | null;
             /** Finished At */
             finished_at: number | null;
+            /** Hardware */
+            hardware: string;
             hyperparameters: components["schemas"]["Hyperparameters"];
             /** Id */
             id: string;
@@ -1867,6 +2119,8 @@ export interface components {
             }[];
             /** Learning Rate */
             learning_rate: number | null;
+            /** Max Cost Usd */
+            max_cost_usd: number | null;
             /** Max Length Tokens */
             max_length_tokens: number | null;
             /** Metadata */
@@ -1881,6 +2135,8 @@ export interface components {
              * @description Our extension, like all that follow.
              */
             name: string | null;
+            /** Num Interruptions */
+            num_interruptions: number;
             /**
              * Object
              * @default fine_tuning.job
@@ -1889,6 +2145,10 @@ export interface components {
             object: "fine_tuning.job";
             /** Organization Id */
             organization_id: string;
+            /** Pause Requested */
+            pause_requested: boolean;
+            /** Priority */
+            priority: number;
             progress: components["schemas"]["Progress"] | null;
             /** Queue Position */
             queue_position: number | null;
@@ -1906,6 +2166,8 @@ export interface components {
             seed: number;
             /** Stage */
             stage: string | null;
+            /** Start After */
+            start_after: number | null;
             /** Started At */
             started_at: number | null;
             /** Starts In S */
@@ -1925,6 +2187,27 @@ export interface components {
             user_provided_suffix: string | null;
             /** Validation File */
             validation_file: string | null;
+            warning: components["schemas"]["JobWarning"] | null;
+        };
+        /** FixBody */
+        FixBody: {
+            /**
+             * Action
+             * @enum {string}
+             */
+            action: "continue" | "clone" | "edit_data";
+            /**
+             * Changes
+             * @description For `clone`: fields of its body.
+             */
+            changes: {
+                [key: string]: unknown;
+            };
+            /**
+             * Label
+             * @description The words of a button.
+             */
+            label: string;
         };
         /**
          * Health
@@ -2047,6 +2330,16 @@ export interface components {
          * @enum {string}
          */
         JobState: "validating" | "queued" | "running" | "paused" | "succeeded" | "failed" | "cancelled";
+        /** JobWarning */
+        JobWarning: {
+            /**
+             * Code
+             * @constant
+             */
+            code: "estimate_above_limit";
+            /** Message */
+            message: string;
+        };
         /** JobWorkspaceBody */
         JobWorkspaceBody: {
             /** Id */
@@ -2499,6 +2792,13 @@ export interface components {
             data: {
                 [key: string]: unknown;
             }[];
+            /** Is Downsampled */
+            is_downsampled: boolean;
+            /**
+             * Num Steps
+             * @description Of the whole curve in the range asked for, before any were left out.
+             */
+            num_steps: number;
             /**
              * Object
              * @default list
@@ -2549,6 +2849,19 @@ export interface components {
              * @constant
              */
             object: "list";
+        };
+        /**
+         * MoveJobBody
+         * @description One of the two: an end of the queue, or another waiting job of this workspace.
+         */
+        MoveJobBody: {
+            /**
+             * Before
+             * @description The id of the job to go before.
+             */
+            before?: string | null;
+            /** To */
+            to?: ("front" | "back") | null;
         };
         /** NewApiKeyBody */
         NewApiKeyBody: {
@@ -2614,6 +2927,33 @@ export interface components {
              * @constant
              */
             object: "password";
+        };
+        /**
+         * PatchJobBody
+         * @description Only what is sent is changed. `start_after` and `max_cost_usd` may be taken back with `null`.
+         */
+        PatchJobBody: {
+            /**
+             * Max Cost Usd
+             * @description The run pauses before it costs more than this.
+             */
+            max_cost_usd?: number | null;
+            /**
+             * Name
+             * @description What people call the run; its model too, while it has none.
+             */
+            name?: string | null;
+            /**
+             * Priority
+             * @description The workspace's jobs with more go first; -100 to 100.
+             * @default 0
+             */
+            priority: number;
+            /**
+             * Start After
+             * @description Unix seconds; it waits at least until then.
+             */
+            start_after?: number | null;
         };
         /**
          * Permission
@@ -2758,6 +3098,11 @@ export interface components {
              */
             database: "ok" | "unavailable" | "not_migrated";
             /**
+             * Queue
+             * @enum {string}
+             */
+            queue: "ok" | "stuck" | "unknown";
+            /**
              * Status
              * @enum {string}
              */
@@ -2798,6 +3143,7 @@ export interface components {
             seconds_low: number;
             /** Total Tokens */
             total_tokens: number;
+            warning: components["schemas"]["JobWarning"] | null;
         };
         /**
          * Role
@@ -3145,6 +3491,35 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    get_metrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     list_jobs: {
         parameters: {
             query?: {
@@ -4483,6 +4858,41 @@ export interface operations {
             };
         };
     };
+    change_fine_tuning_job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                fine_tuning_job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PatchJobBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FineTuningJob"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     cancel_fine_tuning_job: {
         parameters: {
             query?: never;
@@ -4548,6 +4958,41 @@ export interface operations {
             };
         };
     };
+    clone_fine_tuning_job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                fine_tuning_job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CloneJobBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FineTuningJob"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     list_fine_tuning_events: {
         parameters: {
             query?: {
@@ -4585,7 +5030,12 @@ export interface operations {
     };
     list_fine_tuning_metrics: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description About how many points are wanted. */
+                max_points?: number;
+                from_step?: number | null;
+                to_step?: number | null;
+            };
             header?: never;
             path: {
                 fine_tuning_job_id: string;
@@ -4601,6 +5051,103 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["MetricsList"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    move_fine_tuning_job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                fine_tuning_job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MoveJobBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FineTuningJob"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    pause_fine_tuning_job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                fine_tuning_job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FineTuningJob"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    resume_fine_tuning_job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                fine_tuning_job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FineTuningJob"];
                 };
             };
             /** @description A refusal or a failure. */
@@ -4645,6 +5192,37 @@ export interface operations {
                 };
                 content: {
                     "text/event-stream": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_fine_tuning_queue: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBody_FineTuningJob_"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
                 };
             };
         };

@@ -299,12 +299,12 @@ class TestEstimate:
     def test_recipes_cost_more_the_longer_they_take(self, runs: Runs) -> None:
         request = RunRequest(model=runs.model, dataset_version_id=runs.version().id)
         with runs.database.session(workspace_scope(runs.principal.workspace_id)) as session:
-            plans, price, outlook = training.estimate(
+            plans, price, place = training.estimate(
                 session, principal=runs.principal, request=request, recipes=list(Recipe), settings=runs.settings
             )
         costs = [plan.cost_micros for plan in plans]
         assert costs == sorted(costs)
-        assert (price.hardware, outlook.position) == ("cpu", 1)
+        assert (price.hardware, place.queue, place.outlook.position) == ("cpu", "cpu", 1)
 
     def test_data_that_is_still_checked_has_no_estimate_yet(self, runs: Runs) -> None:
         version = runs.version(status=VersionStatus.VALIDATING)

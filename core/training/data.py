@@ -1,0 +1,78 @@
+"""The data that a run names: which dataset version it means, and whether that can be used."""
+
+from sqlalchemy.orm import Session
+
+from core.backends.queue import TaskQueue
+from core.datasets import files
+from core.datasets import service as datasets
+from core.datasets.models import DatasetVersion
+from core.datasets.types import VersionStatus
+from core.errors import Conflict, Invalid
+from core.jobs.types import JobError
+from core.training.planning import data_stats, rough_stats
+from core.training.recipes import DatasetStats
+from core.training.request import RunRequest
+from core.workspaces.principal import Principal
+
+
+def training_version(
+    session: Session, *, principal: Principal, request: RunRequest, queue: TaskQueue | None
+) -> DatasetVersion:
+    """The version trained on; one is made of a file. Raises `Invalid` for one whose check failed."""
+    workspace_id = principal.workspace_id
+    if request.dataset_version_id is not None:
+        version = datasets.get_version(session, workspace_id=workspace_id, version_id=request.dataset_version_id)
+        return _usable(version, "dataset_version_id")
+    version = datasets.version_for_file(
+        session,
+        workspace_id=workspace_id,
+        file_id=str(request.training_file),
+        principal_user_id=principal.user_id,
+        queue=queue,
+    )
+    return _usable(version, "training_file")
+
+
+def validation_version(
+    session: Session, *, principal: Principal, request: RunRequest, queue: TaskQueue | None
+) -> DatasetVersion | None:
+    if request.validation_file is None:
+        return None
+    version = datasets.version_for_file(
+        session,
+        workspace_id=principal.workspace_id,
+        file_id=request.validation_file,
+        principal_user_id=principal.user_id,
+        queue=queue,
+    )
+    return _usable(version, "validation_file")
+
+
+def stats_of(session: Session, *, workspace_id: str, request: RunRequest) -> DatasetStats:
+    """Roughly, of a file. Raises `Conflict` while a version is still being checked."""
+    if request.dataset_version_id is None:
+        return rough_stats(files.get(session, workspace_id=workspace_id, file_id=str(request.training_file)))
+    version = datasets.get_version(session, workspace_id=workspace_id, version_id=request.dataset_version_id)
+    if _usable(version, "dataset_version_id").status is not VersionStatus.READY:
+        raise Conflict(
+            "The examples are still being checked; ask again when the dataset version is ready.",
+            code="dataset_version_not_ready",
+            details={"dataset_version_id": version.id},
+        )
+    return data_stats(version, None)
+
+
+def _usable(version: DatasetVersion, param: str) -> DatasetVersion:
+    if version.status == VersionStatus.FAILED:
+        error = version_error(version, param)
+        raise Invalid(error["message"], code=error["code"], param=param)
+    return version
+
+
+def version_error(version: DatasetVersion, param: str) -> JobError:
+    error = version.error or {}
+    return JobError(
+        code=error.get("code", "dataset_version_failed"),
+        message=error.get("message", f"The examples of {version.id} could not be read; look at its problems."),
+        param=param,
+    )
