@@ -1,5 +1,6 @@
 """The application: settings in, routes out. Nothing here reads the environment."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,9 +18,12 @@ from api.errors import add_error_handlers
 from api.files.routes import router as files
 from api.fine_tuning.routes import router as fine_tuning
 from api.health.routes import router as health
+from api.health.storage import StorageProbe
 from api.members.routes import router as members
 from api.middleware import BodyLimit, RequestContext
 from api.models.routes import router as models
+from api.monitoring.http_metrics import HttpMetrics, RequestMetrics
+from api.monitoring.metrics import router as metrics
 from api.monitoring.routes import router as monitoring
 from api.samples.routes import router as samples
 from api.schemas import ErrorBody
@@ -28,6 +32,7 @@ from api.web_page import WebPage
 from core.backends.registry import Backends, build_backends
 from core.config import Settings
 from core.db.session import Database
+from core.monitoring.metrics.service import LedgerTotals
 
 _ROUTERS: tuple[APIRouter, ...] = (
     api_keys,
@@ -39,6 +44,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     members,
     models,
     monitoring,
+    metrics,
     datasets,
     files,
     samples,
@@ -72,6 +78,10 @@ def create_app(
     app.state.database = database or Database(settings.database_url, pool_size=_POOL_SIZE)
     app.state.backends = backends or build_backends(settings)
     app.state.inference = inference
+    app.state.started_s = time.monotonic()
+    app.state.storage_probe = StorageProbe(app.state.backends.blobs)
+    app.state.http_metrics = HttpMetrics()
+    app.state.ledger_totals = LedgerTotals()
     add_error_handlers(app)
     for router in _ROUTERS:
         app.include_router(router)
@@ -80,6 +90,7 @@ def create_app(
     app.add_middleware(BodyLimit, max_upload_bytes=settings.max_upload_bytes)
     app.add_middleware(WebPage, directory=settings.frontend_dist)
     app.add_middleware(RequestContext, is_https=is_https(settings))
+    app.add_middleware(RequestMetrics, metrics=app.state.http_metrics)
     return app
 
 

@@ -1,4 +1,4 @@
-"""Serves the built web page beside the API: any path outside `/v1` is a file of it, or its start page."""
+"""Serves the built web page beside the API: a path outside `/v1` and `/metrics` is a file of it, or its start page."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-_API = "/v1"
+_API = ("/v1", "/metrics")
 
 
 class WebPage:
@@ -27,7 +27,7 @@ class WebPage:
 
     def _is_ours(self, scope: Scope) -> bool:
         path: str = scope["path"]
-        is_api = path == _API or path.startswith(_API + "/")
+        is_api = any(path == prefix or path.startswith(prefix + "/") for prefix in _API)
         return not is_api and scope["method"] in {"GET", "HEAD"} and self._start_page.is_file()
 
     async def _response(self, scope: Scope) -> Response:

@@ -68,7 +68,7 @@ class DeviceBody(ResponseBody):
     name: str
     memory_bytes: int | None = None
     used_bytes: int | None = None
-    utilization: float | None = Field(None, description="Percent of the device's time in use.")
+    utilization: float | None = Field(None, description="From 0 to 1: the part of the time in which it computed.")
 
 
 class WorkerBody(ResponseBody):

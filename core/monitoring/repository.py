@@ -246,7 +246,7 @@ class WorkersRepository:
         return found
 
 
-def _select_views() -> Select[Any]:
+def _select_views() -> Select[*tuple[Any, ...]]:
     """Jobs with what they are called, whose they are, and how long they wait or waited for their last claim."""
     maker = aliased(User)
     due_since = func.greatest(func.coalesce(Job.queued_at, Job.created_at), Job.not_before)

@@ -1862,7 +1862,7 @@ export interface components {
             used_bytes: number | null;
             /**
              * Utilization
-             * @description Percent of the device's time in use.
+             * @description From 0 to 1: the part of the time in which it computed.
              */
             utilization: number | null;
         };
