@@ -15,28 +15,31 @@ from core.jobs.types import Lease, QueueOutlook
 _UNKNOWN_S = 60.0
 
 # Whose turn it is: among workspaces under their limit the one with the fewest running jobs of the queue, then the one
-# that was given the least work so far, then the job that waited longest; of a workspace its job of highest priority,
-# then smallest rank. Each workspace's head is one probe of the index `ix_jobs_queue_turn`. A head or a
-# share that another transaction holds this instant is stepped over.
+# that was given the least work so far; of a workspace its job of highest priority, then smallest rank. Workspaces are
+# sorted first and probed in that order (one look at the index `ix_jobs_queue_turn` each) until a few have work. A job
+# or a share that another transaction holds this instant is stepped over.
 _CHOOSE = """
-with running as (
+with running as materialized (
     select workspace_id, count(*) as num from jobs where queue = :queue and state = 'running' group by workspace_id
-), heads as (
-    select head.id, share.workspace_id, coalesce(running.num, 0) as num_running, share.virtual_time, head.queue_rank
-    from queue_shares share
-    left join running on running.workspace_id = share.workspace_id
+), turns as materialized (
+    select share.workspace_id, coalesce(running.num, 0) as num_running, share.virtual_time
+    from queue_shares share left join running on running.workspace_id = share.workspace_id
+    where share.queue = :queue and coalesce(running.num, 0) < coalesce(share.max_running, :max_running)
+), heads as materialized (
+    select turn.*, head.id
+    from (select * from turns order by num_running, virtual_time, workspace_id) turn
     cross join lateral (
-        select id, queue_rank from jobs
-        where queue = :queue and workspace_id = share.workspace_id and state = 'queued'
+        select id from jobs
+        where queue = :queue and workspace_id = turn.workspace_id and state = 'queued'
           and (not_before is null or not_before <= now()) and cancel_requested_at is null
         order by priority desc, queue_rank, id limit 1
     ) head
-    where share.queue = :queue and coalesce(running.num, 0) < coalesce(share.max_running, :max_running)
+    order by num_running, virtual_time, workspace_id limit 8
 )
 select jobs.id, heads.virtual_time from heads
 join jobs on jobs.id = heads.id
 join queue_shares share on share.queue = :queue and share.workspace_id = heads.workspace_id
-order by heads.num_running, heads.virtual_time, heads.queue_rank, heads.id
+order by heads.num_running, heads.virtual_time, heads.workspace_id
 limit 1 for no key update of jobs, share skip locked
 """
 _NO_LIMIT = 2**31

@@ -1,25 +1,19 @@
 """What the demo shows while it works and at its end, and the figures it keeps."""
 
-import json
-import os
-import platform
-import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import psutil
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
 from rich.table import Table
 
-from core.kit.clock import utc_now
+from core.stack.figures import write_figures
 
 _SCALE = 1000
 _PLAIN_EVERY_S = 5
@@ -98,19 +92,17 @@ def show(outcome: Outcome) -> None:
 
 def write(path: Path, outcome: Outcome) -> None:
     job = outcome.job
-    found = {
-        "date": utc_now().isoformat(timespec="seconds"),
-        "commit": _commit(path.parent),
-        "machine": _machine(),
-        "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in _PACKAGES},
-        "figures": {
+    write_figures(
+        path,
+        packages=_PACKAGES,
+        figures={
             "base_heldout_loss": job["base_heldout_loss"],
             "tuned_heldout_loss": job["tuned_heldout_loss"],
             "seconds_total": round(outcome.seconds_total, 1),
             "seconds_training": job["seconds"],
             "cost_usd": job["cost_usd"],
         },
-        "runs": [
+        runs=[
             {
                 "id": job["id"],
                 "model": job["model"],
@@ -122,9 +114,7 @@ def write(path: Path, outcome: Outcome) -> None:
                 "answers": [asdict(answer) for answer in outcome.answers],
             }
         ],
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    )
 
 
 def _fraction(found: dict[str, Any]) -> float:
@@ -149,30 +139,3 @@ def _note(found: dict[str, Any], loss: float | None) -> str:
 def _shown(text: str) -> str:
     """Cut to fit, and with brackets that `rich` takes for text, not for its markup."""
     return escape(text if len(text) <= _MAX_SHOWN_CHARS else text[: _MAX_SHOWN_CHARS - 1] + "…")
-
-
-def _commit(folder: Path) -> str | None:
-    done = subprocess.run(
-        ["git", "-C", str(folder), "rev-parse", "HEAD"],  # noqa: S607 - git of the caller's PATH
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout.strip() or None
-
-
-def _machine() -> dict[str, Any]:
-    return {
-        "cpu": _cpu_name(),
-        "num_cpus": os.cpu_count(),
-        "memory_bytes": psutil.virtual_memory().total,
-        "system": f"{platform.system()} {platform.machine()}",
-    }
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
