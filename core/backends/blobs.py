@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -13,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from core.config import Settings
 from core.errors import Conflict, NotFound, Unavailable
+from core.kit.clock import utc_now
 
 _MIB = 1024 * 1024
 _TRANSFER = TransferConfig(multipart_threshold=16 * _MIB, multipart_chunksize=16 * _MIB, max_concurrency=4)
@@ -53,6 +55,15 @@ class BlobStore(Protocol):
 
     def delete(self, key: str) -> None:
         """Remove the object; no error if there is none."""
+
+    def delete_prefix(self, prefix: str) -> int:
+        """Remove every object whose key starts with `prefix`; how many there were."""
+
+    def abort_stale_uploads(self, prefix: str = "", *, older_than_s: float = 0) -> int:
+        """Drop the parts of uploads below `prefix` that began so long ago and never ended; how many there were.
+
+        An upload that still runs fails by it.
+        """
 
     def sign_get(self, key: str, *, expires_s: int = 600) -> str:
         """A URL that reads the object without credentials for `expires_s` seconds."""
@@ -156,6 +167,36 @@ class S3BlobStore:
         except (ClientError, BotoCoreError) as error:
             raise _translate(error, key) from error
 
+    def delete_prefix(self, prefix: str) -> int:
+        keys = self.keys(prefix)
+        for key in keys:
+            self.delete(key)
+        return len(keys)
+
+    def abort_stale_uploads(self, prefix: str = "", *, older_than_s: float = 0) -> int:
+        begun_before = utc_now() - timedelta(seconds=older_than_s)
+        try:
+            pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self._bucket, Prefix=prefix)
+            stale = [
+                upload
+                for page in pages
+                for upload in page.get("Uploads", [])
+                # some servers answer with more than was asked for
+                if upload["Key"].startswith(prefix) and upload["Initiated"] <= begun_before
+            ]
+            for upload in stale:
+                self._abort(upload["Key"], upload["UploadId"])
+        except (ClientError, BotoCoreError) as error:
+            raise _translate(error, prefix) from error
+        return len(stale)
+
+    def _abort(self, key: str, upload_id: str) -> None:
+        try:
+            self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload_id)
+        except ClientError as error:
+            if not _is_missing(error):  # it ended meanwhile
+                raise
+
     def sign_get(self, key: str, *, expires_s: int = 600) -> str:
         return self._client.generate_presigned_url(
             "get_object", Params={"Bucket": self._bucket, "Key": key}, ExpiresIn=expires_s
@@ -199,6 +240,15 @@ class MemoryBlobStore:
     def delete(self, key: str) -> None:
         self.objects.pop(key, None)
 
+    def delete_prefix(self, prefix: str) -> int:
+        keys = self.keys(prefix)
+        for key in keys:
+            self.delete(key)
+        return len(keys)
+
+    def abort_stale_uploads(self, prefix: str = "", *, older_than_s: float = 0) -> int:  # noqa: ARG002
+        return 0  # a put of ours ends before it returns
+
     def sign_get(self, key: str, *, expires_s: int = 600) -> str:
         return f"memory://{key}?expires_s={expires_s}"
 
@@ -210,7 +260,7 @@ class MemoryBlobStore:
 
 
 def _is_missing(error: ClientError) -> bool:
-    return error.response.get("Error", {}).get("Code") in {"404", "NoSuchKey", "NotFound"}
+    return error.response.get("Error", {}).get("Code") in {"404", "NoSuchKey", "NoSuchUpload", "NotFound"}
 
 
 def _translate(error: ClientError | BotoCoreError, key: str) -> NotFound | Conflict | Unavailable:

@@ -109,6 +109,18 @@ class TestBlobStore:
         assert store.info(f"{prefix}/gone") is None
         assert store.keys(prefix) == []
 
+    def test_all_below_a_prefix_is_deleted_and_nothing_beside_it(self, store: BlobStore, prefix: str) -> None:
+        for name in ("in/a", "in/b/c", "inner", "out"):
+            store.put_bytes(f"{prefix}/{name}", b"x")
+        assert store.delete_prefix(f"{prefix}/in/") == 2
+        assert store.delete_prefix(f"{prefix}/in/") == 0
+        assert store.keys(prefix) == [f"{prefix}/inner", f"{prefix}/out"]
+
+    def test_without_unfinished_uploads_there_is_nothing_to_abort(self, store: BlobStore, prefix: str) -> None:
+        store.put_bytes(f"{prefix}/done", b"x")
+        assert store.abort_stale_uploads(f"{prefix}/") == 0
+        assert store.read_bytes(f"{prefix}/done") == b"x"
+
     def test_a_signed_url_names_the_object(self, store: BlobStore, prefix: str) -> None:
         store.put_bytes(f"{prefix}/signed", b"x")
         assert f"{prefix}/signed" in store.sign_get(f"{prefix}/signed")
@@ -127,6 +139,17 @@ class TestS3:
                 urllib.request.urlopen(tampered)  # noqa: S310 - our own server
             assert refused.value.code == 403
             refused.value.close()
+
+    def test_an_upload_that_nobody_ends_is_aborted_once_it_is_old(self, blobs: S3BlobStore, prefix: str) -> None:
+        for name in ("a/one", "b/two"):
+            begun = blobs._client.create_multipart_upload(Bucket=blobs._bucket, Key=f"{prefix}/{name}")
+            blobs._client.upload_part(
+                Bucket=blobs._bucket, Key=begun["Key"], UploadId=begun["UploadId"], PartNumber=1, Body=b"x"
+            )
+        assert blobs.abort_stale_uploads(f"{prefix}/", older_than_s=3600) == 0
+        assert blobs.abort_stale_uploads(f"{prefix}/a/") == 1
+        assert blobs.abort_stale_uploads(f"{prefix}/") == 1
+        assert blobs.abort_stale_uploads(f"{prefix}/") == 0
 
     def test_the_bucket_may_be_there_already(self, blobs: S3BlobStore) -> None:
         blobs.ensure_bucket()
