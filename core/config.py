@@ -116,6 +116,18 @@ class Settings(BaseSettings):
             problems.append("TAILORBIRD_SECRET_KEY is missing, the default, or shorter than 32 characters.")
         if self.inference_token == _DEFAULT_SECRET:
             problems.append("TAILORBIRD_INFERENCE_TOKEN is missing or the default.")
+        return problems + self._server_problems()
+
+    def worker_problems(self) -> list[str]:
+        """The same for a worker, which knows no secret of the api's and must be let in."""
+        if self.mode != "production":
+            return []
+        is_known = bool(self.worker_token)
+        missing = [] if is_known else ["TAILORBIRD_WORKER_TOKEN is missing: an admin makes one for this machine."]
+        return self._server_problems() + missing
+
+    def _server_problems(self) -> list[str]:
+        problems = []
         if "database_url" not in self.model_fields_set:
             problems.append("DATABASE_URL is missing.")
         if "redis_url" not in self.model_fields_set:
@@ -136,3 +148,8 @@ def environment_of_children() -> dict[str, str]:
         for name, value in os.environ.items()
         if name in _FOR_CHILDREN or name.startswith(_FOR_CHILDREN_PREFIXES)
     }
+
+
+def environment_of_hub() -> dict[str, str]:
+    """Where models are fetched from, and by whose right: for the one process that fetches them."""
+    return {name: value for name, value in os.environ.items() if name.startswith("HF_")}

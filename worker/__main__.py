@@ -20,25 +20,33 @@ from core.kit.ids import new_id
 from worker.app import WorkerProcess
 from worker.context import WorkContext
 
+TRAINER_ARGV = (sys.executable, "-m", "worker.training")
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
     parser.add_argument("queue", type=QueueName, choices=list(QueueName), help="the queue to serve")
     queue_name: QueueName = parser.parse_args().queue
+    settings = Settings()
+    if problems := settings.worker_problems():
+        sys.exit("\n".join(problems))
+    serve(settings, queue_name)
+
+
+def serve(settings: Settings, queue_name: QueueName, *, trainer_argv: tuple[str, ...] = TRAINER_ARGV) -> None:
+    """Work in this process until SIGTERM or SIGINT; what runs then is interrupted, and its job given back."""
     logging.basicConfig(
         level=logging.INFO, stream=sys.stdout, format=f"%(asctime)s %(levelname)s worker-{queue_name} %(message)s"
     )
     # Celery warns of root because of pickled messages; ours are JSON, and carry an id
     warnings.simplefilter("ignore", SecurityWarning)
-    settings = Settings()
-    if problems := settings.production_problems():
-        sys.exit("\n".join(problems))
     database = Database(settings.database_url)
     context = WorkContext(
         settings=settings,
         database=database,
         backends=build_backends(settings),
         worker_id=new_id(f"{queue_name}-{socket.gethostname()}-{os.getpid()}-"),
+        trainer_argv=trainer_argv,
     )
     asked_to_stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

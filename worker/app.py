@@ -11,32 +11,39 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
+from functools import partial
 
 from celery import Celery
 from celery.worker import state as celery_state
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from core.backends.queue import TASK_NAME, celery_app
 from core.config import Settings
+from core.db.connection import answer_within
 from core.db.session import SYSTEM, workspace_scope
 from core.jobs import service as jobs
-from core.workers import service as workers
 from core.jobs.exit_codes import ExitCode
-from core.jobs.failures import error_of
+from core.jobs.failures import FAILURES, error_from, error_of
 from core.jobs.kinds import QueueName
-from core.jobs.states import TERMINAL, AttemptOutcome, JobState
+from core.jobs.states import TERMINAL, AttemptOutcome, Blame, JobState
 from core.jobs.types import Lease
+from core.workers import service as workers
+from worker.base_model_supply import BaseModelMissing, fetch
 from worker.context import WorkContext
-from worker.lease_keeper import LeaseKeeper
+from worker.heartbeat import Heartbeat
+from worker.lease_keeper import AWAY, LeaseKeeper
 from worker.reconcile import reconcile
-from worker.supervise import JobCancelled, JobInterrupted, LeaseLost
+from worker.supervise import JobCancelled, JobInterrupted, JobPaused, LeaseLost
 from worker.tasks.registry import Handlers, handler_of
 
 logger = logging.getLogger(__name__)
 
-_STOP_TIMEOUT_S = 60
+# beside the time that the child is given
+_STOP_TIMEOUT_S = 15
+_ASK_AGAIN_AFTER_S = 0.5
 _BELL_STOP_TIMEOUT_S = 3
 _RESTART_AFTER_S = 5
 
@@ -47,15 +54,15 @@ class WorkerProcess:
         self._queue_name = queue_name
         self._handlers = handlers
         self._wake = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._work, name="work", daemon=True),
-            threading.Thread(target=self._reconcile, name="reconcile", daemon=True),
-            threading.Thread(target=self._listen, name="doorbell", daemon=True),
-        ]
+        self._heartbeat = Heartbeat(context, queue_name, wake=self.wake)
+        self._working = threading.Thread(target=self._work, name="work", daemon=True)
+        self._listening = threading.Thread(target=self._listen, name="doorbell", daemon=True)
+        self._beating = threading.Thread(target=self._heartbeat.run, name="heartbeat", daemon=True)
+        self._reconciling = threading.Thread(target=self._reconcile, name="reconcile", daemon=True)
 
     def start(self) -> None:
         celery_state.should_stop = None
-        for thread in self._threads:
+        for thread in (self._beating, self._working, self._reconciling, self._listening):
             thread.start()
         logger.info("worker %s serves the queue %s", self._context.worker_id, self._queue_name)
 
@@ -63,11 +70,13 @@ class WorkerProcess:
         """Interrupt what runs, give its job back, end. Returns when that is done."""
         self._context.stopping.set()
         self._wake.set()
+        self._heartbeat.end()
         celery_state.should_stop = os.EX_OK  # type: ignore[assignment]  # typed by its start
-        self._threads[0].join(timeout=_STOP_TIMEOUT_S)
-        self._threads[2].join(timeout=_BELL_STOP_TIMEOUT_S)
+        self._working.join(timeout=self._context.settings.kill_grace_s + _STOP_TIMEOUT_S)
+        self._listening.join(timeout=_BELL_STOP_TIMEOUT_S)
+        self._beating.join(timeout=_BELL_STOP_TIMEOUT_S)
         try:
-            with self._context.database.session(SYSTEM) as session:
+            with answer_within(_BELL_STOP_TIMEOUT_S), self._context.database.session(SYSTEM) as session:
                 workers.leave(session, worker_id=self._context.worker_id)
         except SQLAlchemyError as error:
             # its heartbeat ends with it, so others will drop it
@@ -84,24 +93,18 @@ class WorkerProcess:
             self._wake.wait(self._context.settings.reconcile_interval_s)
 
     def _work_until_empty(self) -> None:
-        while not self._context.stopping.is_set() and work_once(self._context, self._queue_name, self._handlers):
-            pass
+        while not self._context.stopping.is_set() and self._heartbeat.may_claim:
+            if not work_once(self._context, self._queue_name, self._handlers, while_at_it=self._heartbeat.at_work_on):
+                return
 
     def _reconcile(self) -> None:
         while not self._context.stopping.is_set():
-            _survive("reconciling failed; the next round tries again", self._reconcile_once)
+            # one that is not let in gives nobody's job away either
+            if self._heartbeat.is_let_in:
+                _survive("reconciling failed; the next round tries again", self._reconcile_once)
             self._context.stopping.wait(self._context.settings.reconcile_interval_s)
 
     def _reconcile_once(self) -> None:
-        with self._context.database.session(SYSTEM) as session:
-            workers.beat(
-                session,
-                worker_id=self._context.worker_id,
-                hostname=socket.gethostname(),
-                queue_name=self._queue_name,
-                pid=os.getpid(),
-                version=_version(),
-            )
         reconcile(self._context.database, self._context.backends, handlers=self._handlers)
 
     def _listen(self) -> None:
@@ -128,20 +131,32 @@ class WorkerProcess:
             logger.info("the doorbell stopped")
 
 
-def work_once(context: WorkContext, queue_name: QueueName, handlers: Handlers = handler_of) -> bool:
-    """Claim one job and do it; False if none is due."""
+def work_once(
+    context: WorkContext,
+    queue_name: QueueName,
+    handlers: Handlers = handler_of,
+    *,
+    while_at_it: Callable[[str], AbstractContextManager[None]] | None = None,
+) -> bool:
+    """Claim one job and do it; False if none is due, or this machine cannot do the one that was."""
+    settings = context.settings
+    asked_at = time.monotonic()
     with context.database.session(SYSTEM) as session:
         lease = jobs.claim(
-            session, queue_name=queue_name, worker_id=context.worker_id, lease_s=context.settings.lease_s
+            session,
+            queue_name=queue_name,
+            worker_id=context.worker_id,
+            lease_s=settings.lease_s,
+            max_running=settings.max_running_per_workspace,
         )
     if lease is None:
         return False
     logger.info("job %s (%s), attempt %d", lease.job_id, lease.kind, lease.attempt)
-    started_at = time.monotonic()
-    with LeaseKeeper(context.settings, context.database, context.backends.events, lease) as keeper:
-        _run(replace(context, keeper=keeper), lease, handlers)
-    logger.info("job %s, attempt %d, ended after %.1f s", lease.job_id, lease.attempt, time.monotonic() - started_at)
-    return True
+    keeper = LeaseKeeper(settings, context.database, context.backends.events, lease, asked_at=asked_at)
+    with while_at_it(lease.job_id) if while_at_it else nullcontext(), keeper:
+        is_fit = _run(replace(context, keeper=keeper), lease, handlers)
+    logger.info("job %s, attempt %d, ended after %.1f s", lease.job_id, lease.attempt, time.monotonic() - asked_at)
+    return is_fit
 
 
 def doorbell(settings: Settings, wake: Callable[[], None]) -> Celery:
@@ -157,35 +172,68 @@ def doorbell(settings: Settings, wake: Callable[[], None]) -> Celery:
     return app
 
 
-def _run(context: WorkContext, lease: Lease, handlers: Handlers) -> None:
+def _run(context: WorkContext, lease: Lease, handlers: Handlers) -> bool:
+    """False if this machine lacks what the job needs."""
+    give_up = partial(_give_up, context, lease, handlers)
     try:
-        handlers(lease.kind).run(context, lease)
+        _run_with_its_base_model(context, lease, handlers)
     except LeaseLost:
         logger.warning("job %s, attempt %d: the lease is lost; nothing is published", lease.job_id, lease.attempt)
     except JobCancelled:
-        _give_up(context, lease, handlers, AttemptOutcome.CANCELLED)
+        give_up(lambda session: _cancel(session, lease, context))
+    except JobPaused as stopped:
+        budget = error_from(FAILURES["budget_reached"]) if stopped.reason == "budget" else None
+        blame = None if budget is None else Blame.BUDGET
+        give_up(lambda session: jobs.pause(session, lease, error=budget, blame=blame, bus=context.backends.events))
     except JobInterrupted:
-        _give_up(context, lease, handlers, AttemptOutcome.INTERRUPTED)
+        give_up(_requeue(context, lease, AttemptOutcome.INTERRUPTED))
+    except BaseModelMissing:
+        # its attempt is forgiven, and this worker looks away for a moment, so that another may take it
+        give_up(_requeue(context, lease, AttemptOutcome.INTERRUPTED))
+        return False
     except Exception:
         logger.exception("job %s, attempt %d failed", lease.job_id, lease.attempt)
-        _give_up(context, lease, handlers, AttemptOutcome.RETRIED)
+        give_up(_requeue(context, lease, AttemptOutcome.RETRIED))
     else:
         # a no-op for a task that finished its job, as it must
-        _give_up(context, lease, handlers, AttemptOutcome.RETRIED)
+        give_up(_requeue(context, lease, AttemptOutcome.RETRIED))
+    return True
 
 
-def _give_up(context: WorkContext, lease: Lease, handlers: Handlers, outcome: AttemptOutcome) -> None:
-    with context.database.session(workspace_scope(lease.workspace_id)) as session:
-        state: JobState | None
-        if outcome is AttemptOutcome.CANCELLED:
-            is_ours = jobs.finish(session, lease, JobState.CANCELLED, bus=context.backends.events)
-            state = JobState.CANCELLED if is_ours else None
+def _run_with_its_base_model(context: WorkContext, lease: Lease, handlers: Handlers) -> None:
+    try:
+        handlers(lease.kind).run(context, lease)
+    except BaseModelMissing as missing:
+        if not fetch(context, lease, missing.model_id):
+            raise
+        handlers(lease.kind).run(context, lease)
+
+
+def _requeue(context: WorkContext, lease: Lease, outcome: AttemptOutcome) -> Callable[[Session], JobState | None]:
+    error = error_of(ExitCode.BUG) if outcome is AttemptOutcome.RETRIED else None
+    return lambda session: jobs.requeue(session, lease, outcome=outcome, error=error, bus=context.backends.events)
+
+
+def _cancel(session: Session, lease: Lease, context: WorkContext) -> JobState | None:
+    is_ours = jobs.finish(session, lease, JobState.CANCELLED, bus=context.backends.events)
+    return JobState.CANCELLED if is_ours else None
+
+
+def _give_up(context: WorkContext, lease: Lease, handlers: Handlers, end: Callable[[Session], JobState | None]) -> None:
+    """Say how the attempt ended, as soon as the database listens; once the lease has run out, others have said it."""
+    while True:
+        try:
+            with context.database.session(workspace_scope(lease.workspace_id)) as session:
+                if end(session) in TERMINAL:
+                    job = jobs.get(session, workspace_id=lease.workspace_id, job_id=lease.job_id)
+                    handlers(lease.kind).settle(session, job)
+        except AWAY as error:
+            if context.keeper is None or context.keeper.is_lost:
+                raise
+            logger.warning("the end of job %s waits for the database: %s", lease.job_id, error)
+            time.sleep(_ASK_AGAIN_AFTER_S)
         else:
-            error = error_of(ExitCode.BUG) if outcome is AttemptOutcome.RETRIED else None
-            state = jobs.requeue(session, lease, outcome=outcome, error=error, bus=context.backends.events)
-        if state in TERMINAL:
-            job = jobs.get(session, workspace_id=lease.workspace_id, job_id=lease.job_id)
-            handlers(lease.kind).settle(session, job)
+            return
 
 
 def _survive(message: str, step: Callable[[], object]) -> None:
@@ -196,10 +244,3 @@ def _survive(message: str, step: Callable[[], object]) -> None:
         logger.warning("%s: %s", message, error)
     except Exception:
         logger.exception(message)
-
-
-def _version() -> str:
-    try:
-        return version("tailorbird")
-    except PackageNotFoundError:
-        return "not installed"

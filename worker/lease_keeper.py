@@ -41,7 +41,8 @@ _LOSSES = {
     "valid_loss": "validation loss",
     "full_valid_loss": "full validation loss",
 }
-_AWAY = (OperationalError, InterfaceError, PoolTimeout)
+# the database, not the statement, is the trouble
+AWAY = (OperationalError, InterfaceError, PoolTimeout)
 
 
 class LeaseKeeper:
@@ -161,7 +162,7 @@ class LeaseKeeper:
         try:
             with self._database.session(workspace_scope(self._lease.workspace_id)) as session:
                 is_ours = write_lines(session, self._lease, batch, self._bus)
-        except _AWAY as error:
+        except AWAY as error:
             logger.warning("events of job %s wait for the database: %s", self._lease.job_id, error)
             self._lines.extendleft(reversed(batch))
             time.sleep(min(_FLUSH_EVERY_S, self._heartbeat_s))
@@ -177,7 +178,7 @@ class LeaseKeeper:
         try:
             with self._database.session(workspace_scope(self._lease.workspace_id)) as session:
                 is_ours = jobs.append_logs(session, self._lease, text)
-        except _AWAY:
+        except AWAY:
             self._output.put_back(text)
         except SQLAlchemyError:
             logger.exception("output of job %s was refused by the database", self._lease.job_id)

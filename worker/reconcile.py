@@ -7,11 +7,10 @@ from sqlalchemy.orm import Session
 
 from core.backends.registry import Backends
 from core.db.session import SYSTEM, Database
-from core.errors import Unavailable
-from core.workers import service as workers
 from core.jobs.kinds import JobKind, QueueName
 from core.jobs.models import Job
 from core.jobs.reaping import Reaped, reap
+from core.workers import service as workers
 from worker.tasks.registry import Handlers, handler_of
 
 logger = logging.getLogger(__name__)
@@ -46,9 +45,4 @@ def _ring(backends: Backends, due: list[tuple[QueueName, str]]) -> None:
     for queue, job_id in due:
         if rung[queue] < _MAX_RINGS_PER_QUEUE:
             rung[queue] += 1
-            try:
-                backends.queue.ring(queue.value, job_id)
-            except Unavailable:
-                # workers look for themselves every few seconds; the bell only makes them quicker
-                logger.warning("the job queue does not answer; workers poll")
-                return
+            backends.queue.ring(queue.value, job_id)

@@ -1,31 +1,108 @@
-"""Worker processes, as they tell of themselves. All need a system session."""
+"""Worker processes, as they tell of themselves, and what they are told in return. All need a system session."""
 
 from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
+from core.errors import NotFound
 from core.jobs import service as jobs
 from core.jobs.kinds import QueueName
-from core.workers.models import Worker
-from core.workers.repository import WorkerRepository
+from core.workers.models import Worker, WorkerToken
+from core.workers.repository import TokenRepository, WorkerRepository
+from core.workers.tokens import create_token, find, new_secret, register_token, revoke_token
+from core.workers.types import DrainMode, Orders, Vitals
+
+__all__ = [
+    "available_hardware",
+    "beat",
+    "create_token",
+    "drain",
+    "due",
+    "find",
+    "leave",
+    "list_workers",
+    "new_secret",
+    "queue_for",
+    "register_token",
+    "remove_silent",
+    "revoke_token",
+    "try_lock_reconciler",
+    "undrain",
+]
 
 _SILENT_AFTER_S = 120
 _MAX_RUNG = 100
+_TRAINS = (QueueName.CPU, QueueName.GPU)
 
 
-def beat(session: Session, *, worker_id: str, hostname: str, queue_name: QueueName, pid: int, version: str) -> None:
-    """Say that a worker is alive; the first time, and after it was given up, it is registered."""
-    workers = WorkerRepository(session)
-    if not workers.beat(worker_id):
-        workers.add(worker_id=worker_id, hostname=hostname, queue=queue_name, pid=pid, version=version)
+def beat(
+    session: Session,
+    *,
+    worker_id: str,
+    hostname: str,
+    queue_name: QueueName,
+    pid: int,
+    version: str,
+    vitals: Vitals | None = None,
+    token: str = "",
+    is_token_required: bool = False,
+    drain_mode: DrainMode | None = None,
+) -> Orders:
+    """Say that a worker is alive; the first time, and after it was given up, it is registered if its token lets it in.
+
+    A token that is shown must be known and not revoked, whether or not one is required. `drain_mode` is what the worker
+    was last told: one that was given up for its silence must not come back as if nobody had drained it.
+    """
+    vitals = vitals or Vitals()
+    found = find(session, secret=token) if token else None
+    is_valid = _is_valid(found)
+    worker = WorkerRepository(session).beat(worker_id, vitals)
+    if found is not None and is_valid:
+        TokenRepository(session).touch(found.id)
+    if worker is not None:
+        told = DrainMode.NOW if token and not is_valid else worker.drain_mode
+        return Orders(is_let_in=True, drain=None if told is None else DrainMode(told))
+    if not is_valid and (token or is_token_required):
+        return Orders(is_let_in=False, drain=None)
+    WorkerRepository(session).add(
+        worker_id=worker_id,
+        hostname=hostname,
+        queue=queue_name,
+        pid=pid,
+        version=version,
+        vitals=vitals,
+        token_id=found.id if found is not None else None,
+        drain_mode=drain_mode,
+    )
+    return Orders(is_let_in=True, drain=drain_mode)
 
 
 def leave(session: Session, *, worker_id: str) -> None:
     WorkerRepository(session).remove(worker_id)
 
 
+def drain(session: Session, *, worker_id: str, mode: DrainMode | str) -> Worker:
+    """The worker claims no more, and with `now` hands back what it works on; it learns that by its next heartbeat."""
+    return _found(WorkerRepository(session).drain(worker_id, DrainMode(mode)), worker_id)
+
+
+def undrain(session: Session, *, worker_id: str) -> Worker:
+    """It may claim again. One whose token was revoked drains again at once."""
+    return _found(WorkerRepository(session).undrain(worker_id), worker_id)
+
+
 def list_workers(session: Session) -> Sequence[Worker]:
     return WorkerRepository(session).all()
+
+
+def available_hardware(session: Session) -> list[str]:
+    """The price keys of what live workers can train on, GPUs first; empty if nobody is there."""
+    return sorted(WorkerRepository(session).hardware(_TRAINS), key=lambda key: (queue_for(key) is QueueName.CPU, key))
+
+
+def queue_for(hardware: str) -> QueueName:
+    """The queue whose workers have this hardware."""
+    return QueueName.GPU if hardware.startswith("gpu:") else QueueName.CPU
 
 
 def remove_silent(session: Session) -> None:
@@ -41,3 +118,15 @@ def due(session: Session) -> list[tuple[QueueName, str]]:
     """Jobs that could be claimed now and whose queue some worker serves."""
     served = WorkerRepository(session).queues()
     return [(queue, job_id) for queue, job_id in jobs.due(session, limit=_MAX_RUNG) if queue in served]
+
+
+def _is_valid(token: WorkerToken | None) -> bool:
+    return token is not None and token.revoked_at is None
+
+
+def _found(worker: Worker | None, worker_id: str) -> Worker:
+    if worker is None:
+        raise NotFound(
+            f"There is no worker {worker_id}; it may have ended.", code="worker_not_found", param="worker_id"
+        )
+    return worker

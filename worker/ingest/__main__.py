@@ -6,7 +6,9 @@ In: `spec.json` (core.datasets.ingest.IngestSpec) and `file`. Out: `rows.jsonl`,
 import sys
 from pathlib import Path
 
+from worker import lease_file
 from worker.ingest.run import run
 
 if __name__ == "__main__":
+    lease_file.watch(Path(sys.argv[1]))
     sys.exit(run(Path(sys.argv[1])))

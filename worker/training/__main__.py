@@ -10,6 +10,7 @@ from pathlib import Path
 from transformers.utils.logging import disable_progress_bar
 
 from core.jobs.exit_codes import ExitCode
+from worker import lease_file
 from worker.training import run
 from worker.training.allocator import keep_freed_memory
 from worker.training.events import EventWriter
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 def main(folder: Path) -> ExitCode:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    lease_file.watch(folder)
     keep_freed_memory()
     disable_progress_bar()  # transformers' bars; ours are events
     with closing(EventWriter(folder / "events.jsonl")) as events:
