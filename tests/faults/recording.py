@@ -1,0 +1,66 @@
+"""What drills measured, kept in `bench/results/drills.json` when `DRILLS_RECORD=1` (as `make drills` sets it)."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.kit.clock import utc_now
+
+RESULTS = Path(__file__).parents[2] / "bench" / "results" / "drills.json"
+Record = Callable[..., None]
+
+
+@dataclass(slots=True)
+class TestRecord:
+    __test__ = False
+
+    drill: int
+    test: str
+    outcome: str = "passed"
+    reason: str = ""
+    seconds: float = 0.0
+    times: int = 1
+    """How often the fault was set."""
+    figures: dict[str, float] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "test": self.test,
+            "outcome": self.outcome,
+            "reason": self.reason,
+            "seconds": round(self.seconds, 1),
+            "times": self.times,
+            "figures": {name: round(value, 3) for name, value in sorted(self.figures.items())},
+        }
+
+
+def number_of(item: pytest.Item) -> int | None:
+    marker = item.get_closest_marker("drill")
+    return int(marker.args[0]) if marker and marker.args else None
+
+
+def note_report(record: TestRecord, report: pytest.TestReport) -> None:
+    record.seconds += report.duration
+    if report.skipped:
+        record.outcome = "skipped"
+        record.reason = report.longrepr[2].removeprefix("Skipped: ") if isinstance(report.longrepr, tuple) else ""
+    elif report.failed:
+        record.outcome = "failed"
+
+
+def save(records: list[TestRecord], seed: int) -> None:
+    """Put these in the place of what was known of the same tests."""
+    if not records or os.environ.get("DRILLS_RECORD") != "1":
+        return
+    known: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"drills": {}}
+    for record in records:
+        entry = {**record.as_json(), "seed": seed, "at": utc_now().strftime("%Y-%m-%d %H:%M")}
+        tests = known["drills"].setdefault(str(record.drill), [])
+        known["drills"][str(record.drill)] = [one for one in tests if one["test"] != record.test] + [entry]
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")

@@ -1,0 +1,25 @@
+"""`python -m tests.faults.worker_main QUEUE SETTINGS_FILE [TRAINER …]`: the real worker with a drill's settings.
+
+TRAINER, if given, takes the place of `python -m worker.training`; the run folder is its last argument.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from core.config import Settings
+from core.jobs.kinds import QueueName
+from worker.__main__ import serve
+
+
+def main() -> None:
+    queue_name, settings_file, *trainer = sys.argv[1:]
+    settings = Settings(**json.loads(Path(settings_file).read_text()))
+    if trainer:
+        serve(settings, QueueName(queue_name), trainer_argv=tuple(trainer))
+    else:
+        serve(settings, QueueName(queue_name))
+
+
+if __name__ == "__main__":
+    main()
