@@ -9,11 +9,12 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from core import errors
+from core.db.sqlstates import is_disk_full, is_lost_race, is_unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ _STATUS: dict[type[errors.AppError], int] = {
     errors.Unprocessable: 422,
     errors.RateLimited: 429,
     errors.Unavailable: 503,
+    errors.InsufficientStorage: 507,
 }
 _TYPE = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 # clients retry 408, 409, 429 and 5xx unless told; a business refusal stays one however often it is asked
@@ -39,8 +41,8 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(errors.AppError, _app_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
-    for unreachable in (OperationalError, InterfaceError, PoolTimeout):
-        app.add_exception_handler(unreachable, _database_unavailable)
+    for failure in (DBAPIError, PoolTimeout):
+        app.add_exception_handler(failure, _database_error)
     app.add_exception_handler(IntegrityError, _integrity_error)
     # half a surrogate pair, which JSON can spell and UTF-8 cannot, comes as the second
     for unstorable in (DataError, UnicodeEncodeError):
@@ -75,6 +77,9 @@ def response_of(error: errors.AppError) -> JSONResponse:
     if isinstance(error, errors.Conflict | errors.RateLimited):
         is_retryable = error.error_code in _RETRYABLE_CODES or isinstance(error, errors.RateLimited)
         headers["x-should-retry"] = "true" if is_retryable else "false"
+    if isinstance(error, errors.InsufficientStorage):
+        # a disk is not emptied within a client's patience
+        headers["x-should-retry"] = "false"
     if isinstance(error, errors.Unauthenticated):
         headers["www-authenticate"] = "Bearer"
     return error_response(
@@ -132,8 +137,19 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
     return error_response(error.status_code, message, code=code, headers=headers)
 
 
-async def _database_unavailable(_request: Request, error: Exception) -> JSONResponse:
+async def _database_error(_request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, DBAPIError) and not is_unavailable(error):
+        raise error
     logger.error("the database does not answer: %s", type(error).__name__, exc_info=error)
+    if isinstance(error, DBAPIError) and is_disk_full(error):
+        return response_of(errors.InsufficientStorage("The database's disk is full. Ask your admin to make room."))
+    if isinstance(error, DBAPIError) and is_lost_race(error):
+        return response_of(
+            errors.Unavailable(
+                "Too much was changed in the same place at once, and nothing of this was kept. Try again in a moment.",
+                code="database_busy",
+            )
+        )
     return response_of(
         errors.Unavailable(
             "The database does not answer. Nothing was lost; try again in a moment.", code="database_unavailable"

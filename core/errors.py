@@ -70,3 +70,9 @@ class Unprocessable(AppError):
     """The request is well-formed but contradicts an earlier one."""
 
     code = "unprocessable"
+
+
+class InsufficientStorage(AppError):
+    """A disk of ours is full."""
+
+    code = "insufficient_storage"

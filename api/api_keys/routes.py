@@ -5,12 +5,13 @@ from fastapi import APIRouter, Depends
 from api.api_keys.schemas import ApiKeyBody, DeletedApiKeyBody, MadeApiKeyBody, NewApiKeyBody, api_key_body
 from api.dependencies import SessionDep, require
 from api.pagination import ListBody, PageDep, list_body
+from api.retries import RetriedRoute
 from core.audit import service as audit
 from core.workspaces import service as workspaces
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Permission
 
-router = APIRouter(tags=["api keys"])
+router = APIRouter(tags=["api keys"], route_class=RetriedRoute)
 
 ManagerDep = Annotated[Principal, Depends(require(Permission.KEYS_MANAGE))]
 

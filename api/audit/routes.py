@@ -4,6 +4,7 @@ from fastapi import APIRouter, Depends, Query
 
 from api.dependencies import SessionDep, require
 from api.pagination import ListBody, PageDep, list_body
+from api.retries import RetriedRoute
 from api.schemas import ResponseBody
 from core.audit import service as audit
 from core.audit.models import AuditEvent
@@ -11,7 +12,7 @@ from core.kit.clock import unix_s
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Permission
 
-router = APIRouter(tags=["audit"])
+router = APIRouter(tags=["audit"], route_class=RetriedRoute)
 
 ReaderDep = Annotated[Principal, Depends(require(Permission.AUDIT_READ))]
 

@@ -14,6 +14,7 @@ from api.auth.schemas import (
 )
 from api.browser import check_origin, csrf_token, delete_session_cookie, session_cookie_name, set_session_cookie
 from api.dependencies import DatabaseDep, SessionDep, SettingsDep, require
+from api.retries import RetriedRoute
 from core.audit import service as audit
 from core.config import Settings
 from core.db.session import SYSTEM
@@ -22,7 +23,7 @@ from core.identity import service as identity
 from core.workspaces import service as workspaces
 from core.workspaces.principal import Principal
 
-router = APIRouter(tags=["auth"])
+router = APIRouter(tags=["auth"], route_class=RetriedRoute)
 
 SignedInDep = Annotated[Principal, Depends(require())]
 

@@ -6,6 +6,7 @@ from fastapi.concurrency import run_in_threadpool
 from api.chat.completion import Conversation, answer_whole, begin_stream
 from api.chat.schemas import ChatBody, ChatCompletion
 from api.dependencies import BackendsDep, DatabaseDep, SettingsDep, require
+from api.retries import RetriedRoute
 from api.streaming import EventStream
 from core.db.session import workspace_scope
 from core.inference.client import InferenceClient
@@ -14,7 +15,7 @@ from core.serving.service import Target
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Permission
 
-router = APIRouter(prefix="/v1/chat", tags=["chat"])
+router = APIRouter(prefix="/v1/chat", tags=["chat"], route_class=RetriedRoute)
 
 
 def _inference(request: Request, settings: SettingsDep) -> InferenceClient:

@@ -18,12 +18,13 @@ from api.datasets.schemas import (
 from api.dependencies import BackendsDep, SessionDep, require
 from api.idempotency import OnceDep
 from api.pagination import ListBody, PageDep, list_body
+from api.retries import RetriedRoute
 from core.datasets import service as datasets
 from core.datasets.types import RowFilter
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Permission
 
-router = APIRouter(tags=["datasets"])
+router = APIRouter(tags=["datasets"], route_class=RetriedRoute)
 
 ReaderDep = Annotated[Principal, Depends(require(Permission.DATASETS_READ))]
 WriterDep = Annotated[Principal, Depends(require(Permission.DATASETS_WRITE))]

@@ -8,13 +8,14 @@ from api.dependencies import BackendsDep, DatabaseDep, SessionDep, SettingsDep, 
 from api.files.multipart import FileForm
 from api.files.schemas import DeletedFileBody, FileBody, file_body
 from api.pagination import ListBody, PageDep, list_body
+from api.retries import RetriedRoute
 from core.datasets import files
 from core.datasets.uploads import Upload
 from core.kit.pagination import PageRequest
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Permission
 
-router = APIRouter(tags=["files"])
+router = APIRouter(tags=["files"], route_class=RetriedRoute)
 
 ReaderDep = Annotated[Principal, Depends(require(Permission.DATASETS_READ))]
 WriterDep = Annotated[Principal, Depends(require(Permission.DATASETS_WRITE))]

@@ -17,6 +17,7 @@ from api.fine_tuning.schemas import (
 )
 from api.idempotency import OnceDep
 from api.pagination import ListBody, PageDep, list_body
+from api.retries import RetriedRoute
 from api.streaming import EventStream
 from core.base_models import service as base_models
 from core.errors import Invalid
@@ -28,7 +29,7 @@ from core.training.types import RunFilter
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Permission
 
-router = APIRouter(prefix="/v1/fine_tuning", tags=["fine-tuning"])
+router = APIRouter(prefix="/v1/fine_tuning", tags=["fine-tuning"], route_class=RetriedRoute)
 
 Reader = Annotated[Principal, Depends(require(Permission.RUNS_READ))]
 Writer = Annotated[Principal, Depends(require(Permission.RUNS_WRITE))]

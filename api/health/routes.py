@@ -9,13 +9,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.dependencies import DatabaseDep, SettingsDep
 from api.health.storage import StorageProbe
+from api.retries import RetriedRoute
 from api.schemas import ResponseBody
 from core.config import Settings
 from core.db.health import newest_revision, schema_revision
 from core.db.session import SYSTEM, Database
 from core.monitoring import queues
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], route_class=RetriedRoute)
 
 DatabaseState = Literal["ok", "unavailable", "not_migrated"]
 QueueState = Literal["ok", "stuck", "unknown"]

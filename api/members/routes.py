@@ -5,13 +5,14 @@ from fastapi import APIRouter, Depends
 from api.dependencies import DatabaseDep, SessionDep, require
 from api.members.schemas import DeletedMemberBody, MemberBody, NewMemberBody, RoleChangeBody, member_body
 from api.pagination import ListBody, PageDep, list_body
+from api.retries import RetriedRoute
 from core.audit import service as audit
 from core.db.session import SYSTEM
 from core.workspaces import service as workspaces
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Permission
 
-router = APIRouter(tags=["members"])
+router = APIRouter(tags=["members"], route_class=RetriedRoute)
 
 ReaderDep = Annotated[Principal, Depends(require(Permission.MEMBERS_READ))]
 ManagerDep = Annotated[Principal, Depends(require(Permission.MEMBERS_MANAGE))]

@@ -6,11 +6,12 @@ from fastapi import APIRouter, Depends
 
 from api.dependencies import SessionDep, SettingsDep, require
 from api.models.schemas import DeletedModelBody, ModelBody, ModelListBody, model_body
+from api.retries import RetriedRoute
 from core.serving import service as serving
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Permission
 
-router = APIRouter(prefix="/v1/models", tags=["models"])
+router = APIRouter(prefix="/v1/models", tags=["models"], route_class=RetriedRoute)
 
 Reader = Annotated[Principal, Depends(require(Permission.MODELS_READ))]
 Writer = Annotated[Principal, Depends(require(Permission.MODELS_WRITE))]

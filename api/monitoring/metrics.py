@@ -7,13 +7,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from api.dependencies import DatabaseDep, SettingsDep, require
 from api.monitoring.exposition import FiguresCollector
 from api.monitoring.http_metrics import HttpMetrics
+from api.retries import RetriedRoute
 from core.db.session import SYSTEM
 from core.monitoring.metrics import service
 from core.monitoring.metrics.service import LedgerTotals
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Permission
 
-router = APIRouter(tags=["admin"])
+router = APIRouter(tags=["admin"], route_class=RetriedRoute)
 
 
 def _ledger_totals(request: Request) -> LedgerTotals:

@@ -24,6 +24,7 @@ from api.monitoring.schemas import (
     WorkerTokenListBody,
 )
 from api.pagination import ListBody, PageDep, list_body
+from api.retries import RetriedRoute
 from core.db.session import SYSTEM
 from core.jobs.kinds import JobKind, QueueName
 from core.jobs.states import JobState
@@ -32,7 +33,7 @@ from core.monitoring.types import JobFilter
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Permission
 
-router = APIRouter(tags=["admin"])
+router = APIRouter(tags=["admin"], route_class=RetriedRoute)
 
 AdminDep = Annotated[Principal, Depends(require(Permission.INSTALLATION_ADMIN))]
 

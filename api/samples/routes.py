@@ -5,6 +5,7 @@ from fastapi import APIRouter, Depends
 from api.dependencies import BackendsDep, DatabaseDep, SettingsDep, require
 from api.files.schemas import FileBody, file_body
 from api.pagination import ListBody, list_body
+from api.retries import RetriedRoute
 from api.schemas import ResponseBody
 from core.datasets import samples
 from core.datasets.samples import Sample
@@ -12,7 +13,7 @@ from core.kit.pagination import Page
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Permission
 
-router = APIRouter(tags=["samples"])
+router = APIRouter(tags=["samples"], route_class=RetriedRoute)
 
 
 class SampleBody(ResponseBody):

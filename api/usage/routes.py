@@ -4,6 +4,7 @@ from fastapi import APIRouter, Depends
 
 from api.dependencies import SessionDep, require
 from api.pagination import ListBody, PageDep, list_body
+from api.retries import RetriedRoute
 from api.usage.schemas import DayUsageBody, LedgerEntryBody, PriceBody, UsageSummaryBody
 from core.kit.clock import unix_s
 from core.kit.money import usd
@@ -13,7 +14,7 @@ from core.usage.models import LedgerEntry, Price
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Permission
 
-router = APIRouter(tags=["usage"])
+router = APIRouter(tags=["usage"], route_class=RetriedRoute)
 
 ReaderDep = Annotated[Principal, Depends(require(Permission.USAGE_READ))]
 

@@ -4,10 +4,14 @@ The temporary file has no name from the start, so that even a killed process lea
 """
 
 import contextlib
+import errno
 import hashlib
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from core.backends.blobs import BlobStore
 from core.datasets import files, inspection
@@ -16,7 +20,7 @@ from core.datasets.formats.lines import StreamGuard
 from core.datasets.models import File
 from core.datasets.types import Inspection
 from core.db.session import Database, workspace_scope
-from core.errors import TooLarge
+from core.errors import InsufficientStorage, NotFound, TooLarge
 from core.kit.ids import new_id
 from core.workspaces.principal import Principal
 
@@ -33,17 +37,20 @@ class Upload:
         self._sha256 = hashlib.sha256()
         self._num_bytes = 0
         self._is_refused = False
-        directory.mkdir(parents=True, exist_ok=True)
-        self._file: BinaryIO = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - closed by close()
+        with _room_on_disk():
+            directory.mkdir(parents=True, exist_ok=True)
+            self._file: BinaryIO = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - closed by close()
 
     def close(self) -> None:
         """Drop the bytes. They are in the object store by then, or were refused."""
-        self._file.close()
+        # a full disk refuses the last buffered bytes once more; the file is closed all the same
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def feed(self, chunk: bytes) -> bool:
         """Take more bytes. False when no more are wanted, since the file will be refused; `finish` then says why.
 
-        Raises TooLarge at the first byte beyond the limit.
+        Raises TooLarge at the first byte beyond the limit, and InsufficientStorage when the disk is full.
         """
         self._num_bytes += len(chunk)
         if self._num_bytes > self._max_bytes:
@@ -54,12 +61,15 @@ class Upload:
                 param="file",
             )
         self._sha256.update(chunk)
-        self._file.write(chunk)
+        with _room_on_disk():
+            self._file.write(chunk)
         self._is_refused = not self._guard.accepts(chunk)
         return not self._is_refused
 
     def finish(self, *, principal: Principal, database: Database, blobs: BlobStore) -> File:
         """Inspect, store, enter. Raises Invalid for a file that cannot be used as a whole."""
+        with _room_on_disk():
+            self._file.flush()
         found = self._inspect()
         file_id = new_id("file-")
         key = files.object_key(principal.workspace_id, file_id)
@@ -77,9 +87,13 @@ class Upload:
                     sha256=self._sha256.hexdigest(),
                     inspection=found,
                 )
+        except DBAPIError as error:
+            if entered := _entered(file_id, error, principal=principal, database=database):
+                return entered
+            _forget(blobs, key)
+            raise
         except BaseException:
-            with contextlib.suppress(Exception):
-                blobs.delete(key)
+            _forget(blobs, key)
             raise
 
     def _inspect(self) -> Inspection:
@@ -91,3 +105,36 @@ class Upload:
             # the guard may refuse only what the parser refuses; should they ever differ, the safe side is to refuse
             raise refusals.not_text(found.num_rows)
         return found
+
+
+@contextlib.contextmanager
+def _room_on_disk() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise InsufficientStorage(
+            "The server's disk is full, so the file could not be taken; nothing of it was kept. Ask your admin to make "
+            "room, then upload it again.",
+            param="file",
+        ) from error
+
+
+def _entered(file_id: str, error: DBAPIError, *, principal: Principal, database: Database) -> File | None:
+    """The file if it was entered after all: a connection that is lost during a commit leaves that open.
+
+    While the database cannot tell, `error` is raised and the bytes stay: a file without its bytes would be worse.
+    """
+    try:
+        with database.session(workspace_scope(principal.workspace_id)) as session:
+            return files.get(session, workspace_id=principal.workspace_id, file_id=file_id)
+    except NotFound:
+        return None
+    except SQLAlchemyError:
+        raise error from None
+
+
+def _forget(blobs: BlobStore, key: str) -> None:
+    with contextlib.suppress(Exception):
+        blobs.delete(key)
