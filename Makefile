@@ -16,7 +16,7 @@ define npm
 	then npm $(1); else PATH="$$wheel/bin:$$PATH" node "$$wheel/lib/node_modules/npm/bin/npm-cli.js" $(1); fi
 endef
 
-.PHONY: help setup up demo check test static frontend-check browser migration openapi docs lock fmt
+.PHONY: help setup up demo check test static frontend-check browser migration openapi docs bench-jobs lock fmt
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | while IFS=$$'\t' read -r name about; do printf '  make %-10s %s\n' "$$name" "$$about"; done
@@ -88,6 +88,9 @@ migration: .venv/.installed ## Start a new migration: make migration name="what 
 openapi: setup ## Write frontend/openapi.json and the web page's types from the api
 	$(BIN)/python -m api.openapi > frontend/openapi.json.new && mv frontend/openapi.json.new frontend/openapi.json
 	@$(call npm,run --silent api:types)
+
+bench-jobs: setup ## Measure how soon jobs start, resume and stop, and how fairly they take turns
+	@$(BIN)/python bench/jobs.py
 
 docs: .venv/.installed ## Write the generated parts of the documentation
 	$(BIN)/python docs/generate.py
