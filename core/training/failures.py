@@ -1,17 +1,18 @@
 """What is told of a failed run: what happened, whose fault it was, what helps, and the click that does it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
-from core.jobs import failures as job_failures
+from core.jobs.failures import FailureClass, failure_with_code
 from core.jobs.states import Blame, JobState
+from core.kit.money import usd
 from core.training.request import RunRequest
 from core.training.types import RunDetails
 
 FixAction = Literal["continue", "clone", "edit_data"]
 
-# far enough below a rate that went astray, and still learning
-_CALMER = 0.3
+# of the rate that went astray: far enough below it, and still learning
+_CALMER = 0.2
 # a limit that was too low is proposed anew with this much more
 _MORE_MONEY = 1.5
 
@@ -35,7 +36,6 @@ class RunFailure:
     fix: RunFix | None
 
 
-failure_with_code = getattr(job_failures, "failure_with_code", lambda _code: None)
 _CLASSES: Final = {Blame.USER_ERROR: "user_error", Blame.PLATFORM_ERROR: "platform_error", Blame.BUDGET: "budget"}
 _LABELS: Final[dict[FixAction, str]] = {
     "continue": "Continue from the last checkpoint",
@@ -72,18 +72,16 @@ def _fix(details: RunDetails, code: str, blame: Blame) -> RunFix | None:
         # it failed while its data was checked, or in what it asked of that data
         is_data = (details.job.error or {}).get("param") in {"training_file", "validation_file"}
         return _plain("edit_data" if is_data else "clone")
-    if blame is Blame.BUDGET:
-        limit = (run.max_cost_micros or 0) * _MORE_MONEY / 1_000_000
-        return RunFix("continue", "Raise the limit and continue", {"max_cost_usd": round(limit, 4)})
-    if code == "non_finite_loss":
+    if known is None or known.fix is None:
+        return _plain("clone" if blame is Blame.USER_ERROR else "continue")
+    fix = RunFix(known.fix.action, known.fix.label, dict(known.fix.changes))
+    if known.failure_class is FailureClass.BUDGET and run.max_cost_micros:
+        return replace(fix, changes={"max_cost_usd": round(usd(run.max_cost_micros) * _MORE_MONEY, 4)})
+    if known.failure_class is FailureClass.NON_FINITE_LOSS:
         asked = RunRequest.model_validate(run.request).learning_rate_multiplier
-        calmer = round((1.0 if asked == "auto" else asked) * _CALMER, 6)
-        return RunFix(
-            "clone", "Start again with a lower learning rate", {"hyperparameters": {"learning_rate_multiplier": calmer}}
-        )
-    if known is not None and known.fix is not None:
-        return RunFix(known.fix.action, known.fix.label, dict(known.fix.changes))
-    return _plain("clone" if blame is Blame.USER_ERROR else "continue")
+        calmer = {"learning_rate_multiplier": round((1.0 if asked == "auto" else asked) * _CALMER, 6)}
+        return replace(fix, changes={"method": {"type": "supervised", "supervised": {"hyperparameters": calmer}}})
+    return fix
 
 
 def _plain(action: FixAction) -> RunFix:

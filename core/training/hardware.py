@@ -1,6 +1,5 @@
 """Where a run would be done: the hardware that live workers offer, its price, and the queue that leads to it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
@@ -35,23 +34,16 @@ class Place:
 
 def best_offer(session: Session) -> Offer:
     """A GPU before a processor; of several kinds the cheapest by the hour. Hardware without a price is not offered."""
-    offers = [offer for hardware in _available(session) if (offer := _offer(session, hardware)) is not None]
+    offers = [
+        offer for hardware in workers.available_hardware(session) if (offer := _offer(session, hardware)) is not None
+    ]
     if not offers:
         return Offer(hardware=CPU, queue=QueueName.CPU, price=usage.price_at(session, hardware=CPU))
     return min(offers, key=lambda offer: (offer.queue is not QueueName.GPU, offer.price.micros_per_hour))
 
 
-def queue_of(hardware: str) -> QueueName:
-    return QueueName.GPU if hardware.startswith("gpu") else QueueName.CPU
-
-
 def place_in(session: Session, *, workspace_id: str, queue_name: QueueName) -> Place:
     return Place(queue=queue_name, outlook=jobs.outlook(session, workspace_id=workspace_id, queue_name=queue_name))
-
-
-def _available(session: Session) -> Sequence[str]:
-    found = getattr(workers, "available_hardware", None)
-    return found(session) if found else []
 
 
 def _offer(session: Session, hardware: str) -> Offer | None:
@@ -59,4 +51,4 @@ def _offer(session: Session, hardware: str) -> Offer | None:
         price = usage.price_at(session, hardware=hardware)
     except NotFound:
         return None
-    return Offer(hardware=hardware, queue=queue_of(hardware), price=price)
+    return Offer(hardware=hardware, queue=workers.queue_for(hardware), price=price)
