@@ -1,5 +1,7 @@
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +12,9 @@ from core.jobs import service as jobs
 from core.jobs.kinds import JobKind
 from core.jobs.models import Job
 from core.jobs.types import Lease
+from tests.factories.children import PRELUDE
 from worker.context import WorkContext
+from worker.supervise import ChildResult, run_child
 
 
 @pytest.fixture
@@ -54,3 +58,20 @@ def look(database: Database) -> Callable[[str], Job]:
             return session.get_one(Job, job_id)
 
     return _look
+
+
+@pytest.fixture
+def run(context: WorkContext, lease: Lease, tmp_path: Path) -> Callable[..., ChildResult]:
+    """Run a script as the child of the lease."""
+
+    def _run(
+        script: str,
+        *,
+        context: WorkContext = context,
+        lease: Lease = lease,
+        **arguments: Any,  # noqa: ANN401
+    ) -> ChildResult:
+        argv = [sys.executable, "-c", PRELUDE + script, str(tmp_path)]
+        return run_child(argv, tmp_path, lease, context=context, **arguments)
+
+    return _run

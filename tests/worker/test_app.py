@@ -16,11 +16,11 @@ from core.backends.queue import CeleryTaskQueue
 from core.config import Settings
 from core.db.session import SYSTEM, Database, workspace_scope
 from core.jobs import service as jobs
-from core.workers import service as workers
 from core.jobs.kinds import JobKind, QueueName
 from core.jobs.models import Job
 from core.jobs.states import AttemptOutcome, JobState
 from core.jobs.types import Lease
+from core.workers import service as workers
 from worker.app import WorkerProcess, work_once
 from worker.context import WorkContext
 from worker.supervise import run_child

@@ -9,11 +9,11 @@ from core.backends.registry import Backends
 from core.db.session import SYSTEM, Database
 from core.errors import Unavailable
 from core.jobs import service as jobs
-from core.workers import service as workers
 from core.jobs.kinds import QueueName
 from core.jobs.models import Job
 from core.jobs.states import JobState
 from core.jobs.types import Lease
+from core.workers import service as workers
 from worker.reconcile import reconcile
 
 pytestmark = pytest.mark.stack

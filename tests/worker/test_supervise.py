@@ -1,8 +1,4 @@
-import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -19,43 +15,12 @@ from core.db.session import SYSTEM, Database
 from core.jobs import service as jobs
 from core.jobs.models import Job
 from core.jobs.types import Lease
+from tests.factories.children import DEAF, WAIT_FOR_EVER, eventually, on_ready
 from worker.context import WorkContext
 from worker.lease_keeper import LeaseKeeper
-from worker.supervise import ChildLimits, ChildResult, JobCancelled, JobInterrupted, LeaseLost, run_child
+from worker.supervise import ChildLimits, ChildResult, JobCancelled, JobInterrupted, LeaseLost
 
 pytestmark = pytest.mark.stack
-
-# what every child script begins with: `say(type=…)` writes an event
-PRELUDE = """
-import json, os, signal, subprocess, sys, time
-def say(**fields):
-    with open(sys.argv[1] + "/events.jsonl", "a") as stream:
-        stream.write(json.dumps(fields) + "\\n")
-"""
-WAIT_FOR_EVER = "say(type='stage', stage='ready')\nwhile True: time.sleep(0.05)"
-DEAF = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + WAIT_FOR_EVER
-
-
-def eventually(condition: Callable[[], object], *, timeout_s: float = 10) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
-
-
-@pytest.fixture
-def run(context: WorkContext, lease: Lease, tmp_path: Path) -> Callable[..., ChildResult]:
-    """Run a script as the child of the lease."""
-
-    def _run(script: str, *, context: WorkContext = context, **arguments: Any) -> ChildResult:  # noqa: ANN401
-        argv = [sys.executable, "-c", PRELUDE + script, str(tmp_path)]
-        return run_child(argv, tmp_path, lease, context=context, **arguments)
-
-    return _run
-
-
-def on_ready(action: Callable[[], object]) -> Callable[[dict[str, Any]], None]:
-    return lambda line: action() if line["type"] == "stage" and line["stage"] == "ready" else None
 
 
 class TestEnd:
@@ -221,27 +186,3 @@ def test_events_wait_for_a_database_that_is_away(context: WorkContext, lease: Le
     with database.session(SYSTEM) as session:
         events = jobs.events_after(session, workspace_id=lease.workspace_id, job_id=lease.job_id, after_seq=0)
     assert [event.message for event in events] == ["0", "1", "2"]
-
-
-SUPERVISOR = """
-import sys
-from pathlib import Path
-from types import SimpleNamespace
-from core.config import Settings
-from worker.supervise import run_child
-from worker.context import WorkContext
-keeper = SimpleNamespace(is_lost=False, cancel_requested=False, note=lambda line: None, flush=lambda: True)
-context = WorkContext(settings=Settings(), database=None, backends=None, worker_id="w", keeper=keeper)
-run_child([sys.executable, "-c", sys.argv[2], sys.argv[1]], Path(sys.argv[1]), None, context=context)
-"""
-
-
-def test_the_child_of_a_killed_supervisor_dies(tmp_path: Path) -> None:
-    child = PRELUDE + "say(type='result', data={'pid': os.getpid()})\n" + DEAF
-    with subprocess.Popen([sys.executable, "-c", SUPERVISOR, str(tmp_path), child]) as supervisor:
-        events = tmp_path / "events.jsonl"
-        eventually(lambda: events.exists() and events.read_text().count("\n") == 2, timeout_s=30)
-        pid = json.loads(events.read_text().splitlines()[0])["data"]["pid"]
-        assert psutil.pid_exists(pid)
-        os.kill(supervisor.pid, signal.SIGKILL)
-    eventually(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
