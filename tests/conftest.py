@@ -4,9 +4,11 @@ database, settings, backends     the app role's database; settings of the server
 client                           the API in this process
 workspace_id, principal          a workspace and its admin; other_workspace_id is somebody else's
 as_admin, as_member, as_viewer   request headers of the workspace's people; as_stranger is admin of the other one
+as_operator                      request headers of who runs the installation, who is admin of a third workspace
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ from core.backends.registry import Backends
 from core.config import Settings
 from core.db import migrate
 from core.db.session import SYSTEM, Database
+from core.identity import service as identity
 from core.identity.repository import UserRepository
 from core.kit.ids import new_id
 from core.stack.servers import ServerUrls, embedded_servers
@@ -163,6 +166,20 @@ def as_viewer(database: Database, workspace_id: str) -> Headers:
 @pytest.fixture
 def as_stranger(database: Database, other_workspace_id: str) -> Headers:
     return key_headers(database, make_principal(database, other_workspace_id, Role.ADMIN))
+
+
+@pytest.fixture
+def operator(database: Database) -> Principal:
+    """Who runs the installation; the admin of a workspace of their own."""
+    found = make_principal(database, _make_workspace(database, "operations"), Role.ADMIN)
+    with database.session(SYSTEM) as session:
+        identity.make_installation_admin(session, user_id=found.user_id)
+    return replace(found, is_installation_admin=True)
+
+
+@pytest.fixture
+def as_operator(database: Database, operator: Principal) -> Headers:
+    return key_headers(database, operator)
 
 
 def make_principal(database: Database, workspace_id: str, role: Role) -> Principal:

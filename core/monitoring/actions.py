@@ -23,7 +23,7 @@ from core.jobs.types import JobError
 from core.monitoring.jobs import find_any
 from core.monitoring.types import MadeToken
 from core.monitoring.workers import get_worker
-from core.training import execution
+from core.training import control, execution
 from core.training import service as training
 from core.workers import service as joined
 from core.workspaces import service as workspaces
@@ -69,8 +69,9 @@ def retry(
             code="job_state_conflict",
             details={"state": state.value},
         )
-    job = leased.resume(session, workspace_id=before.workspace_id, job_id=job_id, queue=queue, bus=bus)
-    _record(session, principal, job, "admin.job_retried", {"state": state.value})
+    there = replace(principal, workspace_id=before.workspace_id)
+    control.resume(session, principal=there, run_id=str(before.payload["run_id"]), queue=queue, bus=bus)
+    _record(session, principal, before, "admin.job_retried", {"state": state.value})
 
 
 def cancel(
@@ -80,11 +81,14 @@ def cancel(
     before = find_any(session, job_id=job_id)
     is_first = before.cancel_requested_at is None and before.state is not JobState.CANCELLED
     state = before.state
-    job = leased.request_cancel(session, workspace_id=before.workspace_id, job_id=job_id, bus=bus)
-    if not is_first:
-        return
-    _settle(session, job, queue=queue, bus=bus)
-    _record(session, principal, job, "admin.job_cancelled", {"state": state.value})
+    if before.kind is JobKind.TRAINING_RUN:
+        there = replace(principal, workspace_id=before.workspace_id)
+        training.cancel(session, principal=there, run_id=str(before.payload["run_id"]), bus=bus)
+    else:
+        job = leased.request_cancel(session, workspace_id=before.workspace_id, job_id=job_id, bus=bus)
+        _settle(session, job, queue=queue, bus=bus)
+    if is_first:
+        _record(session, principal, before, "admin.job_cancelled", {"state": state.value})
 
 
 def change_limit(

@@ -8,6 +8,8 @@ from fastapi.testclient import TestClient
 from api.main import create_app
 from core.config import Settings
 from core.db.session import Database, workspace_scope
+from core.training import service as training
+from core.workspaces.roles import Permission
 from tests.api.routes_of import Route, routes_of
 from tests.factories.training import make_version, put_base_model_on_disk
 
@@ -27,12 +29,15 @@ BODIES = {
     "POST /v1/datasets/{dataset_id}/versions": {"mapping": {"question": "question", "answer": "answer"}},
     "PATCH /v1/datasets/{dataset_id}": {"name": "mine now"},
     "PATCH /v1/members/{user_id}": {"role": "viewer"},
+    "POST /v1/fine_tuning/jobs/{fine_tuning_job_id}/move": {"to": "front"},
 }
+ALL = routes_of(create_app(Settings(s3_access_key_id="none", s3_secret_access_key="none")))
 ROUTES = [
     route
-    for route in routes_of(create_app(Settings(s3_access_key_id="none", s3_secret_access_key="none")))
-    if any(f"{{{name}}}" in route.path for name in PARAMETERS)
+    for route in ALL
+    if any(f"{{{name}}}" in route.path for name in PARAMETERS) and route.permission is not Permission.INSTALLATION_ADMIN
 ]
+ABOVE = [route for route in ALL if route.permission is Permission.INSTALLATION_ADMIN]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,23 @@ def test_the_same_paths_open_them_to_us(client: TestClient, things: Things, as_a
     reads = [route for route in ROUTES if route.method == "GET" and not route.path.endswith("/stream")]
     answered = {str(route): send(client, route, things, as_admin) for route in reads}
     assert {route: status for route, status in answered.items() if status != 200} == {}
+
+
+def test_the_admin_of_a_workspace_learns_nothing_from_what_concerns_all_of_them(
+    client: TestClient, database: Database, workspace_id: str, things: Things, as_stranger: dict[str, str]
+) -> None:
+    """Not even whether a job or a worker is there."""
+    with database.session(workspace_scope(workspace_id)) as session:
+        job_id = training.get(session, workspace_id=workspace_id, run_id=things.run).job.id
+    answers = {}
+    for route in ABOVE:
+        for found in (job_id, "thing_unknown"):
+            path = route.path.replace("{job_id}", found).replace("{workspace_id}", workspace_id)
+            path = path.replace("{queue}", "io").replace("{worker_id}", found).replace("{token_id}", found)
+            has_body = route.method in {"POST", "PUT", "PATCH"}
+            answer = client.request(route.method, path, headers=as_stranger, json={} if has_body else None)
+            answers[str(route), found] = (answer.status_code, answer.json()["error"]["code"])
+    assert set(answers.values()) == {(403, "permission_denied")}, answers
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from tests.api.routes_of import Route, routes_of
 ROUTES = routes_of(create_app(Settings(s3_access_key_id="none", s3_secret_access_key="none")))
 GUARDED = [route for route in ROUTES if route.is_guarded]
 WRITES = [route for route in GUARDED if route.is_write]
+ABOVE = [route for route in GUARDED if route.permission is Permission.INSTALLATION_ADMIN]
 
 
 def send(client: TestClient, route: Route, headers: dict[str, str], value: str = "none") -> Response:
@@ -29,7 +30,9 @@ def test_every_route_asks_for_a_right_or_is_on_the_public_list() -> None:
 
 
 def test_every_route_is_versioned() -> None:
-    assert [str(route) for route in ROUTES if not route.path.startswith("/v1/")] == []
+    # where Prometheus looks unless it is told otherwise
+    customary = {"/metrics"}
+    assert [str(route) for route in ROUTES if not route.path.startswith("/v1/") and route.path not in customary] == []
 
 
 def test_every_write_asks_for_more_than_reading() -> None:
@@ -59,6 +62,23 @@ def test_a_viewer_may_not_write(client: TestClient, as_viewer: dict[str, str], r
     assert error["type"] == "permission_error"
     assert error["code"] == "permission_denied"
     assert "admin" in error["message"]
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("route", ABOVE, ids=str)
+def test_what_concerns_all_workspaces_is_not_for_the_admin_of_one(
+    client: TestClient, as_admin: dict[str, str], as_member: dict[str, str], route: Route
+) -> None:
+    for headers in (as_admin, as_member):
+        answer = send(client, route, headers)
+        assert answer.status_code == 403, answer.text
+        assert "an admin of the installation" in answer.json()["error"]["message"]
+
+
+def test_everything_of_the_admin_pages_concerns_all_workspaces() -> None:
+    assert {route for route in ROUTES if route.path.startswith("/v1/admin/")} == set(ABOVE) - {
+        route for route in ROUTES if route.path == "/metrics"
+    }
 
 
 @pytest.mark.stack
@@ -97,14 +117,18 @@ class TestThingsOfAnotherWorkspace:
 @pytest.mark.parametrize(
     "route", [route for route in GUARDED if "{" in route.path and route.method in {"GET", "DELETE"}], ids=str
 )
-def test_an_unknown_id_is_not_found(client: TestClient, as_admin: dict[str, str], route: Route) -> None:
-    assert send(client, route, as_admin, "thing_unknown").status_code == 404
+def test_an_unknown_id_is_not_found(
+    client: TestClient, as_admin: dict[str, str], as_operator: dict[str, str], route: Route
+) -> None:
+    headers = as_operator if route in ABOVE else as_admin
+    assert send(client, route, headers, "thing_unknown").status_code == 404
 
 
 def test_a_greater_role_may_do_all_that_a_lesser_may() -> None:
     viewer, member, admin = (_principal(role).permissions for role in (Role.VIEWER, Role.MEMBER, Role.ADMIN))
     assert viewer < member < admin
-    assert admin == frozenset(Permission)
+    # what concerns all workspaces goes with a person, whatever their role
+    assert admin == frozenset(Permission) - {Permission.INSTALLATION_ADMIN}
 
 
 def _principal(role: Role) -> Principal:
