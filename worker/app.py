@@ -38,6 +38,7 @@ from worker.lease_keeper import AWAY, LeaseKeeper
 from worker.reconcile import reconcile
 from worker.supervise import JobCancelled, JobInterrupted, JobPaused, LeaseLost
 from worker.tasks.registry import Handlers, handler_of
+from worker.tasks.sweeping import Sweeper
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class WorkerProcess:
         self._queue_name = queue_name
         self._handlers = handlers
         self._wake = threading.Event()
+        self._sweeper = Sweeper(context.database, context.backends.blobs, context.settings.runs_dir.resolve())
         self._heartbeat = Heartbeat(context, queue_name, wake=self.wake)
         self._working = threading.Thread(target=self._work, name="work", daemon=True)
         self._listening = threading.Thread(target=self._listen, name="doorbell", daemon=True)
@@ -105,7 +107,8 @@ class WorkerProcess:
             self._context.stopping.wait(self._context.settings.reconcile_interval_s)
 
     def _reconcile_once(self) -> None:
-        reconcile(self._context.database, self._context.backends, handlers=self._handlers)
+        reaped = reconcile(self._context.database, self._context.backends, handlers=self._handlers)
+        self._sweeper.tick(is_leading=reaped is not None)
 
     def _listen(self) -> None:
         while not self._context.stopping.is_set():

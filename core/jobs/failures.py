@@ -37,6 +37,8 @@ class RetryPolicy:
     """None: as many as the job has attempts."""
     payload_changes: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     """What the next attempt is told to do differently."""
+    told: str | None = None
+    """What the user is told of it, where "it is tried again" is not all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,11 @@ class Failure:
 _NEVER: Final = RetryPolicy(max_retries=0)
 _AS_OFTEN_AS_THE_JOB: Final = RetryPolicy()
 # half the tokens of a micro-batch hold half the activations; the effective batch, and what is learned, stay
-_WITH_HALF_THE_MEMORY: Final = RetryPolicy(max_retries=1, payload_changes=MappingProxyType({"micro_batch_divisor": 2}))
+_WITH_HALF_THE_MEMORY: Final = RetryPolicy(
+    max_retries=1,
+    payload_changes=MappingProxyType({"micro_batch_divisor": 2}),
+    told="The machine's memory was not enough. It is tried once more with half as much at a time, to the same effect.",
+)
 # what hangs twice at the same place will hang a third time
 _ONCE: Final = RetryPolicy(max_retries=1)
 
@@ -176,8 +182,8 @@ _ALL: Final = (
         Blame.PLATFORM_ERROR,
         "storage_unavailable",
         FailureClass.PLATFORM_ERROR,
-        "The trained model could not be stored, because our storage did not answer for a long time.",
-        "Nothing was lost: continue it, and it is stored without training again.",
+        "Our storage did not answer for a long time.",
+        "Nothing was lost: continue it, and nothing that was trained is trained again.",
         _AS_OFTEN_AS_THE_JOB,
         _CONTINUE,
     ),

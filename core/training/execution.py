@@ -19,13 +19,11 @@ from core.errors import Conflict
 from core.jobs import service as jobs
 from core.jobs.states import JobState
 from core.jobs.types import Lease, NewEvent
-from core.kit.money import priced
+from core.training import billing
 from core.training.models import Run
 from core.training.repository import RunRepository
 from core.training.service import run_not_found
 from core.training.spec import Lineage, QloraMethod, TrainingSpec
-from core.usage import service as usage
-from core.usage.models import LedgerKind
 from core.workspaces import service as workspaces
 
 
@@ -101,10 +99,12 @@ def succeed(
     *,
     published: Published,
     results: dict[str, Any],
-    seconds: float,
     bus: EventBus | None = None,
 ) -> Adapter:
-    """Enter the adapter, the results and the charge, and end the job: all of it or, if fenced, none."""
+    """Enter the adapter, the results and the charge, and end the job: all of it or, if fenced, none.
+
+    Charged is `results["billable_s"]`.
+    """
     run = _run_of(session, lease)
     spec = TrainingSpec.model_validate(run.spec)
     workspace = workspaces.get_workspace(session, workspace_id=lease.workspace_id)
@@ -130,7 +130,8 @@ def succeed(
     run.trained_tokens = int(results.get("trained_tokens") or 0)
     run.base_heldout_loss = results.get("base_heldout_loss")
     run.tuned_heldout_loss = results.get("tuned_heldout_loss")
-    _charge(session, run, seconds=seconds, num_tokens=run.trained_tokens)
+    billable_s = billing.seconds_of(results.get("billable_s"))
+    billing.charge(session, run, billable_s=billable_s, num_tokens=run.trained_tokens)
     say(
         session,
         lease,
@@ -141,35 +142,40 @@ def succeed(
     return adapter
 
 
-def cancelled(session: Session, lease: Lease, *, seconds: float, bus: EventBus | None = None) -> None:
+def is_published(session: Session, lease: Lease, *, key_prefix: str) -> bool:
+    """Whether a `succeed` of this very attempt went through, for one whose answer was lost."""
+    run = _run_of(session, lease)
+    made = adapters.of_runs(session, workspace_id=lease.workspace_id, run_ids=[run.id]).get(run.id)
+    return made is not None and made.key_prefix == key_prefix
+
+
+def cancelled(session: Session, lease: Lease, *, billable_s: float, bus: EventBus | None = None) -> None:
     """End a run that was asked to stop. It pays for the seconds that it used, as the page says before it asks."""
     run = _run_of(session, lease)
-    _charge(session, run, seconds=seconds, num_tokens=0)
+    # for an attempt that ended before it reported anything, what those before it had used counts
+    used_s = billing.seconds_of(billable_s) or run.seconds or 0.0
+    billing.charge(session, run, billable_s=used_s, num_tokens=0)
     _finish(session, lease, JobState.CANCELLED, bus=bus)
+
+
+def note_used(session: Session, lease: Lease, *, billable_s: float) -> None:
+    """What the run has used so far, for an attempt that ends while the run goes on later. Raises `Fenced`."""
+    say(session, lease)
+    billing.note_used(session, _run_of(session, lease), billable_s=billing.seconds_of(billable_s))
 
 
 def end_free(session: Session, *, workspace_id: str, run_id: str) -> None:
     """The job ended without an adapter and not by its owner's wish: the run costs nothing, and says so."""
     run = RunRepository(session, workspace_id).get(run_id)
-    if run is not None and run.cost_micros is None:
-        run.cost_micros = 0
-        session.flush()
+    if run is not None:
+        billing.end_free(session, run)
 
 
-def _charge(session: Session, run: Run, *, seconds: float, num_tokens: int) -> None:
-    run.seconds = seconds
-    run.cost_micros = priced(run.price_micros_per_hour or 0, seconds)
-    session.flush()
-    usage.record(
-        session,
-        workspace_id=run.workspace_id,
-        kind=LedgerKind.TRAINING,
-        source_id=run.id,
-        amount_micros=run.cost_micros,
-        seconds=seconds,
-        tokens=num_tokens,
-        created_by=run.created_by,
-    )
+def end_cancelled(session: Session, *, workspace_id: str, run_id: str) -> None:
+    """The job was cancelled while nobody worked on it: the run pays for what earlier attempts used."""
+    run = RunRepository(session, workspace_id).get(run_id)
+    if run is not None:
+        billing.charge_cancelled(session, run)
 
 
 def _finish(session: Session, lease: Lease, state: JobState, *, bus: EventBus | None) -> None:

@@ -36,6 +36,7 @@ if __name__ == "__main__":  # as a script, not a module: whoever starts it need 
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from core.jobs.exit_codes import ExitCode
+from worker import lease_file
 from worker.training import recovery, snapshot
 from worker.training.events import EventWriter
 from worker.training.snapshot import Damaged, Snapshot
@@ -275,6 +276,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("folder", type=Path)
     options = parser.parse_args(arguments)
     folder: Path = options.folder
+    lease_file.watch(folder)
     stop = threading.Event()
     spec = json.loads((folder / "spec.json").read_text())
     plan = Plan.of(options, folder, int(spec.get("lineage", {}).get("attempt") or 1))

@@ -3,11 +3,14 @@
 import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from core.backends.events import EventBus
+from core.backends.queue import TaskQueue
 from core.base_models import service as base_models
 from core.datasets import ingest
 from core.datasets.ingest import Source
@@ -25,14 +28,15 @@ from core.db.session import workspace_scope
 from core.errors import Unavailable
 from core.jobs import service as jobs
 from core.jobs.exit_codes import ExitCode
-from core.jobs.failures import error_of, failure_of
+from core.jobs.failures import FailureClass, RetryPolicy, failure_of
 from core.jobs.models import Job
-from core.jobs.states import Blame, JobState
+from core.jobs.states import TERMINAL, JobState
 from core.jobs.types import JobError, Lease
 from core.kit.hashing import sha256_file
 from core.training import service as training
 from worker.context import WorkContext
 from worker.supervise import ChildLimits, ChildResult, run_child
+from worker.tasks.endings import give_back_or_fail
 
 _MIB = 1024 * 1024
 # the tokenizer and two digests a row need a few hundred MiB; a file that needs more is an attack
@@ -70,11 +74,7 @@ def run(context: WorkContext, lease: Lease) -> None:
 
 def settle(session: Session, job: Job) -> None:
     """The job ended without its worker: the version will never be ready, and whoever waits for it is told."""
-    error = job.error or {"code": "ingest_cancelled", "message": "Reading the examples was cancelled."}
-    version_id = str(job.payload["version_id"])
-    kept = JobError(code=str(error["code"]), message=str(error["message"]))
-    if ingest.fail(session, workspace_id=job.workspace_id, version_id=version_id, error=kept):
-        training.on_version_finished(session, workspace_id=job.workspace_id, version_id=version_id)
+    _settle(session, job)
 
 
 def _load(context: WorkContext, lease: Lease, folder: Path) -> bool:
@@ -118,34 +118,40 @@ def _publish(context: WorkContext, lease: Lease, folder: Path) -> None:
     report = IngestReport.model_validate_json((folder / REPORT_NAME).read_bytes())
     with context.database.session(scope) as session:
         ingest.make_ready(session, lease, report, base_model=base_models.default_base_model().id)
-        _end(context, session, lease, JobState.SUCCEEDED)
+        _end(context, session, lease)
 
 
 def _apply_failure(context: WorkContext, lease: Lease, child: ChildResult) -> None:
-    failure = failure_of(child.exit_code, child.error)
-    error = error_of(child.exit_code, child.error)
+    failure = failure_of(
+        child.exit_code,
+        child.error,
+        memory_was_exhausted=child.memory_was_exhausted,
+        made_no_progress=child.made_no_progress,
+    )
+    if failure.failure_class is FailureClass.OUT_OF_MEMORY:
+        # reading cannot be done in smaller portions, only once more
+        failure = replace(failure, retry=RetryPolicy(max_retries=1))
+    bus = context.backends.events
     with context.database.session(workspace_scope(lease.workspace_id)) as session:
-        if failure.may_retry:
-            state = jobs.requeue(session, lease, error=error, bus=context.backends.events)
-            if state is JobState.FAILED:
-                settle(session, jobs.get(session, workspace_id=lease.workspace_id, job_id=lease.job_id))
-            return
-        version_id = str(lease.payload["version_id"])
-        ingest.fail(session, workspace_id=lease.workspace_id, version_id=version_id, error=error)
-        _end(context, session, lease, JobState.FAILED, error=error, blame=failure.blame)
+        state = give_back_or_fail(session, lease, failure, reported=child.error, bus=bus)
+        if state in TERMINAL:
+            job = jobs.get(session, workspace_id=lease.workspace_id, job_id=lease.job_id)
+            _settle(session, job, queue=context.backends.queue, bus=bus)
 
 
-def _end(
-    context: WorkContext,
-    session: Session,
-    lease: Lease,
-    state: JobState,
-    *,
-    error: JobError | None = None,
-    blame: Blame | None = None,
-) -> None:
+def _settle(session: Session, job: Job, *, queue: TaskQueue | None = None, bus: EventBus | None = None) -> None:
+    error = job.error or {"code": "ingest_cancelled", "message": "Reading the examples was cancelled."}
+    version_id = str(job.payload["version_id"])
+    kept = JobError(code=str(error["code"]), message=str(error["message"]), details=error.get("details") or {})
+    if ingest.fail(session, workspace_id=job.workspace_id, version_id=version_id, error=kept):
+        training.on_version_finished(
+            session, workspace_id=job.workspace_id, version_id=version_id, queue=queue, bus=bus
+        )
+
+
+def _end(context: WorkContext, session: Session, lease: Lease) -> None:
     """End the job beside its version, and tell the runs that wait for it. Raises Fenced, which undoes all of it."""
-    if not jobs.finish(session, lease, state, error=error, blame=blame, bus=context.backends.events):
+    if not jobs.finish(session, lease, JobState.SUCCEEDED, bus=context.backends.events):
         raise ingest.Fenced
     training.on_version_finished(
         session,

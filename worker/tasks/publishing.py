@@ -1,10 +1,10 @@
 """An adapter from a run folder into the object store: whole, verified, and visible only when it is both.
 
 Order: check against the manifest, sync to disk, upload, read back, and the manifest last and only if there is none.
-Who finds a manifest finds every file it names.
+Who finds a manifest finds every file it names. A store that is away is waited for: the training is done, and is never
+done again for want of a place to put it.
 """
 
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -12,17 +12,45 @@ from typing import Any
 
 from core.adapters.service import AdapterFile
 from core.backends.blobs import BlobStore
-from core.errors import Conflict, Unavailable
+from core.errors import Unavailable
 from core.jobs.types import Lease
 from core.kit.hashing import sha256_bytes, sha256_file
 from core.training.execution import Published
+from worker.context import WorkContext
+from worker.supervise import ChildResult
+from worker.tasks import uploads
+from worker.tasks.patience import patiently
 
 MANIFEST = "manifest.json"
+# under the lease; then the job is given back, waits longer each time, and goes on here with the same adapter
+_PATIENCE_S = 30 * 60
 
 
 def key_prefix(lease: Lease, run_id: str) -> str:
     """Its own for every attempt, so that a worker that lost its lease overwrites nothing."""
     return f"workspaces/{lease.workspace_id}/runs/{run_id}/a{lease.attempt}"
+
+
+def publish_patiently(context: WorkContext, folder: Path, prefix: str, so_far: ChildResult) -> Published:
+    """`publish`, for as long as it takes within half an hour. Raises `ChildStopped` when it has to stop before."""
+    return patiently(
+        context,
+        lambda: publish(context.backends.blobs, folder, prefix),
+        what="publishing",
+        for_s=_PATIENCE_S,
+        so_far=so_far,
+    )
+
+
+def finished(folder: Path) -> dict[str, Any] | None:
+    """What the manifest of a whole adapter in `folder` says; None if there is none, or it is damaged."""
+    try:
+        manifest = (folder / MANIFEST).read_bytes()
+        is_whole = all(sha256_file(folder / name) == sha256 for name, sha256 in _promised(manifest).items())
+        said: dict[str, Any] = json.loads(manifest)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, Unavailable):
+        return None
+    return said if is_whole and isinstance(said.get("results"), dict) else None
 
 
 def publish(blobs: BlobStore, folder: Path, prefix: str) -> Published:
@@ -37,10 +65,9 @@ def publish(blobs: BlobStore, folder: Path, prefix: str) -> Published:
             raise Unavailable(f"{name} changed on disk after it was written.", code="adapter_damaged")
         _sync(path)
         key = f"{prefix}/{name}"
-        blobs.put_file(key, path)
-        _verify(blobs, key, sha256)
+        uploads.put_verified(blobs, key, path, sha256)
         files.append(AdapterFile(name=name, key=key, sha256=sha256, num_bytes=path.stat().st_size))
-    _put_manifest(blobs, f"{prefix}/{MANIFEST}", manifest)
+    uploads.put_manifest(blobs, f"{prefix}/{MANIFEST}", manifest)
     return Published(key_prefix=prefix, digest=sha256_bytes(manifest), files=files)
 
 
@@ -52,23 +79,6 @@ def _promised(manifest: bytes) -> dict[str, str]:
         # the child is not trusted: a name with a path in it would publish what lies elsewhere on this machine
         raise Unavailable(f"The adapter's manifest names {strange[0]!r}.", code="adapter_damaged")
     return {name: str(entry["sha256"]) for name, entry in files.items()}
-
-
-def _put_manifest(blobs: BlobStore, key: str, manifest: bytes) -> None:
-    try:
-        blobs.put_bytes(key, manifest, if_absent=True)
-    except Conflict:
-        # the client repeats a put whose answer was lost, and then meets its own object
-        if blobs.read_bytes(key) != manifest:
-            raise
-
-
-def _verify(blobs: BlobStore, key: str, sha256: str) -> None:
-    digest = hashlib.sha256()
-    for chunk in blobs.read_chunks(key):
-        digest.update(chunk)
-    if digest.hexdigest() != sha256:
-        raise Unavailable(f"{key} arrived damaged.", code="adapter_damaged")
 
 
 def _sync(path: Path) -> None:

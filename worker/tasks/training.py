@@ -1,109 +1,251 @@
 """A training run: rows to a folder, the trainer over it, its adapter to the object store, its results to the database.
 
 Three steps, and no session is open in the middle one: load, process, apply. What the child learned is entered in one
-transaction with the charge and the end of the job, or not at all.
+transaction with the charge and the end of the job, or not at all. Whatever ends an attempt before that, the next one
+finds the finished adapter, or the last checkpoint, on this machine or in the object store.
 """
 
-import sys
-from pathlib import Path
+import errno
+import logging
+from contextlib import suppress
+from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from core.base_models import service as base_models
 from core.datasets.types import Split
 from core.db.session import workspace_scope
+from core.errors import Unavailable
 from core.jobs import service as jobs
 from core.jobs.exit_codes import ExitCode
-from core.jobs.failures import error_of, failure_of
+from core.jobs.failures import FAILURES, Failure, error_from, failure_of
 from core.jobs.models import Job
-from core.jobs.states import TERMINAL, JobState
-from core.jobs.types import Lease
+from core.jobs.states import TERMINAL, Blame, JobState
+from core.jobs.types import JobError, Lease
 from core.training import execution
-from core.training.execution import RunWork
+from core.training.checkpoints import service as checkpoints
+from core.training.execution import Fenced, Published, RunWork
 from core.training.spec import RunInput
 from worker.context import WorkContext
-from worker.supervise import ChildResult, JobCancelled, run_child
+from worker.supervise import ChildResult, JobCancelled, JobInterrupted, JobPaused, run_child
 from worker.tasks import publishing, run_folder
+from worker.tasks.checkpoints import CheckpointUploader, put_in_place
+from worker.tasks.endings import give_back_or_fail
+from worker.tasks.patience import in_background, nothing_done, patiently
+from worker.tasks.run_folder import RunFolder
 
-_MAX_OUT_OF_MEMORY_ATTEMPTS = 2
+logger = logging.getLogger(__name__)
+
+# a store that is away is waited for; then the attempt is given back
+_FETCH_PATIENCE_S = 10 * 60
+_APPLY_PATIENCE_S = 5 * 60
+# of an attempt that ends: a deploy waits for it, and so does whoever pressed pause
+_SETTLE_S = 20.0
+_SWEEP_S = 5.0
 
 
 def run(context: WorkContext, lease: Lease) -> None:
     """Do one attempt at a run, up to its adapter's entry in the registry."""
-    runs_dir = context.settings.runs_dir.resolve()
-    folder = run_folder.make(runs_dir, lease)
-    work = _load(context, lease, folder)
     try:
-        child = run_child(
-            [sys.executable, "-m", "worker.training", str(folder)],
-            folder,
-            lease,
-            context=context,
-        )
+        _attempt(context, lease)
     except JobCancelled as stopped:
         _apply_cancel(context, lease, stopped.result)
-        run_folder.remove(runs_dir, lease.job_id)
-        return
-    if child.exit_code != ExitCode.DONE:
-        if _apply_failure(context, lease, child) in TERMINAL:
-            run_folder.remove(runs_dir, lease.job_id)
-        return
-    prefix = publishing.key_prefix(lease, work.run_id)
-    published = publishing.publish(context.backends.blobs, folder / "adapter", prefix)
-    with context.database.session(workspace_scope(lease.workspace_id)) as session:
-        execution.succeed(
-            session,
-            lease,
-            published=published,
-            results=child.result or {},
-            seconds=child.seconds,
-            bus=context.backends.events,
-        )
-    run_folder.remove(runs_dir, lease.job_id)
+    except JobPaused as stopped:
+        _apply_pause(context, lease, stopped)
+    except JobInterrupted as stopped:
+        with suppress(SQLAlchemyError, Fenced):
+            _note_used(context, lease, stopped.result)
+        raise
+    except Fenced:
+        logger.warning("job %s, attempt %d: the lease is lost; nothing is published", lease.job_id, lease.attempt)
+    except Unavailable as error:
+        code = error.error_code if error.error_code in FAILURES else "internal_error"
+        _apply_failure(context, lease, FAILURES[code], nothing_done())
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        _apply_failure(context, lease, FAILURES["disk_full"], nothing_done())
 
 
 def settle(session: Session, job: Job) -> None:
-    """A run that ended without its worker costs nothing: its seconds are not known, and none of that is the user's."""
-    execution.end_free(session, workspace_id=job.workspace_id, run_id=str(job.payload["run_id"]))
+    """A run that ended without its worker. Failed, it costs nothing; cancelled, it pays for what it had used."""
+    end = execution.end_cancelled if job.state is JobState.CANCELLED else execution.end_free
+    end(session, workspace_id=job.workspace_id, run_id=str(job.payload["run_id"]))
 
 
-def _load(context: WorkContext, lease: Lease, folder: Path) -> RunWork:
+def _attempt(context: WorkContext, lease: Lease) -> None:
+    folder = run_folder.make(context.settings.runs_dir.resolve(), lease)
+    work = _load(context, lease)
+    child = _finished_before(context, lease, folder) or _train(context, lease, folder, work)
+    if child is None:
+        return
+    _enter_stage(context, lease, "publishing")
+    prefix = publishing.key_prefix(lease, work.run_id)
+    published = publishing.publish_patiently(context, folder.adapter, prefix, child)
+    patiently(
+        context,
+        lambda: _apply_success(context, lease, work, published, child.result or {}),
+        what="entering the adapter",
+        for_s=_APPLY_PATIENCE_S,
+        so_far=child,
+    )
+    _remove_everything(context, lease, work.run_id)
+
+
+def _load(context: WorkContext, lease: Lease) -> RunWork:
     with context.database.session(workspace_scope(lease.workspace_id)) as session:
         work = execution.load(session, lease)
-        run_folder.write_rows(folder / "train.jsonl", execution.rows(session, lease, work, Split.TRAIN))
-        run_folder.write_rows(folder / "heldout.jsonl", execution.rows(session, lease, work, Split.HELDOUT))
         message = "Fine-tuning job started" if lease.attempt == 1 else "Fine-tuning job continues"
         execution.say(session, lease, message, bus=context.backends.events)
+    return work
+
+
+def _finished_before(context: WorkContext, lease: Lease, folder: RunFolder) -> ChildResult | None:
+    """What an earlier attempt here had finished and could not publish."""
+    manifest = publishing.finished(folder.adapter)
+    if manifest is None:
+        return None
+    with context.database.session(workspace_scope(lease.workspace_id)) as session:
+        execution.say(session, lease, "The training is done already; its adapter is stored now.")
+    results = manifest["results"]
+    return ChildResult(
+        exit_code=ExitCode.DONE,
+        result=results,
+        error=None,
+        seconds=0.0,
+        stderr_tail="",
+        billable_s=results.get("billable_s") or 0.0,
+    )
+
+
+def _train(context: WorkContext, lease: Lease, folder: RunFolder, work: RunWork) -> ChildResult | None:
+    """The child's result; None if it has none, and the job is failed or given back already."""
+    _write_input(context, lease, folder, work)
+    is_only_here = patiently(
+        context,
+        lambda: put_in_place(context, lease, work.run_id, folder.checkpoints, inherited_from=folder.inherited_from),
+        what="fetching the last checkpoint",
+        for_s=_FETCH_PATIENCE_S,
+    )
+    with CheckpointUploader(context, lease, work.run_id, folder.checkpoints) as uploader:
+        if is_only_here:
+            uploader.announce_newest()
+        try:
+            child = run_child(
+                [*context.trainer_argv, str(folder.path)],
+                folder.path,
+                lease,
+                context=context,
+                on_event=uploader.on_event,
+            )
+        except (JobInterrupted, JobPaused):
+            uploader.settle(within_s=_SETTLE_S)
+            raise
+        if child.exit_code == ExitCode.DONE:
+            return child
+        is_stored = uploader.settle(within_s=_SETTLE_S)
+    failure = failure_of(
+        child.exit_code,
+        child.error,
+        memory_was_exhausted=child.memory_was_exhausted,
+        made_no_progress=child.made_no_progress,
+    )
+    _apply_failure(context, lease, failure, child, reported=child.error, is_stored=is_stored)
+    return None
+
+
+def _write_input(context: WorkContext, lease: Lease, folder: RunFolder, work: RunWork) -> None:
+    with context.database.session(workspace_scope(lease.workspace_id)) as session:
+        for name, split in (("train.jsonl", Split.TRAIN), ("heldout.jsonl", Split.HELDOUT)):
+            run_folder.write_rows(folder.path / name, execution.rows(session, lease, work, split))
     child_input = RunInput(
         **work.spec.model_dump(),
         base_model_dir=base_models.folder(context.settings, work.spec.base_model).resolve(),
         num_threads=context.settings.num_cpu_threads,
+        checkpoint_every_s=context.settings.checkpoint_every_s,
+        micro_batch_divisor=int(lease.payload.get("micro_batch_divisor", 1)),
         lineage=work.lineage,
     )
-    (folder / "spec.json").write_text(child_input.model_dump_json(indent=2), encoding="utf-8")
-    return work
+    (folder.path / "spec.json").write_text(child_input.model_dump_json(indent=2), encoding="utf-8")
+
+
+def _enter_stage(context: WorkContext, lease: Lease, stage: str) -> None:
+    if context.keeper is not None:
+        # written soon, and later if the database is away: for showing only
+        context.keeper.note({"type": "stage", "stage": stage})
+        return
+    with context.database.session(workspace_scope(lease.workspace_id)) as session:
+        jobs.set_stage(session, lease, stage, bus=context.backends.events)
+
+
+def _apply_success(
+    context: WorkContext, lease: Lease, work: RunWork, published: Published, results: dict[str, Any]
+) -> None:
+    try:
+        with context.database.session(workspace_scope(lease.workspace_id)) as session:
+            execution.succeed(session, lease, published=published, results=results, bus=context.backends.events)
+            checkpoints.forget(session, workspace_id=lease.workspace_id, run_id=work.run_id)
+    except Fenced:
+        # an earlier try may have gone through, and only its answer been lost
+        with context.database.session(workspace_scope(lease.workspace_id)) as session:
+            if not execution.is_published(session, lease, key_prefix=published.key_prefix):
+                raise
 
 
 def _apply_cancel(context: WorkContext, lease: Lease, child: ChildResult) -> None:
+    run_id = str(lease.payload["run_id"])
     with context.database.session(workspace_scope(lease.workspace_id)) as session:
-        execution.cancelled(session, lease, seconds=child.seconds, bus=context.backends.events)
+        execution.cancelled(session, lease, billable_s=child.billable_s, bus=context.backends.events)
+        checkpoints.forget(session, workspace_id=lease.workspace_id, run_id=run_id)
+    _remove_everything(context, lease, run_id)
 
 
-def _apply_failure(context: WorkContext, lease: Lease, child: ChildResult) -> JobState | None:
-    """Fail the job or give it back for another attempt; the state it is then in, None if fenced."""
-    failure = failure_of(child.exit_code, child.error)
-    error = error_of(child.exit_code, child.error)
-    may_retry = failure.may_retry and not (
-        child.exit_code == ExitCode.OUT_OF_MEMORY and lease.attempt >= _MAX_OUT_OF_MEMORY_ATTEMPTS
-    )
-    bus = context.backends.events
+def _apply_pause(context: WorkContext, lease: Lease, stopped: JobPaused) -> None:
+    error: JobError | None = None
+    blame: Blame | None = None
+    if stopped.reason == "budget":
+        failure = FAILURES["budget_reached"]
+        error, blame = error_from(failure), failure.blame
     with context.database.session(workspace_scope(lease.workspace_id)) as session:
-        state: JobState | None
-        if may_retry:
-            state = jobs.requeue(session, lease, error=error, bus=bus)
-        else:
-            is_ours = jobs.finish(session, lease, JobState.FAILED, error=error, blame=failure.blame, bus=bus)
-            state = JobState.FAILED if is_ours else None
-        if state in TERMINAL:
-            execution.end_free(session, workspace_id=lease.workspace_id, run_id=str(lease.payload["run_id"]))
-        return state
+        execution.note_used(session, lease, billable_s=stopped.result.billable_s)
+        state = jobs.pause(session, lease, error=error, blame=blame, bus=context.backends.events)
+        if state is None:
+            raise Fenced(f"Job {lease.job_id} is no longer ours.")
+        if state is JobState.CANCELLED:
+            execution.end_cancelled(session, workspace_id=lease.workspace_id, run_id=str(lease.payload["run_id"]))
+
+
+def _note_used(context: WorkContext, lease: Lease, child: ChildResult) -> None:
+    with context.database.session(workspace_scope(lease.workspace_id)) as session:
+        execution.note_used(session, lease, billable_s=child.billable_s)
+
+
+def _apply_failure(
+    context: WorkContext,
+    lease: Lease,
+    failure: Failure,
+    child: ChildResult,
+    *,
+    reported: JobError | None = None,
+    is_stored: bool = False,
+) -> None:
+    """Fail the job or give it back. What is on this machine only stays: a failed run may be continued."""
+    with context.database.session(workspace_scope(lease.workspace_id)) as session:
+        execution.note_used(session, lease, billable_s=child.billable_s)
+        state = give_back_or_fail(session, lease, failure, reported=reported, bus=context.backends.events)
+        if state is None:
+            raise Fenced(f"Job {lease.job_id} is no longer ours.")
+        run_id = str(lease.payload["run_id"])
+        if state is JobState.CANCELLED:
+            execution.end_cancelled(session, workspace_id=lease.workspace_id, run_id=run_id)
+        elif state in TERMINAL:
+            execution.end_free(session, workspace_id=lease.workspace_id, run_id=run_id)
+    if state is JobState.CANCELLED or (state in TERMINAL and is_stored):
+        run_folder.remove(context.settings.runs_dir.resolve(), lease.job_id)
+
+
+def _remove_everything(context: WorkContext, lease: Lease, run_id: str) -> None:
+    run_folder.remove(context.settings.runs_dir.resolve(), lease.job_id)
+    prefix = checkpoints.run_prefix(lease.workspace_id, run_id)
+    in_background(lambda: context.backends.blobs.delete_prefix(f"{prefix}checkpoints/"), wait_s=_SWEEP_S)

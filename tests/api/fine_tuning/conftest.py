@@ -65,8 +65,13 @@ def succeed(database: Database) -> Callable[[Lease], str]:
                 session,
                 lease,
                 published=Published(key_prefix="p", digest="d" * 64, files=[]),
-                results={"trained_tokens": 400, "steps": 2, "tuned_heldout_loss": 0.5, "base_heldout_loss": 2.5},
-                seconds=60,
+                results={
+                    "trained_tokens": 400,
+                    "steps": 2,
+                    "tuned_heldout_loss": 0.5,
+                    "base_heldout_loss": 2.5,
+                    "billable_s": 60,
+                },
             )
         return adapter.model_id
 

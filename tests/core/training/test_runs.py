@@ -84,7 +84,7 @@ class Runs:
 
     def succeed(self, lease: Lease, seconds: float = 3600) -> str:
         with self.database.session(workspace_scope(lease.workspace_id)) as session:
-            adapter = execution.succeed(session, lease, published=PUBLISHED, results=RESULTS, seconds=seconds)
+            adapter = execution.succeed(session, lease, published=PUBLISHED, results=RESULTS | {"billable_s": seconds})
         return adapter.model_id
 
     def messages(self, run_id: str) -> list[str]:
@@ -234,7 +234,7 @@ class TestCancel:
         lease = runs.claim()
         assert runs.cancel(made.run.id).job.state is JobState.RUNNING
         with runs.database.session(workspace_scope(lease.workspace_id)) as session:
-            execution.cancelled(session, lease, seconds=1800)
+            execution.cancelled(session, lease, billable_s=1800)
         ended = runs.get(made.run.id)
         assert (ended.job.state, ended.run.seconds) == (JobState.CANCELLED, 1800)
         assert [entry.amount_micros for entry in runs.ledger()] == [ended.run.cost_micros]

@@ -22,12 +22,33 @@ def test_an_attempt_goes_on_from_the_newest_that_left_a_checkpoint(tmp_path: Pat
         leave_checkpoint(tmp_path / "job_1" / f"a{attempt}", f"of-{attempt}")
     (tmp_path / "job_1" / "a11").mkdir()
     made = run_folder.make(tmp_path, lease(12))
-    assert [path.name for path in (made / "checkpoints").iterdir()] == ["of-10"]
+    assert [path.name for path in made.checkpoints.iterdir()] == ["of-10"]
+    assert made.inherited_from == 10
     assert [path.name for path in (tmp_path / "job_1").iterdir()] == ["a12"]
 
 
+def test_an_attempt_finds_the_adapter_that_was_finished_and_no_half_one(tmp_path: Path) -> None:
+    for attempt, names in ((1, ("weights", "manifest.json")), (2, ("weights",))):
+        adapter = tmp_path / "job_1" / f"a{attempt}" / "adapter"
+        adapter.mkdir(parents=True)
+        for name in names:
+            (adapter / name).write_text(f"of {attempt}")
+    made = run_folder.make(tmp_path, lease(3))
+    assert {path.name: path.read_text() for path in made.adapter.iterdir()} == {
+        "weights": "of 1",
+        "manifest.json": "of 1",
+    }
+
+
+def test_an_attempt_that_slept_leaves_the_folder_of_the_one_after_it_alone(tmp_path: Path) -> None:
+    leave_checkpoint(tmp_path / "job_1" / "a3", "of-3")
+    made = run_folder.make(tmp_path, lease(2))
+    assert made.inherited_from is None
+    assert (tmp_path / "job_1" / "a3" / "checkpoints" / "of-3").is_dir()
+
+
 def test_the_first_attempt_starts_empty(tmp_path: Path) -> None:
-    assert list(run_folder.make(tmp_path, lease(1)).iterdir()) == []
+    assert list(run_folder.make(tmp_path, lease(1)).path.iterdir()) == []
 
 
 def test_what_other_jobs_left_long_ago_is_removed(tmp_path: Path) -> None:
