@@ -7,6 +7,7 @@
 import os
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -78,7 +79,7 @@ class Settings(BaseSettings):
     heartbeat_s: float = Field(10, description="How often a worker renews its lease.")
     reconcile_interval_s: float = Field(15, description="How often lost doorbells and dead leases are looked for.")
     no_progress_s: float = Field(600, description="A job whose process says nothing for so long is ended as hung.")
-    kill_grace_s: float = Field(30, description="How long a process may take to end after it was asked to.")
+    kill_grace_s: float = Field(20, description="How long a process may take to end after it was asked to.")
     checkpoint_every_s: float = Field(60, description="How often a run saves its place.")
     child_memory_bytes: int = Field(
         0, description="Memory that the process of one job may use; 0 leaves it to the machine."
@@ -114,8 +115,10 @@ class Settings(BaseSettings):
         problems = []
         if self.secret_key == _DEFAULT_SECRET or len(self.secret_key) < 32:  # noqa: PLR2004 - 256 bits of hex
             problems.append("TAILORBIRD_SECRET_KEY is missing, the default, or shorter than 32 characters.")
-        if self.inference_token == _DEFAULT_SECRET:
-            problems.append("TAILORBIRD_INFERENCE_TOKEN is missing or the default.")
+        if self.inference_token == _DEFAULT_SECRET or len(self.inference_token) < 32:  # noqa: PLR2004 - as above
+            problems.append("TAILORBIRD_INFERENCE_TOKEN is missing, the default, or shorter than 32 characters.")
+        if not _is_web_address(self.public_url):
+            problems.append("TAILORBIRD_PUBLIC_URL is not an address such as https://tailorbird.example.com.")
         return problems + self._server_problems()
 
     def worker_problems(self) -> list[str]:
@@ -135,6 +138,14 @@ class Settings(BaseSettings):
         if self.database_owner_url == self.database_url:
             problems.append("DATABASE_URL must not be the owner's: row-level security would not bind it.")
         return problems
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
 _FOR_CHILDREN = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "USER", "VIRTUAL_ENV")

@@ -36,10 +36,32 @@ def test_settings_check_lists_every_problem_of_production(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TAILORBIRD_MODE", "production")
+    monkeypatch.setenv("TAILORBIRD_PUBLIC_URL", "tailorbird.example.com")
     assert cli.main(["settings-check"]) == 1
     said = capsys.readouterr().err
-    for name in ("TAILORBIRD_SECRET_KEY", "TAILORBIRD_INFERENCE_TOKEN", "DATABASE_URL", "REDIS_URL"):
+    names = ("SECRET_KEY", "INFERENCE_TOKEN", "PUBLIC_URL")
+    for name in (*(f"TAILORBIRD_{name}" for name in names), "DATABASE_URL", "REDIS_URL"):
         assert name in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_sound"),
+    [
+        ("inference_token", "x" * 31, False),
+        ("inference_token", "x" * 32, True),
+        ("public_url", "https://tailorbird.example.com", True),
+        ("public_url", "http://10.0.0.1:8080", True),
+        ("public_url", "ftp://tailorbird.example.com", False),
+        ("public_url", "https://", False),
+        ("public_url", "http://[10.0.0.1", False),
+    ],
+)
+def test_production_asks_for_a_long_token_and_an_address_of_the_web(name: str, value: str, *, is_sound: bool) -> None:
+    from core.config import Settings
+
+    settings = Settings(mode="production", **{name: value})
+    problems = [problem for problem in settings.production_problems() if name.upper() in problem]
+    assert (problems == []) is is_sound
 
 
 def test_settings_check_is_content_with_the_embedded_default(capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,3 +106,4 @@ def test_an_admin_is_made_with_a_password_from_standard_input(
         workspace = workspaces.ensure_default_workspace(session)
         membership, _ = workspaces.get_member(session, workspace_id=workspace.id, user_id=user.id)
         assert membership.role == "admin"
+        assert user.is_installation_admin
