@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Annotated
 
 from fastapi import Depends, Request
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from api.browser import check_csrf, session_cookie_name
@@ -82,6 +83,22 @@ def require(permission: Permission | None = None) -> Callable[[Principal], Princ
 
     permitted.permission = permission  # type: ignore[attr-defined] # read by the test of the route table
     return permitted
+
+
+def may_still(
+    request: Request, settings: Settings, database: Database, *, principal: Principal, permission: Permission
+) -> bool:
+    """Whether who asked once still may: a stream outlives what a key, a session and a membership were when it began.
+
+    While the database cannot tell, it stands.
+    """
+    try:
+        found = current_principal(request, settings, database)
+    except (Unauthenticated, Forbidden):
+        return False
+    except SQLAlchemyError:
+        return True
+    return found.workspace_id == principal.workspace_id and found.may(permission)
 
 
 def _workspace_session(principal: PrincipalDep, database: DatabaseDep) -> Iterator[Session]:

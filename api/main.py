@@ -16,6 +16,7 @@ from api.chat.routes import router as chat
 from api.datasets.routes import router as datasets
 from api.errors import add_error_handlers
 from api.files.routes import router as files
+from api.fine_tuning.feed import Feeds
 from api.fine_tuning.routes import router as fine_tuning
 from api.health.routes import router as health
 from api.health.storage import StorageProbe
@@ -78,6 +79,7 @@ def create_app(
     app.state.database = database or Database(settings.database_url, pool_size=_POOL_SIZE)
     app.state.backends = backends or build_backends(settings)
     app.state.inference = inference
+    app.state.feeds = Feeds(app.state.database, app.state.backends.events)
     app.state.started_s = time.monotonic()
     app.state.storage_probe = StorageProbe(app.state.backends.blobs)
     app.state.http_metrics = HttpMetrics()

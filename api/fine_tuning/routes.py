@@ -1,8 +1,9 @@
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 
-from api.dependencies import BackendsDep, DatabaseDep, SessionDep, SettingsDep, require
+from api.dependencies import BackendsDep, DatabaseDep, SessionDep, SettingsDep, may_still, require
 from api.fine_tuning import stream
 from api.fine_tuning.estimates import EstimateBody, estimate_body
 from api.fine_tuning.requests import CloneJobBody, CreateJobBody, EstimateRequest, MoveJobBody, PatchJobBody
@@ -271,9 +272,10 @@ def list_fine_tuning_metrics(
 )
 async def stream_fine_tuning_job(
     fine_tuning_job_id: str,
+    request: Request,
     principal: Reader,
+    settings: SettingsDep,
     database: DatabaseDep,
-    backends: BackendsDep,
     last_event_id: Annotated[str | None, Header()] = None,
     last_seen: Annotated[str | None, Query(alias="last_event_id")] = None,
 ) -> EventStream:
@@ -283,9 +285,12 @@ async def stream_fine_tuning_job(
     """
     watch = stream.Watch(
         database=database,
-        bus=backends.events,
+        feeds=request.app.state.feeds,
         workspace_id=principal.workspace_id,
         run_id=fine_tuning_job_id,
+        may_still_watch=partial(
+            may_still, request, settings, database, principal=principal, permission=Permission.RUNS_READ
+        ),
         after_seq=stream.seq_of(last_event_id or last_seen),
     )
     return EventStream(await stream.begin(watch))

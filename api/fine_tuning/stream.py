@@ -1,57 +1,63 @@
-"""A run as server-sent events. Every look at the database is a short session in a thread; none is held in between."""
+"""A run as server-sent events: first what the viewer has not seen, from the database, then the feed, as it happens."""
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 
 import anyio
 from fastapi.concurrency import run_in_threadpool
+from sqlalchemy.exc import SQLAlchemyError
 
-from api.fine_tuning.schemas import FineTuningJob, event_body, job_body
+from api.fine_tuning.feed import BATCH, Feed, Feeds, Line, lines_of
 from api.streaming import COMMENT_HEARTBEAT, event
-from core.backends.events import EventBus
 from core.db.session import Database, workspace_scope
-from core.jobs import service as jobs
-from core.jobs.models import JobEvent
-from core.jobs.states import TERMINAL
-from core.jobs.types import EventType
 from core.training import service as training
 
 logger = logging.getLogger(__name__)
 
 # proxies drop a connection that is silent for a minute
 HEARTBEAT_S = 15.0
-# news may be lost; this is how late it is then seen
-LOOK_EVERY_S = 3.0
 # browsers come back by themselves and say where they were, so no stream needs to outlive a proxy's patience
 MAX_DURATION_S = 600.0
+# so late a revoked key or membership ends a stream that is open
+CHECK_ACCESS_EVERY_S = 30.0
 _RECONNECT_MS = 2000
-_BATCH = 1000
 # a bigint holds any number so long
 _MAX_SEQ_DIGITS = 18
 
 
 @dataclass(slots=True)
 class Watch:
-    """Who watches which run, and what of it they have seen."""
+    """Who watches which run, and what of it they have been sent."""
 
     database: Database
-    bus: EventBus
+    feeds: Feeds
     workspace_id: str
     run_id: str
+    may_still_watch: Callable[[], bool]
     after_seq: int = 0
-    shown: FineTuningJob | None = None
-    sent_at: float = 0.0
+    job_version: int = 0
+    sent_at: float = field(default_factory=monotonic)
+    checked_at: float = field(default_factory=monotonic)
+    began_at: float = field(default_factory=monotonic)
 
+    @property
+    def is_too_long(self) -> bool:
+        return monotonic() - self.began_at > MAX_DURATION_S
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    job: FineTuningJob
-    job_id: str
-    events: list[JobEvent]
-    is_over: bool
+    async def is_allowed(self) -> bool:
+        if monotonic() - self.checked_at < CHECK_ACCESS_EVERY_S:
+            return True
+        self.checked_at = monotonic()
+        return await run_in_threadpool(self.may_still_watch)
+
+    def patience_s(self) -> float:
+        """Until something is to be done although there is no news."""
+        now = monotonic()
+        due = min(self.sent_at + HEARTBEAT_S, self.checked_at + CHECK_ACCESS_EVERY_S, self.began_at + MAX_DURATION_S)
+        return max(0.0, due - now)
 
 
 def seq_of(event_id: str | None) -> int:
@@ -62,66 +68,61 @@ def seq_of(event_id: str | None) -> int:
 
 async def begin(watch: Watch) -> AsyncGenerator[str, None]:
     """The stream after a first look, so that a run that is not there is an ordinary 404."""
-    first = await run_in_threadpool(_look, watch)
-    return _follow(watch, first)
+    return _follow(watch, await run_in_threadpool(_missed, watch))
 
 
-async def _follow(watch: Watch, look: _Look) -> AsyncGenerator[str, None]:
-    started = monotonic()
+async def _follow(watch: Watch, missed: list[Line]) -> AsyncGenerator[str, None]:
     yield f"retry: {_RECONNECT_MS}\n\n"
-    for line in _news(watch, look):
-        yield line
-    if look.is_over:
-        return
-    async with aclosing(_wakes(watch.bus, jobs.channel(look.job_id))) as wakes:
-        async for _ in wakes:
-            look = await run_in_threadpool(_look, watch)
-            for line in _news(watch, look):
-                yield line
-            if look.is_over or monotonic() - started > MAX_DURATION_S:
-                return
-            if monotonic() - watch.sent_at > HEARTBEAT_S:
-                watch.sent_at = monotonic()
-                yield COMMENT_HEARTBEAT
-
-
-async def _wakes(bus: EventBus, channel: str) -> AsyncGenerator[None, None]:
-    """Yields when there may be news. Without the bus the clock alone wakes: news comes later, but it comes."""
+    if missed:
+        yield _sent(watch, missed)
     try:
-        async for _ in bus.listen(channel, interval_s=LOOK_EVERY_S):
-            yield
-    except Exception as error:  # noqa: BLE001 - whatever the bus raises, the database still knows
-        logger.warning("no live news of %s (%s); looking every %s s", channel, error, LOOK_EVERY_S)
-    else:
-        return
-    while True:
-        await anyio.sleep(LOOK_EVERY_S)
-        yield
+        async with watch.feeds.watch(watch.workspace_id, watch.run_id) as feed, aclosing(_news(watch, feed)) as news:
+            async for text in news:
+                yield text
+    except SQLAlchemyError as error:
+        # the browser comes back after the last event it was sent
+        logger.warning("a stream of %s ends early: %s", watch.run_id, type(error).__name__)
 
 
-def _look(watch: Watch) -> _Look:
+async def _news(watch: Watch, feed: Feed) -> AsyncGenerator[str, None]:
+    while not watch.is_too_long and await watch.is_allowed():
+        changed = feed.changed
+        if watch.after_seq < feed.start:
+            # too slow for the ring, or something was said before the feed began
+            start = feed.start
+            if missed := await run_in_threadpool(_missed, watch):
+                yield _sent(watch, missed)
+            else:
+                watch.after_seq = start
+            continue
+        if lines := feed.after(watch.after_seq):
+            yield _sent(watch, lines)
+            # more may have come while it was sent
+            continue
+        if watch.job_version != feed.job_version:
+            watch.job_version, watch.sent_at = feed.job_version, monotonic()
+            yield feed.job_line
+            continue
+        if feed.is_over:
+            yield event({"status": feed.status}, name="end")
+            return
+        if feed.is_closed:
+            return
+        with anyio.move_on_after(watch.patience_s()):
+            await changed.wait()
+        if monotonic() - watch.sent_at >= HEARTBEAT_S:
+            watch.sent_at = monotonic()
+            yield COMMENT_HEARTBEAT
+
+
+def _sent(watch: Watch, lines: list[Line]) -> str:
+    watch.after_seq, watch.sent_at = lines[-1][0], monotonic()
+    return "".join(line for _, line in lines)
+
+
+def _missed(watch: Watch) -> list[Line]:
     with watch.database.session(workspace_scope(watch.workspace_id)) as session:
-        details = training.get(session, workspace_id=watch.workspace_id, run_id=watch.run_id)
         events = training.events_after(
-            session, workspace_id=watch.workspace_id, run_id=watch.run_id, after_seq=watch.after_seq
+            session, workspace_id=watch.workspace_id, run_id=watch.run_id, after_seq=watch.after_seq, limit=BATCH
         )
-    is_over = details.job.state in TERMINAL and len(events) < _BATCH
-    return _Look(job=job_body(details), job_id=details.job.id, events=list(events), is_over=is_over)
-
-
-def _news(watch: Watch, look: _Look) -> list[str]:
-    """What is in `look` and was not shown yet: log lines and metrics in order, then the run as it now stands."""
-    lines = []
-    for found in look.events:
-        name = "metrics" if found.type is EventType.METRICS else "log"
-        body = found.data or {} if name == "metrics" else event_body(found).model_dump(mode="json")
-        lines.append(event(body, name=name, event_id=found.seq))
-        watch.after_seq = found.seq
-    if look.job != watch.shown:
-        watch.shown = look.job
-        lines.append(event(look.job.model_dump(mode="json"), name="job"))
-    if look.is_over:
-        lines.append(event({"status": look.job.status}, name="end"))
-    if lines:
-        watch.sent_at = monotonic()
-    return lines
+    return lines_of(events)

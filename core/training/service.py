@@ -176,10 +176,12 @@ def list_events(session: Session, *, workspace_id: str, run_id: str, page: PageR
     return jobs.list_events(session, workspace_id=workspace_id, job_id=run.job_id, page=page)
 
 
-def events_after(session: Session, *, workspace_id: str, run_id: str, after_seq: int) -> Sequence[JobEvent]:
+def events_after(
+    session: Session, *, workspace_id: str, run_id: str, after_seq: int, limit: int = 1000
+) -> Sequence[JobEvent]:
     """What was said after `after_seq`, in order; of a long run not all at once."""
     run = _get_run(session, workspace_id=workspace_id, run_id=run_id)
-    return jobs.events_after(session, workspace_id=workspace_id, job_id=run.job_id, after_seq=after_seq)
+    return jobs.events_after(session, workspace_id=workspace_id, job_id=run.job_id, after_seq=after_seq, limit=limit)
 
 
 def list_metrics(
