@@ -30,6 +30,7 @@ class HintSender(Generic[Hint]):
         self._thread: threading.Thread | None = None
         self._is_sending = False
         self._is_away = False
+        self._error: Exception | None = None
 
     def give(self, hint: Hint) -> None:
         with self._changed:
@@ -51,19 +52,35 @@ class HintSender(Generic[Hint]):
 
     def _run(self) -> None:
         while (hint := self._next()) is not None:
-            try:
-                self._send(hint)
-            except self._failures as error:
-                if not self._is_away:
-                    logger.warning("%s are lost for now, and work goes on at the pace of polls: %s", self._what, error)
-                self._is_away = True
-            except Exception:
-                # this thread must outlive whatever a client library makes of a broken server
-                logger.exception("%s could not be sent", self._what)
+            # the first failure may be that of a connection whose server was restarted since
+            if self._try(hint) or (not self._is_away and self._try(hint)):
+                self._note_answer()
             else:
-                if self._is_away:
-                    logger.info("%s are sent again", self._what)
-                self._is_away = False
+                self._note_outage()
+
+    def _try(self, hint: Hint) -> bool:
+        try:
+            self._send(hint)
+        except self._failures as error:
+            self._error = error
+            return False
+        except Exception:
+            # this thread must outlive whatever a client library makes of a broken server
+            logger.exception("%s could not be sent", self._what)
+        return True
+
+    def _note_outage(self) -> None:
+        if not self._is_away:
+            logger.warning("%s are lost for now, and work goes on at the pace of polls: %s", self._what, self._error)
+        self._is_away = True
+        with self._changed:
+            # they would go the same way, each after its own timeout
+            self._pending.clear()
+
+    def _note_answer(self) -> None:
+        if self._is_away:
+            logger.info("%s are sent again", self._what)
+        self._is_away = False
 
     def _next(self) -> Hint | None:
         """The oldest hint; None when there was none for a while, and then the thread ends."""

@@ -31,6 +31,10 @@ class CeleryTaskQueue:
             "socket_timeout": _RING_TIMEOUT_S,
             "socket_connect_timeout": _RING_TIMEOUT_S,
             "retry_on_timeout": False,
+            # tries of a connection, and the seconds between them: Celery's own patience is six seconds
+            "max_retries": 1,
+            "interval_start": 0,
+            "interval_step": 0,
         }
         # a full server refuses with a redis error of its own, which Celery passes on as it is
         self._bell = HintSender("doorbells", self._send, (OperationalError, redis.RedisError, OSError))

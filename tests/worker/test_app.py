@@ -10,20 +10,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from core.backends.queue import CeleryTaskQueue
 from core.config import Settings
-from core.db.session import SYSTEM, Database, workspace_scope
+from core.db.session import SYSTEM, Database, Scope, workspace_scope
 from core.jobs import service as jobs
 from core.jobs.kinds import JobKind, QueueName
 from core.jobs.models import Job
-from core.jobs.states import AttemptOutcome, JobState
+from core.jobs.states import AttemptOutcome, Blame, JobState
 from core.jobs.types import Lease
 from core.workers import service as workers
 from worker.app import WorkerProcess, work_once
+from worker.base_model_supply import BaseModelMissing
 from worker.context import WorkContext
-from worker.supervise import run_child
+from worker.supervise import ChildResult, JobInterrupted, run_child
 from worker.tasks.registry import TaskHandler
 
 pytestmark = [
@@ -149,6 +151,92 @@ class TestOneJob:
         work_once(context, QueueName.IO, task.of)
         assert look(job.id).state is JobState.CANCELLED
         assert task.settled == [JobState.CANCELLED]
+
+    def test_a_paused_child_pauses_its_job(self, context: WorkContext, submit: Submit, look: Look) -> None:
+        job = submit()
+
+        def work(context: WorkContext, lease: Lease) -> None:
+            with context.database.session(SYSTEM) as session:
+                jobs.request_pause(session, workspace_id=lease.workspace_id, job_id=lease.job_id)
+            run_a_long_child(context, lease)
+
+        task = Task(work)
+        work_once(context, QueueName.IO, task.of)
+        paused = look(job.id)
+        assert (paused.state, paused.error, paused.blame) == (JobState.PAUSED, None, None)
+        assert task.settled == []
+
+    def test_one_that_may_cost_no_more_is_paused_and_says_why(
+        self, context: WorkContext, submit: Submit, look: Look
+    ) -> None:
+        job = submit(payload={"max_billable_s": 1.0})
+
+        def work(context: WorkContext, lease: Lease) -> None:
+            home = context.settings.home
+            home.mkdir(parents=True)
+            line = '{"type": "progress", "step": 1, "total_steps": 2, "billable_s": 1.5}'
+            script = f"echo '{line}' >> {home}/events.jsonl; sleep 600"
+            run_child(["sh", "-c", script], home, lease, context=context)
+
+        work_once(context, QueueName.IO, Task(work).of)
+        paused = look(job.id)
+        assert (paused.state, paused.blame) == (JobState.PAUSED, Blame.BUDGET)
+        assert paused.error is not None
+        assert paused.error["code"] == "budget_reached"
+
+    def test_a_missing_base_model_is_fetched_and_spends_no_attempt(
+        self, context: WorkContext, submit: Submit, look: Look, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fetched: list[str] = []
+
+        def fetch(context: WorkContext, lease: Lease, model_id: str) -> bool:
+            fetched.append(model_id)
+            return len(fetched) > 1
+
+        monkeypatch.setattr("worker.app.fetch", fetch)
+
+        def work(context: WorkContext, lease: Lease) -> None:
+            if len(fetched) < 2:
+                raise BaseModelMissing("smollm2")
+            succeed(context, lease)
+
+        job = submit(max_attempts=1)
+        task = Task(work)
+        assert not work_once(context, QueueName.IO, task.of), "it lets another worker try"
+        given_back = look(job.id)
+        assert (given_back.state, given_back.num_interruptions) == (JobState.QUEUED, 1)
+        assert work_once(context, QueueName.IO, task.of)
+        assert look(job.id).state is JobState.SUCCEEDED
+
+    def test_the_end_of_a_job_waits_for_a_database_that_is_away(
+        self, context: WorkContext, submit: Submit, look: Look
+    ) -> None:
+        job = submit()
+        flaky = Flaky(context.database)
+
+        def work(context: WorkContext, lease: Lease) -> None:
+            flaky.num_refusals = 3
+            raise JobInterrupted(ChildResult(3, None, None, 0, ""))
+
+        hurried = context.settings.model_copy(update={"heartbeat_s": 60})
+        work_once(replace(context, settings=hurried, database=flaky), QueueName.IO, Task(work).of)  # type: ignore[arg-type]
+        assert look(job.id).state is JobState.QUEUED
+
+
+@dataclass
+class Flaky:
+    """A database that is away now and then."""
+
+    database: Database
+    num_refusals: int = 0
+
+    @contextmanager
+    def session(self, scope: Scope) -> Iterator[Session]:
+        if self.num_refusals:
+            self.num_refusals -= 1
+            raise OperationalError("select", {}, Exception("connection refused"))
+        with self.database.session(scope) as session:
+            yield session
 
 
 class TestProcess:

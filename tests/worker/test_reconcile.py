@@ -7,7 +7,6 @@ from sqlalchemy import text
 from core.backends.queue import RecordingTaskQueue
 from core.backends.registry import Backends
 from core.db.session import SYSTEM, Database
-from core.errors import Unavailable
 from core.jobs import service as jobs
 from core.jobs.kinds import QueueName
 from core.jobs.models import Job
@@ -110,16 +109,3 @@ def test_a_silent_worker_is_forgotten_and_one_that_speaks_again_is_back(database
     serve(database, worker_id="silent")
     with database.session(SYSTEM) as session:
         assert len(workers.list_workers(session)) == 2
-
-
-def test_without_redis_it_does_the_rest(
-    database: Database, backends: Backends, submit: Submit, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    serve(database)
-    submit()
-
-    def refuse(queue: str, job_id: str) -> None:
-        raise Unavailable("The job queue does not answer.")
-
-    monkeypatch.setattr(backends.queue, "ring", refuse)
-    assert reconcile(database, backends) is not None

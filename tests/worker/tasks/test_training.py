@@ -4,24 +4,17 @@ import hashlib
 import json
 import sys
 import threading
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
-from core.db.session import SYSTEM, workspace_scope
+from core.db.session import SYSTEM
 from core.jobs import service as jobs
-from core.jobs.kinds import QueueName
 from core.jobs.states import JobState
-from core.training import service as training
-from core.training.request import RunRequest
-from core.training.types import RunDetails
-from core.usage.models import LedgerEntry
 from core.workspaces.principal import Principal
-from tests.factories.training import NUM_HELDOUT, NUM_TRAIN, make_version, put_base_model_on_disk
-from worker import supervise
-from worker.app import work_once
+from tests.factories.training import NUM_HELDOUT, NUM_TRAIN
+from tests.worker.tasks.workshop import Workshop, wait_for
 from worker.context import WorkContext
 from worker.tasks import training as task
 
@@ -49,66 +42,27 @@ for name, data in content.items():
 files = {name: {"sha256": hashlib.sha256(data).hexdigest()} for name, data in content.items()}
 (adapter / "manifest.json").write_text(json.dumps({"files": files}))
 say(type="result", data={"trained_tokens": num_train, "seen_tokens": num_heldout, "steps": 2,
-                         "base_heldout_loss": 3.0, "tuned_heldout_loss": 1.0})
+                         "billable_s": 36.0, "base_heldout_loss": 3.0, "tuned_heldout_loss": 1.0})
 """
 
 
-class Workshop:
-    """A queued run, a worker, and a trainer whose script each test writes."""
+class Scripted(Workshop):
+    """With a trainer whose script each test writes."""
 
     def __init__(self, context: WorkContext, principal: Principal, script: Path) -> None:
-        self.context, self.principal, self.script = context, principal, script
-        self.scope = workspace_scope(principal.workspace_id)
-        with context.database.session(self.scope) as session:
-            version = make_version(session, principal.workspace_id, with_rows=True)
-            made = training.create(
-                session,
-                principal=principal,
-                request=RunRequest(model=put_base_model_on_disk(context.settings), dataset_version_id=version.id),
-                settings=context.settings,
-                queue=None,
-            )
-        self.run_id, self.job_id = made.run.id, made.job.id
-
-    @property
-    def folder(self) -> Path:
-        return self.context.settings.runs_dir / self.job_id
+        super().__init__(replace(context, trainer_argv=(sys.executable, str(script))), principal)
+        self.script = script
 
     def trainer(self, ending: str) -> None:
         self.script.write_text(PRETEND + ending)
 
-    def work(self) -> None:
-        assert work_once(self.context, QueueName.CPU)
-
-    def look(self) -> RunDetails:
-        with self.context.database.session(self.scope) as session:
-            return training.get(session, workspace_id=self.principal.workspace_id, run_id=self.run_id)
-
-    def cancel(self) -> None:
-        with self.context.database.session(self.scope) as session:
-            training.cancel(session, principal=self.principal, run_id=self.run_id)
-
-    def make_due(self) -> None:
-        with self.context.database.session(SYSTEM) as session:
-            session.execute(text("update jobs set not_before = null"))
-
-    def ledger(self) -> list[LedgerEntry]:
-        with self.context.database.session(SYSTEM) as session:
-            return list(session.query(LedgerEntry))
-
 
 @pytest.fixture
-def workshop(context: WorkContext, principal: Principal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
-    made = Workshop(context, principal, tmp_path / "trainer.py")
-
-    def run_pretended(argv: list[str], *args: object, **kwargs: object) -> supervise.ChildResult:
-        return supervise.run_child([sys.executable, str(made.script), argv[-1]], *args, **kwargs)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(task, "run_child", run_pretended)
-    return made
+def workshop(context: WorkContext, principal: Principal, tmp_path: Path) -> Scripted:
+    return Scripted(context, principal, tmp_path / "trainer.py")
 
 
-def test_a_trained_adapter_is_published_registered_and_charged(workshop: Workshop) -> None:
+def test_a_trained_adapter_is_published_registered_and_charged(workshop: Scripted) -> None:
     workshop.trainer(GOOD_END)
     workshop.work()
     done = workshop.look()
@@ -123,7 +77,7 @@ def test_a_trained_adapter_is_published_registered_and_charged(workshop: Worksho
     assert not workshop.folder.exists()
 
 
-def test_the_trainer_is_told_the_spec_the_place_of_the_model_and_the_lineage(workshop: Workshop) -> None:
+def test_the_trainer_is_told_the_spec_the_place_of_the_model_and_the_lineage(workshop: Scripted) -> None:
     workshop.trainer(GOOD_END + '(folder.parents[2] / "seen.json").write_text(json.dumps(spec))')
     workshop.work()
     seen = json.loads((workshop.context.settings.home / "seen.json").read_text())
@@ -134,7 +88,7 @@ def test_the_trainer_is_told_the_spec_the_place_of_the_model_and_the_lineage(wor
 
 @pytest.mark.parametrize(("exit_code", "blame"), [(2, "user_error"), (5, "user_error")])
 def test_a_failure_of_the_users_making_ends_the_run_and_costs_nothing(
-    workshop: Workshop, exit_code: int, blame: str
+    workshop: Scripted, exit_code: int, blame: str
 ) -> None:
     workshop.trainer(f"""
 say(type="error", code="rows_too_long", message="Every row is longer than the model can read.", details={{}})
@@ -148,7 +102,7 @@ sys.exit({exit_code})
     assert (workshop.ledger(), failed.run.cost_micros, workshop.folder.exists()) == ([], 0, False)
 
 
-def test_a_crash_is_tried_again_from_the_last_checkpoint(workshop: Workshop) -> None:
+def test_a_crash_is_tried_again_from_the_last_checkpoint(workshop: Scripted) -> None:
     workshop.trainer('(folder / "checkpoints" / "step-1").mkdir(parents=True)\nsys.exit(1)')
     workshop.work()
     assert workshop.look().job.state is JobState.QUEUED
@@ -161,7 +115,7 @@ def test_a_crash_is_tried_again_from_the_last_checkpoint(workshop: Workshop) -> 
     assert done.adapter.key_prefix.endswith("/a2")
 
 
-def test_memory_that_does_not_suffice_twice_will_not_suffice_later(workshop: Workshop) -> None:
+def test_memory_that_does_not_suffice_twice_will_not_suffice_later(workshop: Scripted) -> None:
     workshop.trainer("sys.exit(4)")
     workshop.work()
     workshop.make_due()
@@ -172,11 +126,11 @@ def test_memory_that_does_not_suffice_twice_will_not_suffice_later(workshop: Wor
     assert (failed.error["code"], failed.blame) == ("out_of_memory", "platform_error")
 
 
-def test_a_cancelled_run_stops_and_pays_for_its_seconds(workshop: Workshop) -> None:
+def test_a_cancelled_run_stops_and_pays_for_its_seconds(workshop: Scripted) -> None:
     workshop.trainer("time.sleep(60)")
     working = threading.Thread(target=workshop.work)
     working.start()
-    _wait_for(lambda: workshop.look().job.stage == "training")
+    wait_for(lambda: workshop.look().job.stage == "training")
     workshop.cancel()
     working.join(timeout=30)
     ended = workshop.look()
@@ -186,18 +140,18 @@ def test_a_cancelled_run_stops_and_pays_for_its_seconds(workshop: Workshop) -> N
     assert not workshop.folder.exists()
 
 
-def test_an_interrupted_run_is_queued_again_and_keeps_its_checkpoints(workshop: Workshop) -> None:
+def test_an_interrupted_run_is_queued_again_and_keeps_its_checkpoints(workshop: Scripted) -> None:
     workshop.trainer('(folder / "checkpoints" / "step-1").mkdir(parents=True)\ntime.sleep(60)')
     working = threading.Thread(target=workshop.work)
     working.start()
-    _wait_for(lambda: workshop.look().job.stage == "training")
+    wait_for(lambda: workshop.look().job.stage == "training")
     workshop.context.stopping.set()
     working.join(timeout=30)
     assert workshop.look().job.state is JobState.QUEUED
     assert (workshop.folder / "a1" / "checkpoints" / "step-1").is_dir()
 
 
-def test_without_its_worker_a_cancelled_run_costs_nothing(workshop: Workshop) -> None:
+def test_without_its_worker_a_cancelled_run_costs_nothing(workshop: Scripted) -> None:
     database = workshop.context.database
     with database.session(SYSTEM) as session:
         lease = jobs.claim(session, queue_name="cpu", worker_id="dead", lease_s=60)
@@ -206,12 +160,3 @@ def test_without_its_worker_a_cancelled_run_costs_nothing(workshop: Workshop) ->
         job = jobs.get(session, workspace_id=lease.workspace_id, job_id=lease.job_id)
         task.settle(session, job)
     assert workshop.look().run.cost_micros == 0
-
-
-def _wait_for(is_true: Callable[[], bool]) -> None:
-    deadline = threading.Event()
-    for _ in range(200):
-        if is_true():
-            return
-        deadline.wait(0.1)
-    pytest.fail("it did not happen within 20 s")
