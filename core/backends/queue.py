@@ -82,6 +82,7 @@ def celery_app(settings: Settings) -> Celery:
         worker_disable_prefetch=True,
         worker_hijack_root_logger=False,
         broker_connection_retry_on_startup=True,
+        worker_cancel_long_running_tasks_on_connection_loss=True,
         broker_connection_max_retries=None,
         broker_transport_options=transport,
         task_default_queue="io",
