@@ -40,6 +40,7 @@ from core.workspaces.roles import Role
 from tests.factories.training import make_version, put_base_model_on_disk
 from tests.faults.arena_servers import ArenaServers
 from tests.faults.checker import Scene
+from worker.tasks import sweeping
 
 ROOT = Path(__file__).parents[2]
 STUB = (sys.executable, str(Path(__file__).parent / "stub_trainer.py"))
@@ -49,6 +50,14 @@ RECONCILE_S = 0.5
 # how long a worker's own start takes at worst on two busy cores; no limit of a drill includes it
 STARTED_S = 30.0
 _LOOK_EVERY_S = 0.05
+_TROUBLED_JOBS = """
+select id || ' ' || state || ' attempt ' || attempt || ' stage ' || coalesce(stage, '-') || ' step '
+    || coalesce(progress_step, 0) || ' ' || coalesce(error::text, '')
+from jobs where attempt > 0 and state <> 'succeeded' limit 20"""
+_TROUBLED_ATTEMPTS = """
+select '  ' || job_id || ' attempt ' || attempt || ' by ' || worker_id || ': ' || coalesce(outcome, 'held') || ' '
+    || coalesce(error::text, '')
+from job_attempts where outcome is distinct from 'succeeded' order by job_id, attempt limit 40"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,9 +313,13 @@ class Arena:
         with self.database.session(workspace_scope(run.workspace_id)) as session:
             training.cancel(session, principal=self.principal(workspace), run_id=run.run_id)
 
-    def ring(self, job_id: str, times: int = 1) -> None:
-        for _ in range(times):
-            self._bell.ring("cpu", job_id)
+    def ring(self, job_id: str) -> None:
+        """As the product rings: soon, and bells for the same job may become one."""
+        self._bell.ring("cpu", job_id)
+
+    def ring_now(self, job_id: str) -> None:
+        """One message, now, whatever was sent before."""
+        self._bell._send(("cpu", job_id))
 
     def job(self, run: Submitted | str) -> Job:
         with self.database.session(SYSTEM) as session:
@@ -314,6 +327,35 @@ class Arena:
 
     def state(self, run: Submitted) -> JobState:
         return self.job(run).state
+
+    def adapter_sha256(self, run: Submitted) -> str:
+        """Of the weights that a run that succeeded has entered."""
+        (files,) = self.rows("select files from adapters where run_id = :id", id=run.run_id)
+        return str(next(file["sha256"] for file in files if file["name"] == "adapter_model.safetensors"))
+
+    def steps_of(self, run: Submitted) -> dict[int, list[int]]:
+        """The optimizer steps that each attempt reported, in order."""
+        found = self.rows(
+            "select attempt, (data->>'step')::int from job_events where job_id = :id and type = 'metrics' "
+            "and data ? 'train_loss' order by seq",
+            id=run.job_id,
+        )
+        steps: dict[int, list[int]] = {}
+        for attempt, step in found:
+            steps.setdefault(attempt, []).append(step)
+        return steps
+
+    def num_redone_steps(self, run: Submitted) -> int:
+        """The most steps that one attempt repeated of those before it."""
+        worst, reached = 0, 0
+        for steps in self.steps_of(run).values():
+            worst = max(worst, sum(step <= reached for step in steps))
+            reached = max(reached, *steps)
+        return worst
+
+    def make_due(self, run: Submitted) -> None:
+        """Do not wait for the delay before a retry; it is not what the drill is about."""
+        self.execute("update jobs set not_before = null where id = :id and state = 'queued'", id=run.job_id)
 
     def signed_on(self) -> set[int]:
         """Process ids of the workers that the database knows."""
@@ -367,19 +409,15 @@ class Arena:
 
     def describe(self) -> str:
         """What a failed drill is explained by."""
-        jobs = self.rows(
-            "select id || ' ' || state || ' attempt ' || attempt || ' stage ' || coalesce(stage, '-') || ' step ' || "
-            "coalesce(progress_step, 0) || ' ' || coalesce(error::text, '') from jobs where attempt > 0 limit 20"
-        )
-        jobs += self.rows(
-            "select '  ' || job_id || ' attempt ' || attempt || ' by ' || worker_id || ': ' || coalesce(outcome, 'held') "
-            "|| ' ' || coalesce(error::text, '') from job_attempts order by job_id, attempt limit 40"
-        )
-        jobs += self.rows(
-            "select '  ' || job_id || ' printed: ' || right(text, 600) from job_logs order by seq desc limit 3"
-        )
-        tails = [f"--- {worker.child.name}\n" + "\n".join(worker.log().splitlines()[-25:]) for worker in self.workers]
-        return "\n".join([*jobs, *tails])
+        found = [
+            *self.rows(_TROUBLED_JOBS),
+            *self.rows(_TROUBLED_ATTEMPTS),
+            *self.rows(
+                "select '  ' || job_id || ' printed: ' || right(text, 600) from job_logs order by seq desc limit 3"
+            ),
+        ]
+        tails = [f"--- {worker.child.name}\n" + "\n".join(worker.log().splitlines()[-12:]) for worker in self.workers]
+        return "\n".join([*found, *tails])
 
     def base_model_id(self) -> str:
         from core.base_models import service as base_models
@@ -415,6 +453,12 @@ class Arena:
             worker.terminate()
         for worker in self.workers:
             worker.wait()
+
+    def tidy(self) -> None:
+        """What every worker does every few minutes, now: the janitor's round on each machine and in the bucket."""
+        for home in {worker.home for worker in self.workers} - self.lost_machines:
+            sweeping.sweep_folders(self.database, home / "runs")
+        sweeping.sweep_objects(self.database, self.blobs)
 
     def close(self) -> None:
         """End everything that this arena started, whatever state it is in."""

@@ -3,6 +3,7 @@
 They live as long as the test session and belong to nobody else: the servers of the other tests are not touched.
 """
 
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -42,7 +43,7 @@ class Server:
         family = [self.child.process.pid, *(one.pid for one in self._children())]
         for pid in family:
             with suppress(ProcessLookupError):
-                psutil.Process(pid).kill() if psutil.pid_exists(pid) else None
+                os.kill(pid, signal.SIGKILL)
         self.child.process.wait()
         _gone(family)
 
@@ -64,9 +65,10 @@ class Server:
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
-        for process in (psutil.Process(self.child.process.pid), *self._children()):
-            with suppress(psutil.NoSuchProcess):
-                process.send_signal(number)
+        if self.child.exit_code() is None:
+            for process in (psutil.Process(self.child.process.pid), *self._children()):
+                with suppress(psutil.NoSuchProcess):
+                    process.send_signal(number)
 
     def _children(self) -> list[psutil.Process]:
         try:

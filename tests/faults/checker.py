@@ -1,7 +1,7 @@
-"""What must hold after every drill, whatever went wrong in it. Each rule returns sentences about what it found broken.
+"""What must hold after every drill, whatever went wrong in it. Each rule yields sentences about what it found broken.
 
-The checker reads the database and the bucket past the proxies, and the disks of the arena's machines. It is run when the
-workers have ended as a deploy ends them, so that what is found is what the product leaves behind.
+The checker reads the database and the bucket past the proxies, and the disks of the arena's machines. It looks when the
+workers have ended as a deploy ends them and the janitor went round once: what it finds, the product leaves behind.
 """
 
 import hashlib
@@ -9,6 +9,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +85,7 @@ def _charge_of(scene: Scene, run: dict[str, Any], charged: list[dict[str, Any]])
     state, name = JobState(run["state"]), run["id"]
     if len(charged) > 1:
         yield f"{name} is charged {len(charged)} times"
-    worked = bool(run["seconds"])
-    must_pay = state is JobState.SUCCEEDED or (state is JobState.CANCELLED and worked)
+    must_pay = state is JobState.SUCCEEDED or (state is JobState.CANCELLED and bool(run["seconds"]))
     may_pay = must_pay or state is JobState.CANCELLED
     if must_pay and not charged:
         yield f"{name} {state} and is not charged"
@@ -94,18 +94,22 @@ def _charge_of(scene: Scene, run: dict[str, Any], charged: list[dict[str, Any]])
     if (run["adapter_id"] is not None) != (state is JobState.SUCCEEDED):
         yield f"{name} is {state} and its adapter is {run['adapter_id']}"
     for entry in charged:
-        results = run["results"] or {}
         if entry["amount_micros"] != run["cost_micros"]:
             yield f"{name} costs {run['cost_micros']} and was charged {entry['amount_micros']}"
         if abs(entry["seconds"] - (run["seconds"] or 0)) > _SAME_S:
             yield f"{name} took {run['seconds']} s and was charged {entry['seconds']} s"
         if state is JobState.SUCCEEDED:
-            if entry["tokens"] != results.get("trained_tokens"):
-                yield f"{name} trained {results.get('trained_tokens')} tokens and was charged {entry['tokens']}"
-            if "billable_s" in results and abs(entry["seconds"] - results["billable_s"]) > _SAME_S:
-                yield f"{name} used {results['billable_s']} s in its winning lineage and was charged {entry['seconds']}"
-            if scene.row_tokens is not None and entry["tokens"] != scene.row_tokens * results.get("steps", 0):
-                yield f"{name}: {results.get('steps')} steps have not {entry['tokens']} tokens"
+            yield from _delivered(scene, name, run["results"] or {}, entry)
+
+
+def _delivered(scene: Scene, name: str, results: dict[str, Any], entry: dict[str, Any]) -> Iterable[str]:
+    """The charge against what the winning lineage says it did."""
+    if entry["tokens"] != results.get("trained_tokens"):
+        yield f"{name} trained {results.get('trained_tokens')} tokens and was charged {entry['tokens']}"
+    if abs(entry["seconds"] - results.get("billable_s", 0)) > _SAME_S:
+        yield f"{name} used {results.get('billable_s')} s in its winning lineage and was charged {entry['seconds']} s"
+    if scene.row_tokens is not None and entry["tokens"] != scene.row_tokens * results.get("steps", 0):
+        yield f"{name}: {results.get('steps')} steps have not {entry['tokens']} tokens"
 
 
 def no_two_leases_of_a_job_overlap(scene: Scene) -> Iterable[str]:
@@ -117,7 +121,7 @@ def no_two_leases_of_a_job_overlap(scene: Scene) -> Iterable[str]:
         job = jobs[job_id]
         if [one["attempt"] for one in attempts] != list(range(1, job["attempt"] + 1)):
             yield f"{job_id} counts {job['attempt']} attempts and has {[one['attempt'] for one in attempts]}"
-        for earlier, later in zip(attempts, attempts[1:], strict=False):
+        for earlier, later in pairwise(attempts):
             if earlier["ended_at"] is None or earlier["ended_at"] > later["created_at"]:
                 yield f"{job_id}: attempt {earlier['attempt']} overlaps attempt {later['attempt']}"
         for one in attempts:
@@ -158,6 +162,19 @@ def an_adapter_is_what_its_manifest_and_its_row_say(scene: Scene) -> Iterable[st
             yield f"{adapter['id']}: manifest {promised}, row {known}, objects {stored}"
     doubled = scene.rows("select run_id, count(*) as num from adapters group by run_id having count(*) > 1")
     yield from (f"{one['run_id']} has {one['num']} adapters" for one in doubled)
+
+
+def the_bucket_keeps_what_the_database_names(scene: Scene) -> Iterable[str]:
+    """After the janitor: of a run that is done, its adapter and nothing else."""
+    for run in scene.rows(
+        "select r.id, r.workspace_id, a.key_prefix, j.state from runs r join jobs j on j.id = r.job_id "
+        "left join adapters a on a.run_id = r.id"
+    ):
+        if JobState(run["state"]) not in TERMINAL - {JobState.FAILED}:
+            continue
+        for key in scene.blobs.keys(f"workspaces/{run['workspace_id']}/runs/{run['id']}/"):
+            if run["key_prefix"] is None or not key.startswith(f"{run['key_prefix']}/"):
+                yield f"{run['id']} {run['state']}, and {key} is left of it"
 
 
 def no_upload_is_left_unfinished(scene: Scene) -> Iterable[str]:
@@ -209,6 +226,7 @@ RULES: tuple[Callable[[Scene], Iterable[str]], ...] = (
     no_two_leases_of_a_job_overlap,
     a_replaced_attempt_says_nothing_more,
     an_adapter_is_what_its_manifest_and_its_row_say,
+    the_bucket_keeps_what_the_database_names,
     no_upload_is_left_unfinished,
     no_disk_keeps_what_nobody_needs,
     checkpoints_are_kept_only_for_runs_that_may_go_on,

@@ -45,7 +45,9 @@ def drill_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArenaSer
 
 @pytest.fixture
 def arena(drill_servers: ArenaServers, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Arena]:
-    """A fresh arena. When the drill is over its workers are ended as a deploy ends them, and the checker looks."""
+    """A fresh arena. When the drill is over its workers are ended as a deploy ends them, the janitor
+    goes round once, and the checker looks.
+    """
     drill_servers.recover()
     drill_servers.empty()
     made = Arena(drill_servers, tmp_path, trainer=STUB, seed=SEED)
@@ -53,6 +55,7 @@ def arena(drill_servers: ArenaServers, tmp_path: Path, request: pytest.FixtureRe
         yield made
         drill_servers.recover()
         made.stop_workers()
+        made.tidy()
         found = violations(made.scene())
         assert found == [], "\n".join([*found, made.describe()])
     finally:

@@ -41,6 +41,7 @@ class Day:
         arena.cancel(self.stopped)
         arena.wait_for_end(self.stopped)
         arena.stop_workers()
+        arena.tidy()
         self.untouched = arena.submit(ring=False)
         arena.cancel(self.untouched)
         self.scene = arena.scene()
@@ -172,6 +173,15 @@ def test_another_object_beside_the_adapter_is_found(day: Day) -> None:
     day.arena.blobs.put_bytes(key, b"x")
     try:
         assert any("objects" in sentence for sentence in violations(day.scene))
+    finally:
+        day.arena.blobs.delete(key)
+
+
+def test_an_object_of_an_attempt_that_did_not_win_is_found(day: Day) -> None:
+    key = f"{day.prefix.removesuffix('/a1')}/a7/adapter_config.json"
+    day.arena.blobs.put_bytes(key, b"x")
+    try:
+        assert any("is left of it" in sentence for sentence in violations(day.scene))
     finally:
         day.arena.blobs.delete(key)
 

@@ -130,7 +130,21 @@ def test_a_black_hole_takes_everything_and_says_nothing(tcp: tuple[FaultProxy, E
                 with pytest.raises(TimeoutError):
                     client.recv(10)
     assert echo.received == b"a"
-    proxy.heal()
+
+
+def test_what_a_black_hole_swallowed_stays_dead_when_it_heals(tcp: tuple[FaultProxy, Echo]) -> None:
+    proxy, _ = tcp
+    with connect(proxy) as idle, connect(proxy) as swallowed:
+        proxy.faults.black_hole = True
+        swallowed.sendall(b"hello")
+        time.sleep(0.2)
+        proxy.heal()
+        swallowed.settimeout(0.2)
+        swallowed.sendall(b"still there?")
+        with pytest.raises(TimeoutError):
+            swallowed.recv(10)
+        idle.sendall(b"hello")
+        assert idle.recv(10) == b"hello"
     assert say(proxy) == b"hello"
 
 
