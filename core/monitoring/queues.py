@@ -53,31 +53,32 @@ def stuck_queues(session: Session, *, settings: Settings, up_s: float) -> list[Q
     if up_s < settings.queue_stuck_s:
         return []
     repository = QueuesRepository(session)
-    shares = repository.shares()
-    late = {share.queue for share in shares if (share.oldest_wait_s or 0) > settings.queue_stuck_s}
-    if not late:
-        return []
     staff = repository.staff()
     claimed = repository.claimed_within(settings.queue_stuck_s)
-    return [
+    stuck_s = settings.queue_stuck_s
+    # cheap first: only of queues where nobody does anything is it asked what waits in them
+    still = [
         queue
-        for queue in sorted(late)
-        if is_stuck(
-            longest_claimable_wait_s([share for share in shares if share.queue is queue], settings=settings),
-            staff.get(queue, _NOBODY),
-            was_claimed=queue in claimed,
-            stuck_s=settings.queue_stuck_s,
-        )
+        for queue in QueueName
+        if is_still(staff.get(queue, _NOBODY), was_claimed=queue in claimed, stuck_s=stuck_s)
     ]
+    shares = repository.shares(still)
+    waits_s = {
+        queue: longest_claimable_wait_s([share for share in shares if share.queue is queue], settings=settings)
+        for queue in still
+    }
+    return [queue for queue, wait_s in waits_s.items() if wait_s is not None and wait_s > stuck_s]
 
 
 def is_stuck(wait_s: float | None, staff: Staff, *, was_claimed: bool, stuck_s: float) -> bool:
     """`wait_s` is that of the job which waits longest though it may run; `was_claimed`: any, in the last `stuck_s`."""
-    if wait_s is None or wait_s <= stuck_s or was_claimed:
-        return False
-    if staff.newest_joined_s is not None and staff.newest_joined_s <= stuck_s:
-        return False
-    return staff.num_idle > 0 or staff.num_serving == 0
+    return wait_s is not None and wait_s > stuck_s and is_still(staff, was_claimed=was_claimed, stuck_s=stuck_s)
+
+
+def is_still(staff: Staff, *, was_claimed: bool, stuck_s: float) -> bool:
+    """Whether what waits would have to be taken, and is not."""
+    has_newcomer = staff.newest_joined_s is not None and staff.newest_joined_s <= stuck_s
+    return not was_claimed and not has_newcomer and (staff.num_idle > 0 or staff.num_serving == 0)
 
 
 def longest_claimable_wait_s(shares: Sequence[Share], *, settings: Settings) -> float | None:

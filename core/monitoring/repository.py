@@ -1,3 +1,4 @@
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Final
 
@@ -38,8 +39,8 @@ class QueuesRepository:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def shares(self) -> list[Share]:
-        """Each workspace's part in each queue: those with jobs or a limit there."""
+    def shares(self, queues: Iterable[QueueName] = QueueName) -> list[Share]:
+        """Each workspace's part in each of the queues: those with jobs or a limit there."""
         rows = self._session.execute(
             text(
                 f"""
@@ -47,12 +48,14 @@ class QueuesRepository:
                     select queue, workspace_id, count(*) filter (where {_DUE_SINCE} <= now()) as waiting,
                         count(*) filter (where {_DUE_SINCE} > now()) as scheduled, 0 as running,
                         extract(epoch from now() - min({_DUE_SINCE}) filter (where {_DUE_SINCE} <= now())) as wait_s
-                    from jobs where state = 'queued' and cancel_requested_at is null group by queue, workspace_id
+                    from jobs where state = 'queued' and queue = any(:queues) and cancel_requested_at is null
+                    group by queue, workspace_id
                     union all
                     select queue, workspace_id, 0, 0, count(*), null
-                    from jobs where state = 'running' group by queue, workspace_id
+                    from jobs where state = 'running' and queue = any(:queues) group by queue, workspace_id
                     union all
-                    select queue, workspace_id, 0, 0, 0, null from queue_shares where max_running is not null
+                    select queue, workspace_id, 0, 0, 0, null
+                    from queue_shares where max_running is not null and queue = any(:queues)
                 ), total as (
                     select queue, workspace_id, sum(waiting) as waiting, sum(scheduled) as scheduled,
                         sum(running) as running, max(wait_s) as wait_s
@@ -62,7 +65,8 @@ class QueuesRepository:
                 from total join workspaces on workspaces.id = total.workspace_id
                 left join queue_shares using (queue, workspace_id)
                 """  # noqa: S608 - our own constant
-            )
+            ),
+            {"queues": [queue.value for queue in queues]},
         )
         return [
             Share(
