@@ -86,6 +86,11 @@ class Workshop:
         with self.context.database.session(SYSTEM) as session:
             session.execute(text("update jobs set not_before = null"))
 
+    def steal_lease(self) -> None:
+        """As an admin's kill does, and a reaper that gave up on the worker."""
+        with self.context.database.session(SYSTEM) as session:
+            jobs.kill(session, job_id=self.job_id)
+
     def limit_billable_s(self, seconds: float) -> None:
         with self.context.database.session(SYSTEM) as session:
             session.execute(
@@ -108,7 +113,7 @@ class Workshop:
             rows = session.query(RunCheckpoint).filter_by(run_id=self.run_id)
             return sorted(rows, key=lambda row: (row.attempt, row.step), reverse=True)
 
-    def keys(self, below: str = "") -> list[str]:
+    def stored_keys(self, below: str = "") -> list[str]:
         prefix = f"workspaces/{self.principal.workspace_id}/runs/{self.run_id}/{below}"
         return self.context.backends.blobs.keys(prefix)
 
