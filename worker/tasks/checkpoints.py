@@ -180,7 +180,7 @@ def put_in_place(context: WorkContext, lease: Lease, run_id: str, folder: Path, 
         except Damaged as problem:
             damaged.append((snapshot.name_of(step), str(problem)))
             if isinstance(candidate, Path):
-                shutil.rmtree(candidate, ignore_errors=True)
+                snapshot.remove(candidate)
     _say_damaged(context, lease, damaged, used)
     return used is not None and all(one.digest != used.digest for one in stored)
 

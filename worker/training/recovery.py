@@ -1,6 +1,5 @@
 """Which checkpoint a run goes on from, and what it says about those that cannot be used."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -35,7 +34,7 @@ def recover(
             )
         except Damaged as problem:
             damaged.append((path.name, str(problem)))
-        shutil.rmtree(path, ignore_errors=True)
+        snapshot.remove(path)
     used = None if found is None else found[0].name
     for name, why in damaged:
         events.message(damage_message(name, why, used), level="warn", data=damage_data(name, why, used))

@@ -112,8 +112,7 @@ def write(folder: Path, *, step: int, belongs_to: str, fill: Callable[[Path], No
 
 def put_in_place(partial: Path, final: Path) -> None:
     """Rename a complete folder to a checkpoint's name; one that was there was damaged, or of other data."""
-    if final.exists():
-        shutil.rmtree(final)
+    remove(final)
     partial.rename(final)
     sync(final.parent)
 
@@ -158,7 +157,16 @@ def parse(path: Path, manifest: bytes) -> Snapshot:
 
 def prune(folder: Path) -> None:
     for old in newest_first(folder)[KEPT:]:
-        shutil.rmtree(old, ignore_errors=True)
+        remove(old)
+
+
+def remove(path: Path) -> None:
+    """Under another name first: one that was half removed must not pass for a damaged one."""
+    if path.exists():
+        removed = path.with_name(f"{_PARTIAL_PREFIX}removed")
+        shutil.rmtree(removed, ignore_errors=True)
+        path.rename(removed)
+        shutil.rmtree(removed, ignore_errors=True)
 
 
 def remove_partial(folder: Path) -> None:
