@@ -1,8 +1,11 @@
 """What Prometheus collects: it parses, it adds up, and its series are few."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+import yaml
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
@@ -20,6 +23,7 @@ from core.monitoring.metrics.service import LedgerTotals
 from core.usage import service as usage
 from core.usage.models import LedgerEntry, LedgerKind
 
+ROOT = Path(__file__).parents[3]
 Headers = dict[str, str]
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -64,6 +68,20 @@ class TestTheFigures:
         assert {name: ours[name] for name in ours if not name[0].startswith(moving)} == {
             name: theirs[name] for name in theirs if not name[0].startswith(moving)
         }
+
+    def test_every_figure_is_explained_and_every_alert_asks_for_one_that_is_there(
+        self, client: TestClient, as_operator: Headers
+    ) -> None:
+        page = (ROOT / "docs" / "monitoring.md").read_text()
+        families = list(text_string_to_metric_families(client.get("/metrics", headers=as_operator).text))
+        names = {family.name for family in families}
+        explained = set(re.findall(r"^\| `(tailorbird_\w+?)(?:_total)?`", page, re.MULTILINE))
+        assert explained == names
+        blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
+        rules = [rule for block in blocks for group in block.get("groups", []) for rule in group["rules"]]
+        asked = {name for rule in rules for name in re.findall(r"tailorbird_[a-z_]+", rule["expr"])}
+        assert len(rules) >= 5
+        assert {name.removesuffix("_total") for name in asked} <= names
 
     def test_only_who_runs_the_installation_may_collect(
         self, client: TestClient, as_admin: Headers, as_operator: Headers
