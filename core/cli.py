@@ -13,7 +13,9 @@ from core.db.migrate import upgrade
 from core.db.session import SYSTEM, Database
 from core.errors import AppError, Invalid
 from core.identity import service as identity
-from core.stack import demo, up
+from core.jobs.kinds import QueueName
+from core.stack import demo, join, up
+from core.workers import service as workers
 from core.workspaces import service as workspaces
 from core.workspaces.roles import Role
 
@@ -44,6 +46,13 @@ def run_demo(settings: Settings, options: argparse.Namespace) -> int:
     return demo.run(settings, email=options.email, password=options.password)
 
 
+def run_worker(settings: Settings, options: argparse.Namespace) -> int:
+    joined = join.with_addresses(
+        settings, database=options.database, redis=options.redis, s3=options.s3, token=options.token
+    )
+    return join.join(joined, options.queue)
+
+
 def migrate(settings: Settings, _options: argparse.Namespace) -> int:
     if not settings.database_owner_url:
         raise Invalid(
@@ -52,7 +61,19 @@ def migrate(settings: Settings, _options: argparse.Namespace) -> int:
         )
     upgrade(settings.database_owner_url, settings.database_url)
     print("The tables are up to date.")
+    if settings.worker_token:
+        _register_worker_token(settings)
     return 0
+
+
+def _register_worker_token(settings: Settings) -> None:
+    """The workers of this deployment show the token of its environment, which no admin has made."""
+    database = Database(settings.database_url, pool_size=1)
+    with database.session(SYSTEM) as session:
+        is_valid = workers.register_token(session, name="the deployment's own", secret=settings.worker_token)
+    database.dispose()
+    if not is_valid:
+        raise Invalid("TAILORBIRD_WORKER_TOKEN was revoked by an admin; set another.", code="worker_token_refused")
 
 
 def create_admin(settings: Settings, options: argparse.Namespace) -> int:
@@ -92,6 +113,14 @@ def _parser() -> argparse.ArgumentParser:
     for_demo = add("demo", run_demo, "Tune a small model on sample data by the REST API, and compare it with its base.")
     for_demo.add_argument("--email", help="who signs in, if not the first admin")
     for_demo.add_argument("--password", help="the password, if the first admin's was changed")
+    for_worker = add("worker", run_worker, "Work on this machine for an installation; what it needs may also be set.")
+    for_worker.add_argument("queue", nargs="*", type=QueueName, help="io, cpu, gpu; by default io and what is here")
+    for_worker.add_argument("--database", metavar="URL", help="Postgres, as the application's role (DATABASE_URL)")
+    for_worker.add_argument("--redis", metavar="URL", help="Redis or Valkey (REDIS_URL)")
+    for_worker.add_argument(
+        "--s3", metavar="URL", help="http://KEY:SECRET@host:port/bucket (S3_ENDPOINT_URL and others)"
+    )
+    for_worker.add_argument("--token", help="what an admin made for this machine (TAILORBIRD_WORKER_TOKEN)")
     add("migrate", migrate, "Bring the tables up to date (needs DATABASE_OWNER_URL).")
     for_admin = add("create-admin", create_admin, "Add an admin; the password is asked for, or read from stdin.")
     for_admin.add_argument("email")

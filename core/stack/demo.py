@@ -18,7 +18,8 @@ from core.stack.demo_report import Answer, Outcome, Progress
 from core.stack.first_admin import Admin
 from core.stack.home import Home
 from core.stack.leftovers import holder
-from core.stack.up import PROJECT, is_ready, running_stack
+from core.stack.programs import PROJECT
+from core.stack.up import is_ready, running_stack
 
 BASE_MODEL = "smollm2-135m-instruct"
 SAMPLE = PROJECT / "deploy" / "samples" / "reviews.csv"

@@ -33,6 +33,7 @@ class Secrets:
     s3_secret_access_key: str
     secret_key: str
     inference_token: str
+    worker_token: str
 
     @classmethod
     def new(cls) -> "Secrets":
@@ -62,6 +63,12 @@ class Home:
         if complete != known:
             self.write("secrets.json", complete)
         return Secrets(**complete)
+
+    def renew_worker_token(self) -> str:
+        """Another secret for this machine's own workers: the last one was revoked."""
+        token = Secrets.new().worker_token
+        self.write("secrets.json", {**_as_dict(self.secrets()), "worker_token": token})
+        return token
 
     def read(self, name: str) -> dict[str, Any]:
         """A JSON object kept in the home; empty if it is not there."""

@@ -40,6 +40,13 @@ class Program:
     stop_timeout_s: float = 15
     pass_fds: tuple[int, ...] = ()
     cwd: Path | None = None
+    shows_output: bool = False
+    """It writes where we write, and to no log."""
+
+    @property
+    def whereabouts(self) -> str:
+        """Of what it said."""
+        return "its lines above" if self.shows_output else str(self.log)
 
 
 @dataclass(slots=True)
@@ -69,7 +76,7 @@ def spawn(program: Program) -> Child:
         process = subprocess.Popen(
             program.argv,
             stdin=subprocess.DEVNULL,
-            stdout=log,
+            stdout=None if program.shows_output else log,
             stderr=subprocess.STDOUT,
             env=dict(program.env),
             cwd=program.cwd,
@@ -108,12 +115,12 @@ def wait_until(ready: Callable[[], bool], child: Child, *, timeout_s: float) -> 
         if code is not None:
             raise Unavailable(
                 f"{child.name} ended right after its start (exit {code}): {child.last_words() or 'it said nothing'}. "
-                f"See {child.program.log}.",
+                f"See {child.program.whereabouts}.",
                 code="server_did_not_start",
             )
         if time.monotonic() > deadline:
             raise Unavailable(
-                f"{child.name} was not ready after {timeout_s:.0f} s. See {child.program.log}.",
+                f"{child.name} was not ready after {timeout_s:.0f} s. See {child.program.whereabouts}.",
                 code="server_did_not_start",
             )
         time.sleep(pause_s)

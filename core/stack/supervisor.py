@@ -84,12 +84,14 @@ class Supervisor:
         if running.num_failures > MAX_FAILURES_IN_A_ROW:
             raise Unavailable(
                 f"{name} ended {running.num_failures} times in a row (exit {code}), so Tailorbird stops: "
-                f"{running.child.last_words() or 'it said nothing'}. See {running.child.program.log}.",
+                f"{running.child.last_words() or 'it said nothing'}. See {running.child.program.whereabouts}.",
                 code="service_keeps_failing",
             )
         pause_s = 0 if running.num_failures == 1 else min(2**running.num_failures, _MAX_PAUSE_S)
         running.restart_at_s = time.monotonic() + pause_s
-        self.say(f"{name} ended (exit {code}); it is started again in {pause_s} s. See {running.child.program.log}.")
+        self.say(
+            f"{name} ended (exit {code}); it is started again in {pause_s} s. See {running.child.program.whereabouts}."
+        )
 
     def _restart_when_due(self, running: _Running) -> None:
         if running.restart_at_s is not None and time.monotonic() >= running.restart_at_s:

@@ -1,15 +1,12 @@
 """`tailorbird up`: the whole product on this machine, from nothing, in one process tree."""
 
 import os
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Never
 from urllib.parse import urlsplit
 
@@ -18,20 +15,24 @@ import httpx
 from core.backends.blobs import S3BlobStore
 from core.config import Settings
 from core.db.migrate import upgrade
+from core.db.session import SYSTEM, Database
 from core.errors import AppError, Conflict, Invalid
+from core.jobs.kinds import QueueName
 from core.stack import first_admin, sample_data
 from core.stack.first_admin import Admin
 from core.stack.home import Home, held_home
+from core.stack.interruption import Stopped, stoppable
 from core.stack.leftovers import end_leftovers, holder
 from core.stack.ports import HOST, is_free
-from core.stack.processes import Child, Program, spawn, stop_all, wait_until
+from core.stack.processes import Program, spawn, stop_all, wait_until
+from core.stack.programs import PROJECT, prepare_base_model, python_service, worker_services
 from core.stack.servers import ServerUrls, embedded, remembered_ports
-from core.stack.supervisor import Service, Supervisor
+from core.stack.supervisor import Supervisor
+from core.workers import hardware
+from core.workers import service as workers
 
-PROJECT = Path(__file__).parents[2]
 _API_TIMEOUT_S = 60
 _INFERENCE_TIMEOUT_S = 180
-_BASE_MODEL_TIMEOUT_S = 900
 _HTTP_OK = 200
 _SAMPLES_FILE = "samples.json"
 # processes that run models know no database, no queue and no bucket (ADR 0007)
@@ -42,18 +43,16 @@ _NOT_FOR_MODELS = {
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "TAILORBIRD_SECRET_KEY",
+    "TAILORBIRD_WORKER_TOKEN",
 }
+_TOKEN_NAME = "this machine (tailorbird up)"  # noqa: S105 - a name
 # which setting, when given, stands in for which embedded server
 _STAND_INS = {"postgres": "database_url", "valkey": "redis_url", "s3": "s3_endpoint_url"}
 
 
-class Stopped(BaseException):
-    """Somebody asked us to stop: Ctrl-C, or a TERM signal."""
-
-
 def up(settings: Settings) -> int:
     """Run everything until somebody stops it. Raises `AppError` with one sentence when that cannot be."""
-    with _stoppable():
+    with stoppable():
         try:
             with held_home(settings.home) as home:
                 _run(settings, home)
@@ -171,21 +170,30 @@ def _start_product(supervisor: Supervisor, settings: Settings, env: dict[str, st
     home = supervisor.home
     for_models = {name: value for name, value in env.items() if name not in _NOT_FOR_MODELS}
     _say("  base model (the first time takes about half a minute)")
-    _prepare_base_model(home, for_models)
+    prepare_base_model(home, for_models)
     admin = first_admin.ensure(home, env["DATABASE_URL"])
     _say("  api, workers, inference runtime")
+    env = env | {"TAILORBIRD_WORKER_TOKEN": _let_workers_in(settings, home, env["DATABASE_URL"])}
+    gpus = hardware.gpus(env.get("CUDA_VISIBLE_DEVICES"))
+    queues = [QueueName.IO, QueueName.CPU, *([QueueName.GPU] if gpus else [])]
     supervisor.start(
         [
-            _python(home, env, "api", ["api"], lambda: _answers(f"{listening_at(settings)}/v1/ready"), _API_TIMEOUT_S),
-            _python(home, env, "worker-io", ["worker", "io"]),
-            _python(home, env, "worker-cpu", ["worker", "cpu"]),
-            _python(
+            python_service(
+                home,
+                env,
+                "api",
+                ["api"],
+                lambda: _answers(f"{listening_at(settings)}/v1/ready"),
+                timeout_s=_API_TIMEOUT_S,
+            ),
+            *worker_services(home, env, queues, gpus, kill_grace_s=settings.kill_grace_s),
+            python_service(
                 home,
                 for_models,
                 "inference",
                 ["worker.inference"],
                 lambda: _answers(f"{env['TAILORBIRD_INFERENCE_URL']}/health", env["TAILORBIRD_INFERENCE_TOKEN"]),
-                _INFERENCE_TIMEOUT_S,
+                timeout_s=_INFERENCE_TIMEOUT_S,
             ),
         ]
     )
@@ -193,28 +201,21 @@ def _start_product(supervisor: Supervisor, settings: Settings, env: dict[str, st
     return admin
 
 
-def _python(
-    home: Home,
-    env: dict[str, str],
-    name: str,
-    arguments: list[str],
-    ready: Callable[[], bool] | None = None,
-    timeout_s: float = 0,
-) -> Service:
-    program = Program(
-        name=name,
-        argv=[sys.executable, "-m", *arguments],
-        log=home.log(name),
-        env=env,
-        cwd=PROJECT,
-        stop_timeout_s=40,  # a worker gives its training child 30 s
-    )
-
-    def follow(child: Child) -> None:
-        if ready:
-            wait_until(ready, child, timeout_s=timeout_s)
-
-    return Service(name, lambda: spawn(program), follow)
+def _let_workers_in(settings: Settings, home: Home, database_url: str) -> str:
+    """The token of this machine's own workers; a new one if an admin has revoked the last."""
+    token = settings.worker_token or home.secrets().worker_token
+    database = Database(database_url, pool_size=1)
+    try:
+        with database.session(SYSTEM) as session:
+            if workers.register_token(session, name=_TOKEN_NAME, secret=token):
+                return token
+            if settings.worker_token:
+                raise Invalid("TAILORBIRD_WORKER_TOKEN was revoked; set another one.", code="worker_token_refused")
+            token = home.renew_worker_token()
+            workers.register_token(session, name=_TOKEN_NAME, secret=token)
+            return token
+    finally:
+        database.dispose()
 
 
 def _load_sample_data(home: Home, api_url: str) -> None:
@@ -228,22 +229,6 @@ def _load_sample_data(home: Home, api_url: str) -> None:
         _say(f"  the sample data could not be loaded ({error.message}); everything else works")
     else:
         home.write(_SAMPLES_FILE, {"was_loaded": is_new})
-
-
-def _prepare_base_model(home: Home, env: dict[str, str]) -> None:
-    log = home.log("base-models")
-    child = spawn(Program("base-models", [sys.executable, "-m", "worker.base_models"], log, env, cwd=PROJECT))
-    try:
-        code = child.process.wait(_BASE_MODEL_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        code = None
-    finally:
-        stop_all([child])
-    if code != 0:
-        raise Conflict(
-            f"The base model could not be prepared: {child.last_words() or 'it took too long'}. See {log}.",
-            code="base_model_not_ready",
-        )
 
 
 def _answers(url: str, token: str | None = None) -> bool:
@@ -282,24 +267,6 @@ def _greet(settings: Settings, home: Home, admin: Admin | None, seconds: float) 
     if not (PROJECT / settings.frontend_dist / "index.html").exists():
         _say("  The web page is not built yet (`make setup` builds it); the API works without it.")
     _say(f"  Logs     {home.logs}\n  Stop     Ctrl-C\n")
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Turn the first Ctrl-C or TERM into `Stopped`; while everything stops, more of them change nothing."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        for number in numbers:
-            signal.signal(number, signal.SIG_IGN)
-        raise Stopped
-
-    before = {number: signal.signal(number, stop) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _say(line: str) -> None:

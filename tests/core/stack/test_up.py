@@ -17,7 +17,8 @@ import pytest
 from core.stack.api_client import ApiClient
 from core.stack.home import Home
 from core.stack.ports import choose
-from core.stack.up import PROJECT, RunningStack, running_stack
+from core.stack.programs import PROJECT
+from core.stack.up import RunningStack, running_stack
 
 pytestmark = [pytest.mark.stack, pytest.mark.model]
 
