@@ -29,6 +29,7 @@ from core.db.session import SYSTEM
 from core.jobs.kinds import JobKind, QueueName
 from core.jobs.states import JobState
 from core.monitoring import actions, jobs, queues, workers
+from core.monitoring.join_command import join_command
 from core.monitoring.types import JobFilter
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Permission
@@ -163,12 +164,12 @@ def list_worker_tokens(principal: AdminDep, session: SystemSessionDep) -> Worker
 # not deduplicated: the kept answer would hold the secret in clear
 @router.post("/v1/admin/worker_tokens")
 def create_worker_token(
-    body: NewWorkerTokenBody, principal: AdminDep, session: SystemSessionDep
+    body: NewWorkerTokenBody, principal: AdminDep, session: SystemSessionDep, settings: SettingsDep
 ) -> MadeWorkerTokenBody:
     """Make a token for workers on other machines. Its secret is in this answer and nowhere else."""
     made = actions.create_token(session, principal=principal, name=body.name)
     token = workers.get_token(session, token_id=made.token_id)
-    command = actions.join_command(secret=made.secret)
+    command = join_command(settings, secret=made.secret)
     return MadeWorkerTokenBody(**token_fields(token), token=made.secret, command=command)
 
 

@@ -191,4 +191,4 @@ class WorkerTokenListBody(ResponseBody):
 
 class MadeWorkerTokenBody(WorkerTokenBody):
     token: str = Field(description="The secret. It is shown this once and stored nowhere.")
-    command: str = Field(description="What to run on the machine that is to work.")
+    command: str = Field(description="What to run on the machine that is to work; its passwords are to be filled in.")

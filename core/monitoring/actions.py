@@ -157,14 +157,6 @@ def revoke_token(session: Session, *, principal: Principal, token_id: str) -> No
     )
 
 
-def join_command(*, secret: str) -> str:
-    """What to run on a machine that is to work. The addresses hold passwords: they are the admin's to fill in."""
-    return (
-        "DATABASE_URL=… REDIS_URL=… S3_ENDPOINT_URL=… AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=… "
-        f"TAILORBIRD_WORKER_TOKEN={secret} tailorbird worker"
-    )
-
-
 def _settle(session: Session, job: Job, *, queue: TaskQueue | None, bus: EventBus | None) -> None:
     """Bring in order what belongs to a job that was cancelled here, for no worker will."""
     if job.state is not JobState.CANCELLED:

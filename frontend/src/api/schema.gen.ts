@@ -2670,7 +2670,7 @@ export interface components {
         MadeWorkerTokenBody: {
             /**
              * Command
-             * @description What to run on the machine that is to work.
+             * @description What to run on the machine that is to work; its passwords are to be filled in.
              */
             command: string;
             /** Created At */
