@@ -32,6 +32,10 @@ export type EstimateReply =
   paths["/v1/fine_tuning/estimates"]["post"]["responses"][200]["content"]["application/json"];
 export type CreateRun = Schemas["CreateJobBody"];
 export type Run = Schemas["FineTuningJob"];
+export type RunFailure = Schemas["FailureBody"];
+/** What has a default may be left out; the generated types ask for it. */
+export type CloneRun = Partial<Schemas["CloneJobBody"]>;
+export type RunChanges = Partial<Schemas["PatchJobBody"]>;
 export type RunStatus = Run["status"];
 export type RunEvent = Schemas["FineTuningEvent"];
 
@@ -43,6 +47,24 @@ export interface Metric {
   valid_loss?: number | null;
   full_valid_loss?: number | null;
 }
+
+export interface MetricsReply {
+  data: Metric[];
+  num_steps: number;
+  is_downsampled: boolean;
+}
+
+export type AdminQueue = Schemas["QueueBody"];
+export type QueueShare = AdminQueue["workspaces"][number];
+export type QueueName = Schemas["QueueName"];
+export type AdminWorker = Schemas["WorkerBody"];
+export type AdminJob = Schemas["AdminJobBody"];
+export type AdminJobDetails = Schemas["AdminJobDetailBody"];
+export type JobState = AdminJob["state"];
+export type Attempt = Schemas["AttemptBody"];
+export type LogChunk = Schemas["LogBody"];
+export type WorkerToken = Schemas["WorkerTokenBody"];
+export type MadeWorkerToken = Schemas["MadeWorkerTokenBody"];
 
 export type Model = Schemas["ModelBody"];
 export type ApiKey = Schemas["ApiKeyBody"];

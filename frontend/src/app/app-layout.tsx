@@ -10,6 +10,7 @@ const ITEMS: (NavItem & { needs?: Permission })[] = [
   { to: "/models", label: "Models", icon: "models", needs: "models:read" },
   { to: "/playground", label: "Playground", icon: "playground", needs: "chat:use" },
   { to: "/usage", label: "Usage", icon: "usage", needs: "usage:read", isSecondary: true },
+  { to: "/admin", label: "Admin", icon: "admin", needs: "installation:admin", isSecondary: true },
   { to: "/settings", label: "Settings", icon: "settings", isSecondary: true },
 ];
 

@@ -28,6 +28,19 @@ function pick<Key extends string>(search: Search, ...keys: Key[]): Partial<Recor
   return Object.fromEntries(found) as Partial<Record<Key, string>>;
 }
 
+/** A word that is one of those the wire knows; anything else is as if it were not there. */
+function oneOf<Key extends string, Word extends string>(
+  search: Search,
+  key: Key,
+  words: readonly Word[],
+): Partial<Record<Key, Word>> {
+  const word = words.find((known) => known === search[key]);
+  return word === undefined ? {} : ({ [key]: word } as Partial<Record<Key, Word>>);
+}
+
+const JOB_STATES = ["validating", "queued", "running", "paused", "succeeded", "failed", "cancelled"] as const;
+const QUEUES = ["io", "cpu", "gpu"] as const;
+
 const root = createRootRouteWithContext<{ queryClient: QueryClient }>()({ notFoundComponent: NotFound });
 
 const signIn = createRoute({
@@ -83,13 +96,14 @@ const dataset = createRoute({
 const runs = createRoute({
   getParentRoute: () => app,
   path: "/train",
+  validateSearch: (search: Search) => pick(search, "state"),
   component: lazyRouteComponent(() => import("@/features/training/pages/runs-page"), "RunsPage"),
 });
 
 const newRun = createRoute({
   getParentRoute: () => app,
   path: "/train/new",
-  validateSearch: (search: Search) => pick(search, "dataset"),
+  validateSearch: (search: Search) => pick(search, "dataset", "from"),
   component: lazyRouteComponent(() => import("@/features/training/pages/new-run-page"), "NewRunPage"),
 });
 
@@ -134,6 +148,41 @@ const settings = createRoute({
   component: lazyRouteComponent(() => import("@/features/settings/pages/settings-page"), "SettingsPage"),
 });
 
+const adminOverview = createRoute({
+  getParentRoute: () => app,
+  path: "/admin",
+  component: lazyRouteComponent(() => import("@/features/admin/pages/overview-page"), "OverviewPage"),
+});
+
+const adminWorkers = createRoute({
+  getParentRoute: () => app,
+  path: "/admin/workers",
+  component: lazyRouteComponent(() => import("@/features/admin/pages/workers-page"), "WorkersPage"),
+});
+
+const adminJobs = createRoute({
+  getParentRoute: () => app,
+  path: "/admin/jobs",
+  validateSearch: (search: Search) => ({
+    ...pick(search, "workspace", "after"),
+    ...oneOf(search, "state", JOB_STATES),
+    ...oneOf(search, "queue", QUEUES),
+  }),
+  component: lazyRouteComponent(() => import("@/features/admin/pages/jobs-page"), "JobsPage"),
+});
+
+const adminJob = createRoute({
+  getParentRoute: () => app,
+  path: "/admin/jobs/$jobId",
+  component: lazyRouteComponent(() => import("@/features/admin/pages/job-page"), "JobPage"),
+});
+
+const adminJoin = createRoute({
+  getParentRoute: () => app,
+  path: "/admin/join",
+  component: lazyRouteComponent(() => import("@/features/admin/pages/join-page"), "JoinPage"),
+});
+
 const pages = [
   home,
   data,
@@ -147,6 +196,11 @@ const pages = [
   playground,
   usage,
   settings,
+  adminOverview,
+  adminWorkers,
+  adminJobs,
+  adminJob,
+  adminJoin,
 ] as const;
 const routeTree = root.addChildren([signIn, app.addChildren(pages)]);
 

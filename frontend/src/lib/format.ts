@@ -22,6 +22,14 @@ export function plural(value: number, one: string, many = `${one}s`): string {
   return `${count(value)} ${value === 1 ? one : many}`;
 }
 
+const ENDINGS: Partial<Record<Intl.LDMLPluralRule, string>> = { one: "st", two: "nd", few: "rd" };
+const order = new Intl.PluralRules(LOCALE, { type: "ordinal" });
+
+/** "1st", "2nd", "13th". */
+export function ordinal(value: number): string {
+  return `${count(value)}${ENDINGS[order.select(value)] ?? "th"}`;
+}
+
 /** Small sums keep the digits that matter, so that a run of a tenth of a cent is not shown as free. */
 export function money(usd: number): string {
   if (usd === 0) return "$0.00";
@@ -74,6 +82,28 @@ export function percent(fraction: number): string {
 
 export function exactTime(unixSeconds: number): string {
   return exact.format(unixSeconds * 1000);
+}
+
+/** A moment to come, as one would say it: "today at 14:00", "tomorrow at 9:30", "Nov 30 at 8:00". */
+export function whenLabel(unixSeconds: number, nowMs: number): string {
+  const at = new Date(unixSeconds * 1000);
+  const time = at.toLocaleTimeString(LOCALE, { hour: "numeric", minute: "2-digit", hour12: false });
+  const midnight = new Date(nowMs).setHours(0, 0, 0, 0);
+  const days = Math.floor((at.getTime() - midnight) / (DAY_S * 1000));
+  if (days === 0) return `today at ${time}`;
+  if (days === 1) return `tomorrow at ${time}`;
+  return `${at.toLocaleDateString(LOCALE, { month: "short", day: "numeric" })} at ${time}`;
+}
+
+/** What a field for date and time holds, in the reader's own time zone. */
+export function toLocalInput(unixSeconds: number): string {
+  const at = new Date(unixSeconds * 1000);
+  return new Date(at.getTime() - at.getTimezoneOffset() * MINUTE_S * 1000).toISOString().slice(0, 16);
+}
+
+export function fromLocalInput(value: string): number | null {
+  const at = new Date(value).getTime();
+  return Number.isNaN(at) ? null : Math.floor(at / 1000);
 }
 
 export function dayLabel(isoDate: string): string {

@@ -38,6 +38,7 @@ const ALL: Permission[] = [
   "usage:read",
   "audit:read",
   "workspace:admin",
+  "installation:admin",
 ];
 
 export function makeSession(overrides: Partial<Session> = {}): Session {
@@ -227,12 +228,13 @@ export function makeEstimates(): EstimateReply {
       max_length_tokens: 512,
     },
     peak_memory_bytes: 1.4e9,
+    warning: null,
   });
   return {
     object: "fine_tuning.estimate",
     estimates: [one("fast", 8, 0.02), one("balanced", 22, 0.055), one("best", 61, 0.152)],
     price: { usd_per_hour: 0.15, hardware: "cpu", source: "example price list" },
-    queue: { position: 1, starts_in_s: 0 },
+    queue: { name: "cpu", position: 1, starts_in_s: 0 },
   };
 }
 
@@ -282,6 +284,17 @@ export function makeRun(overrides: Partial<Run> = {}): Run {
     queue_position: null,
     starts_in_s: null,
     created_by: "user_1",
+    hardware: "cpu",
+    priority: 0,
+    start_after: null,
+    max_cost_usd: null,
+    warning: null,
+    cloned_from: null,
+    attempt: 1,
+    num_interruptions: 0,
+    pause_requested: false,
+    actions: ["pause", "cancel", "clone"],
+    failure: null,
     ...overrides,
   };
 }
@@ -298,6 +311,7 @@ export const DONE: Partial<Run> = {
   trained_tokens: 265_236,
   cost_usd: 0.058,
   seconds: 1394,
+  actions: ["clone"],
 };
 
 export function makeMetrics(steps = 148): Metric[] {

@@ -1,12 +1,10 @@
 import { delay, http, HttpResponse } from "msw";
-import type { Run } from "@/api/types";
+import { adminHandlers } from "@/testing/admin-handlers";
 import { ENTRIES, KEYS, MEMBERS, PRICES, USAGE } from "@/testing/account-fixtures";
 import {
-  DONE,
   listOf,
   makeDataset,
   makeEstimates,
-  makeEvent,
   makeFile,
   makeMetrics,
   makeRow,
@@ -17,47 +15,11 @@ import {
   NOW_S,
   SAMPLES,
 } from "@/testing/fixtures";
+import { EVENTS, findRun, RUNS, WAITING } from "@/testing/run-fixtures";
 
 export function refuse(status: number, message: string, code: string, details: Record<string, unknown> = {}) {
   const type = status === 401 ? "authentication_error" : "invalid_request_error";
   return HttpResponse.json({ error: { message, type, param: null, code, details } }, { status });
-}
-
-const RUNS: Run[] = [
-  makeRun(),
-  makeRun({
-    id: "ftjob-4",
-    name: "Billing answers",
-    status: "queued",
-    stage: null,
-    progress: null,
-    queue_position: 2,
-    starts_in_s: 540,
-    cost_usd: null,
-    seconds: null,
-    created_at: NOW_S - 300,
-  }),
-  makeRun(DONE),
-  makeRun({
-    id: "ftjob-3",
-    name: "First try",
-    status: "failed",
-    stage: "training",
-    progress: null,
-    blame: "platform_error",
-    error: {
-      code: "worker_lost",
-      message: "The machine that trained it went away, and starting over twice did not help.",
-      param: null,
-    },
-    created_at: NOW_S - 170_000,
-    cost_usd: 0,
-    seconds: 212,
-  }),
-];
-
-function findRun(id: unknown): Run {
-  return RUNS.find((run) => run.id === id) ?? makeRun({ id: String(id) });
 }
 
 const ANSWER =
@@ -149,21 +111,29 @@ export const handlers = [
   http.post("*/v1/fine_tuning/jobs/:id/cancel", ({ params }) =>
     HttpResponse.json({ ...findRun(params.id), cancel_requested: true }),
   ),
-  http.get("*/v1/fine_tuning/jobs/:id/events", () =>
-    HttpResponse.json(
-      listOf([
-        makeEvent(3, "Fine-tuning job started"),
-        makeEvent(2, "Files validated, moving job to queued state"),
-        makeEvent(1, "Created fine-tuning job: ftjob-1"),
-      ]),
-    ),
+  http.post("*/v1/fine_tuning/jobs/:id/pause", ({ params }) =>
+    HttpResponse.json({ ...findRun(params.id), pause_requested: true }),
   ),
-  http.get("*/v1/fine_tuning/jobs/:id/metrics", ({ params }) =>
-    HttpResponse.json({
-      object: "list",
-      data: findRun(params.id).status === "queued" ? [] : makeMetrics(params.id === "ftjob-2" ? 242 : 148),
-    }),
+  http.post("*/v1/fine_tuning/jobs/:id/resume", ({ params }) =>
+    HttpResponse.json({ ...findRun(params.id), status: "queued", failure: null, queue_position: 1 }),
   ),
+  http.post("*/v1/fine_tuning/jobs/:id/clone", () => HttpResponse.json(findRun("ftjob-4"))),
+  http.post("*/v1/fine_tuning/jobs/:id/move", ({ params }) => HttpResponse.json(findRun(params.id))),
+  http.patch("*/v1/fine_tuning/jobs/:id", async ({ params, request }) =>
+    HttpResponse.json({ ...findRun(params.id), ...((await request.json()) as object) }),
+  ),
+  http.get("*/v1/fine_tuning/queue", () => HttpResponse.json(listOf(WAITING))),
+  http.get("*/v1/fine_tuning/jobs/:id/events", ({ params }) =>
+    HttpResponse.json(listOf(params.id === "ftjob-1" ? EVENTS : EVENTS.slice(2))),
+  ),
+  http.get("*/v1/fine_tuning/jobs/:id/metrics", ({ params, request }) => {
+    const query = new URL(request.url).searchParams;
+    const [from, to] = [Number(query.get("from_step") ?? 0), Number(query.get("to_step") ?? Infinity)];
+    const { status, progress } = findRun(params.id);
+    const all = status === "queued" ? [] : makeMetrics(progress?.step ?? 242);
+    const data = all.filter((metric) => metric.step >= from && metric.step <= to);
+    return HttpResponse.json({ object: "list", data, num_steps: data.length, is_downsampled: false });
+  }),
   http.get("*/v1/fine_tuning/jobs/:id/stream", ({ params }) =>
     params.id === "ftjob-1" ? eventStream(liveRun("ftjob-1"), 1200) : new HttpResponse(null, { status: 204 }),
   ),
@@ -191,4 +161,5 @@ export const handlers = [
   http.get("*/v1/usage/summary", () => HttpResponse.json(USAGE)),
   http.get("*/v1/usage/entries", () => HttpResponse.json(listOf(ENTRIES))),
   http.get("*/v1/prices", () => HttpResponse.json(listOf(PRICES))),
+  ...adminHandlers,
 ];

@@ -1,4 +1,5 @@
 import "@testing-library/jest-dom/vitest";
+import { notifications } from "@mantine/notifications";
 import { cleanup, configure } from "@testing-library/react";
 import { setupServer } from "msw/node";
 import { FakeEventSource } from "@/testing/fake-event-source";
@@ -41,6 +42,7 @@ vi.stubGlobal("EventSource", FakeEventSource);
 beforeAll(() => server.listen({ onUnhandledRequest: "error" }));
 afterEach(() => {
   cleanup();
+  notifications.clean();
   server.resetHandlers();
   window.localStorage.clear();
   FakeEventSource.opened = [];

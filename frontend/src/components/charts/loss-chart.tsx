@@ -1,5 +1,5 @@
 import { Button } from "@mantine/core";
-import { useCallback, useEffect, useRef } from "react";
+import { useCallback, useEffect, useRef, useState, type ReactNode } from "react";
 import UPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { download, toCsv } from "@/lib/download";
@@ -11,21 +11,57 @@ export interface LossPoint {
   heldOut: number | null;
 }
 
+/** Points that come while one watches. They are read when something is drawn, and cost nothing in between. */
+export interface LiveTail {
+  subscribe: (listener: () => void) => () => void;
+  read: () => readonly LossPoint[];
+}
+
+export type StepRange = readonly [from: number, to: number];
+
 interface LossChartProps {
-  points: LossPoint[];
+  points: readonly LossPoint[];
+  tail: LiveTail;
+  /** The part that is shown; null for all of it. */
+  range: StepRange | null;
+  onRange: (range: StepRange | null) => void;
+  /** Told once the chart knows how wide it is, in steps large enough that a dragged window asks rarely. */
+  onWidth: (pixels: number) => void;
   /** Used for the names of the downloaded files. */
   name: string;
+  note?: ReactNode;
 }
 
 const HEIGHT = 280;
 const TRAIN = "Examples it learns from";
 const HELD_OUT = "Examples it has not seen";
 
+const WIDTH_STEP = 200;
+const MIN_DRAG = 8;
+const LAST_PART = 0.1;
+
+function joined(
+  points: readonly LossPoint[],
+  tail: readonly LossPoint[],
+  range: StepRange | null,
+): LossPoint[] {
+  const last = points.at(-1)?.step ?? -Infinity;
+  const newer = tail.filter((point) => point.step > last && (!range || point.step <= range[1]));
+  const same = tail.find((point) => point.step === last);
+  const known = same ? [...points.slice(0, -1), same] : points;
+  return [...known, ...newer];
+}
+
 function columns(points: LossPoint[]): UPlot.AlignedData {
   return [points.map((p) => p.step), points.map((p) => p.train), points.map((p) => p.heldOut)];
 }
 
-function options(width: number, root: HTMLElement): UPlot.Options {
+interface Zoom {
+  current: () => StepRange | null;
+  choose: (range: StepRange) => void;
+}
+
+function options(width: number, root: HTMLElement, zoom: Zoom): UPlot.Options {
   const style = getComputedStyle(root);
   const color = (token: string) => style.getPropertyValue(token).trim();
   const font = `12px ${style.fontFamily}`;
@@ -41,9 +77,27 @@ function options(width: number, root: HTMLElement): UPlot.Options {
   return {
     width,
     height: HEIGHT,
-    scales: { x: { time: false } },
+    scales: {
+      x: {
+        time: false,
+        range: (_, min, max) => {
+          const [from, to] = zoom.current() ?? [min, max];
+          return [from, to];
+        },
+      },
+    },
     legend: { live: true },
-    cursor: { y: false, points: { size: 7 } },
+    cursor: { y: false, points: { size: 7 }, drag: { x: true, y: false, setScale: false } },
+    hooks: {
+      setSelect: [
+        (plot) => {
+          const { left, width: dragged } = plot.select;
+          if (dragged < MIN_DRAG) return;
+          plot.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
+          zoom.choose([Math.floor(plot.posToVal(left, "x")), Math.ceil(plot.posToVal(left + dragged, "x"))]);
+        },
+      ],
+    },
     axes: [
       { ...axis, label: "Step", grid: { show: false }, size: 28 },
       { ...axis, label: "Error (lower is better)", size: 46 },
@@ -72,25 +126,37 @@ function options(width: number, root: HTMLElement): UPlot.Options {
   };
 }
 
-export function LossChart({ points, name }: LossChartProps) {
+export function LossChart({ points, tail, range, onRange, onWidth, name, note }: LossChartProps) {
   const holder = useRef<HTMLDivElement>(null);
   const chart = useRef<UPlot | null>(null);
-  const latest = useRef(points);
+  const now = useRef({ points, range, onRange, onWidth });
+  const [reach, setReach] = useState({ count: points.length, last: points.at(-1)?.step ?? 0 });
+
+  const fill = useCallback(() => {
+    const all = joined(now.current.points, tail.read(), now.current.range);
+    chart.current?.setData(columns(all));
+    setReach({ count: all.length, last: all.at(-1)?.step ?? 0 });
+  }, [tail]);
 
   const draw = useCallback(() => {
     const element = holder.current;
     if (!element) return;
     chart.current?.destroy();
-    chart.current = new UPlot(options(element.clientWidth || 600, element), columns(latest.current), element);
-  }, []);
+    const width = element.clientWidth || 600;
+    now.current.onWidth(Math.ceil(width / WIDTH_STEP) * WIDTH_STEP);
+    const zoom = { current: () => now.current.range, choose: (part: StepRange) => now.current.onRange(part) };
+    const all = joined(now.current.points, tail.read(), now.current.range);
+    chart.current = new UPlot(options(width, element, zoom), columns(all), element);
+  }, [tail]);
 
   useEffect(() => {
     draw();
     const dark = window.matchMedia("(prefers-color-scheme: dark)");
     dark.addEventListener("change", draw);
     const observer = new ResizeObserver(([entry]) => {
-      if (entry && entry.contentRect.width > 0)
-        chart.current?.setSize({ width: entry.contentRect.width, height: HEIGHT });
+      if (!entry || entry.contentRect.width <= 0) return;
+      chart.current?.setSize({ width: entry.contentRect.width, height: HEIGHT });
+      now.current.onWidth(Math.ceil(entry.contentRect.width / WIDTH_STEP) * WIDTH_STEP);
     });
     if (holder.current) observer.observe(holder.current);
     return () => {
@@ -102,9 +168,24 @@ export function LossChart({ points, name }: LossChartProps) {
   }, [draw]);
 
   useEffect(() => {
-    latest.current = points;
-    chart.current?.setData(columns(points));
-  }, [points]);
+    now.current = { points, range, onRange, onWidth };
+  }, [points, range, onRange, onWidth]);
+  useEffect(fill, [fill, points, range]);
+
+  // However many points arrive between two frames, they are drawn once.
+  useEffect(() => {
+    let frame = 0;
+    const stop = tail.subscribe(() => {
+      frame ||= requestAnimationFrame(() => {
+        frame = 0;
+        fill();
+      });
+    });
+    return () => {
+      stop();
+      cancelAnimationFrame(frame);
+    };
+  }, [tail, fill]);
 
   const savePng = () => {
     const canvas = holder.current?.querySelector("canvas");
@@ -115,26 +196,40 @@ export function LossChart({ points, name }: LossChartProps) {
       `${name}.csv`,
       toCsv(
         ["step", "train_loss", "valid_loss"],
-        points.map((p) => [p.step, p.train, p.heldOut]),
+        joined(points, tail.read(), range).map((p) => [p.step, p.train, p.heldOut]),
       ),
     );
-  const last = points.at(-1);
   return (
     <figure className={classes.figure}>
       <div
         ref={holder}
         className={classes.chart}
         role="img"
-        aria-label={`Error by step, ${points.length} points${last ? `, up to step ${last.step}` : ""}. The CSV file holds the numbers.`}
+        aria-label={`Error by step, ${reach.count} points, up to step ${reach.last}. The CSV file holds the numbers.`}
+        onDoubleClick={() => onRange(null)}
       />
-      <div className={classes.actions}>
+      <figcaption className={classes.actions}>
+        <span className={classes.note}>{note}</span>
+        {range ? (
+          <Button size="compact-xs" variant="default" onClick={() => onRange(null)}>
+            Show the whole run
+          </Button>
+        ) : (
+          <Button
+            size="compact-xs"
+            variant="subtle"
+            onClick={() => onRange([Math.floor(reach.last * (1 - LAST_PART)), reach.last])}
+          >
+            Show the last tenth
+          </Button>
+        )}
         <Button size="compact-xs" variant="subtle" onClick={savePng}>
           Download PNG
         </Button>
         <Button size="compact-xs" variant="subtle" onClick={saveCsv}>
           Download CSV
         </Button>
-      </div>
+      </figcaption>
     </figure>
   );
 }

@@ -6,7 +6,7 @@ import { Mark } from "@/components/ui/mark";
 import classes from "./shell.module.css";
 
 export interface NavItem {
-  to: "/" | "/data" | "/train" | "/models" | "/playground" | "/usage" | "/settings";
+  to: "/" | "/data" | "/train" | "/models" | "/playground" | "/usage" | "/admin" | "/settings";
   label: string;
   icon: IconName;
   /** Kept out of the bottom bar of a phone; its menu has it. */

@@ -9,6 +9,8 @@ interface ConfirmProps {
   keep?: string;
   onConfirm: () => void;
   isBusy?: boolean;
+  /** What it does can be taken back, so it is not red. */
+  isHarmless?: boolean;
   children: ReactNode;
 }
 
@@ -21,6 +23,7 @@ export function Confirm({
   keep = "Keep it",
   onConfirm,
   isBusy = false,
+  isHarmless = false,
   children,
 }: ConfirmProps) {
   return (
@@ -30,7 +33,7 @@ export function Confirm({
         <Button variant="default" onClick={onClose}>
           {keep}
         </Button>
-        <Button color="red" onClick={onConfirm} loading={isBusy}>
+        <Button {...(isHarmless ? {} : { color: "red" })} onClick={onConfirm} loading={isBusy}>
           {action}
         </Button>
       </Group>

@@ -2,7 +2,7 @@ import type { ReactNode } from "react";
 import classes from "./notice.module.css";
 
 interface NoticeProps {
-  tone: "good" | "warn" | "bad";
+  tone: "good" | "quiet" | "warn" | "bad";
   title: string;
   children?: ReactNode;
   action?: ReactNode;

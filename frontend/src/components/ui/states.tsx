@@ -58,14 +58,16 @@ export function Failure({ error, what, onRetry }: FailureProps) {
   );
 }
 
-export function Forbidden({ what }: { what: string }) {
+const ASK_YOUR_ADMIN =
+  "Your role in this workspace does not include it. An admin can change that under Settings, Members.";
+
+/** Who can let one in: by default an admin of the workspace. */
+export function Forbidden({ what, children = ASK_YOUR_ADMIN }: { what: string; children?: ReactNode }) {
   return (
     <div className={classes.state}>
       <Sprig variant="bare" />
       <h2>You cannot see {what}</h2>
-      <p>
-        Your role in this workspace does not include it. An admin can change that under Settings, Members.
-      </p>
+      <p>{children}</p>
     </div>
   );
 }

@@ -1,6 +1,6 @@
-import { queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
+import { keepPreviousData, queryOptions } from "@tanstack/react-query";
 import { api, unwrap } from "@/api/client";
-import type { CreateRun, EstimateReply, ListOf, Metric, Run, RunEvent, RunStatus } from "@/api/types";
+import type { EstimateReply, ListOf, MetricsReply, Run, RunEvent, RunStatus } from "@/api/types";
 
 const POLL_MS = 5000;
 const FINISHED: readonly RunStatus[] = ["succeeded", "failed", "cancelled"];
@@ -13,7 +13,9 @@ export const keys = {
   all: ["runs"] as const,
   list: ["runs", "list"] as const,
   one: (id: string) => ["runs", "one", id] as const,
-  metrics: (id: string) => ["runs", "metrics", id] as const,
+  waiting: ["runs", "waiting"] as const,
+  metrics: (id: string, part?: MetricsWindow | Record<string, unknown>) =>
+    part ? (["runs", "metrics", id, part] as const) : (["runs", "metrics", id] as const),
   log: (id: string) => ["runs", "log", id] as const,
 };
 
@@ -37,19 +39,38 @@ export function runQuery(id: string) {
   });
 }
 
-export function metricsQuery(id: string) {
+/** A part of the chart: the server thins it to what the width can show. */
+export interface MetricsWindow {
+  maxPoints: number;
+  from?: number;
+  to?: number;
+}
+
+export function metricsQuery(id: string, { maxPoints, from, to }: MetricsWindow) {
   return queryOptions({
-    queryKey: keys.metrics(id),
+    queryKey: keys.metrics(id, { maxPoints, from, to }),
     queryFn: async ({ signal }) => {
-      const path = { fine_tuning_job_id: id };
+      const params = {
+        path: { fine_tuning_job_id: id },
+        query: { max_points: maxPoints, from_step: from ?? null, to_step: to ?? null },
+      };
       const reply = await unwrap(
-        api.GET("/v1/fine_tuning/jobs/{fine_tuning_job_id}/metrics", { params: { path }, signal }),
+        api.GET("/v1/fine_tuning/jobs/{fine_tuning_job_id}/metrics", { params, signal }),
       );
       // The wire leaves the columns of a metrics row open; the chart reads only these.
-      return reply.data as unknown as Metric[];
+      return reply as unknown as MetricsReply;
     },
+    // While another part is fetched, the part that is here stays drawn.
+    placeholderData: keepPreviousData,
+    staleTime: 30_000,
   });
 }
+
+export const waitingQuery = queryOptions({
+  queryKey: keys.waiting,
+  queryFn: ({ signal }) => unwrap<ListOf<Run>>(api.GET("/v1/fine_tuning/queue", { signal })),
+  refetchInterval: POLL_MS,
+});
 
 export function logQuery(id: string) {
   return queryOptions({
@@ -91,8 +112,15 @@ export function toKnobFields(knobs: Knobs) {
   };
 }
 
-export function estimateQuery(versionId: string | null, model: string, knobs: Knobs) {
-  const turned = toKnobFields(knobs);
+export interface EstimateFor {
+  versionId: string | null;
+  model: string;
+  knobs: Knobs;
+  maxCostUsd: number | null;
+}
+
+export function estimateQuery({ versionId, model, knobs, maxCostUsd }: EstimateFor) {
+  const turned = { ...toKnobFields(knobs), ...(maxCostUsd === null ? {} : { max_cost_usd: maxCostUsd }) };
   return queryOptions({
     queryKey: ["estimates", versionId, model, turned],
     queryFn: ({ signal }) =>
@@ -105,30 +133,5 @@ export function estimateQuery(versionId: string | null, model: string, knobs: Kn
     enabled: versionId !== null && model !== "",
     retry: false,
     staleTime: 30_000,
-  });
-}
-
-export function useStartRun() {
-  const client = useQueryClient();
-  return useMutation({
-    mutationFn: ({ idempotencyKey, body }: { idempotencyKey: string; body: CreateRun }) =>
-      unwrap<Run>(api.POST("/v1/fine_tuning/jobs", { body, headers: { "Idempotency-Key": idempotencyKey } })),
-    onSuccess: (run) => {
-      client.setQueryData(keys.one(run.id), run);
-      return client.invalidateQueries({ queryKey: keys.list });
-    },
-  });
-}
-
-export function useCancelRun(id: string) {
-  const client = useQueryClient();
-  return useMutation({
-    mutationFn: () =>
-      unwrap<Run>(
-        api.POST("/v1/fine_tuning/jobs/{fine_tuning_job_id}/cancel", {
-          params: { path: { fine_tuning_job_id: id } },
-        }),
-      ),
-    onSuccess: () => client.invalidateQueries({ queryKey: keys.all }),
   });
 }

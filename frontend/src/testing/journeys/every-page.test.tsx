@@ -17,6 +17,10 @@ const PAGES = [
   "/train/ftjob-1",
   "/train/ftjob-2",
   "/train/ftjob-3",
+  "/train/ftjob-4",
+  "/train/ftjob-7",
+  "/train/ftjob-8",
+  "/train/new?from=ftjob-2",
   "/models",
   `/models/${encodeURIComponent(TUNED)}`,
   "/playground",
@@ -24,6 +28,12 @@ const PAGES = [
   "/settings",
   "/settings?part=keys",
   "/settings?part=members",
+  "/admin",
+  "/admin/workers",
+  "/admin/jobs",
+  "/admin/jobs/job_1",
+  "/admin/jobs/job_5",
+  "/admin/join",
   "/nowhere",
 ];
 

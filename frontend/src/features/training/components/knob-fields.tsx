@@ -2,12 +2,15 @@ import { NativeSelect, NumberInput } from "@mantine/core";
 import type { Estimate } from "@/api/types";
 import type { Knobs } from "@/features/training/queries";
 import classes from "./knob-fields.module.css";
+import marks from "./run-form.module.css";
 
 interface KnobFieldsProps {
   knobs: Knobs;
   /** What the chosen recipe would use where nothing was set. */
   defaults: Estimate["hyperparameters"] | null;
   onChange: (knobs: Knobs) => void;
+  /** Empty means as in the run that is copied, and what is set is marked. */
+  isCopy?: boolean;
 }
 
 function without(knobs: Knobs, key: keyof Knobs): Knobs {
@@ -15,11 +18,13 @@ function without(knobs: Knobs, key: keyof Knobs): Knobs {
 }
 
 /** For engineers: the knobs under their own names. Empty means what the chosen card would use. */
-export function KnobFields({ knobs, defaults, onChange }: KnobFieldsProps) {
+export function KnobFields({ knobs, defaults, onChange, isCopy = false }: KnobFieldsProps) {
   const set = (key: keyof Knobs, value: string | number) => {
     const rest = without(knobs, key);
     onChange(typeof value === "number" && value > 0 ? { ...rest, [key]: value } : rest);
   };
+  const mark = (key: keyof Knobs) =>
+    isCopy && knobs[key] !== undefined ? { className: marks.changed ?? "" } : {};
   return (
     <div className={classes.fields}>
       <NativeSelect
@@ -32,10 +37,17 @@ export function KnobFields({ knobs, defaults, onChange }: KnobFieldsProps) {
           onChange(method === "lora" || method === "qlora" ? { ...rest, method } : rest);
         }}
         data={[
-          { value: "", label: `Automatic${defaults ? ` (${defaults.method})` : ""}` },
+          {
+            value: "",
+            label:
+              isCopy && defaults
+                ? `As before (${defaults.method})`
+                : `Automatic${defaults ? ` (${defaults.method})` : ""}`,
+          },
           { value: "lora", label: "LoRA" },
           { value: "qlora", label: "QLoRA" },
         ]}
+        {...mark("method")}
       />
       <NumberInput
         label="Rank"
@@ -46,6 +58,7 @@ export function KnobFields({ knobs, defaults, onChange }: KnobFieldsProps) {
         allowDecimal={false}
         value={knobs.rank ?? ""}
         onChange={(value) => set("rank", value)}
+        {...mark("rank")}
       />
       <NumberInput
         label="Epochs"
@@ -56,6 +69,7 @@ export function KnobFields({ knobs, defaults, onChange }: KnobFieldsProps) {
         allowDecimal={false}
         value={knobs.epochs ?? ""}
         onChange={(value) => set("epochs", value)}
+        {...mark("epochs")}
       />
       <NumberInput
         label="Learning-rate multiplier"
@@ -66,6 +80,7 @@ export function KnobFields({ knobs, defaults, onChange }: KnobFieldsProps) {
         step={0.1}
         value={knobs.learningRateMultiplier ?? ""}
         onChange={(value) => set("learningRateMultiplier", value)}
+        {...mark("learningRateMultiplier")}
       />
       <NumberInput
         label="Batch size"
@@ -76,6 +91,7 @@ export function KnobFields({ knobs, defaults, onChange }: KnobFieldsProps) {
         allowDecimal={false}
         value={knobs.batchSize ?? ""}
         onChange={(value) => set("batchSize", value)}
+        {...mark("batchSize")}
       />
     </div>
   );

@@ -1,22 +1,27 @@
 import { ButtonLink } from "@/components/ui/button-link";
 import type { Run } from "@/api/types";
 import { Notice } from "@/components/ui/notice";
-import { faultOf } from "@/features/training/components/wording";
+import { PausedRun } from "@/features/training/components/paused-run";
+import { FailedRun } from "@/features/training/components/run-failure";
 import { improvement } from "@/features/training/components/verdict";
-import { percent } from "@/lib/format";
+import { money, percent } from "@/lib/format";
+
+interface RunOutcomeProps {
+  run: Run;
+  datasetId: string | null;
+  canWrite: boolean;
+}
 
 /** What came of a run, and the one thing to do next. */
-export function RunOutcome({ run, datasetId }: { run: Run; datasetId: string | null }) {
+export function RunOutcome({ run, datasetId, canWrite }: RunOutcomeProps) {
   if (run.status === "succeeded") return <Success run={run} />;
-  if (run.status === "failed") return <FailedRun run={run} datasetId={datasetId} />;
+  if (run.status === "failed") return <FailedRun run={run} datasetId={datasetId} canWrite={canWrite} />;
+  if (run.status === "paused") return <PausedRun run={run} canWrite={canWrite} />;
   if (run.status !== "cancelled") return null;
   return (
-    <Notice
-      tone="warn"
-      title="This run was cancelled"
-      action={<Again datasetId={datasetId} label="Start a new one" />}
-    >
-      Nothing was kept of it. You pay only for the time it ran.
+    <Notice tone="quiet" title="This run was cancelled">
+      Nothing was kept of it.{" "}
+      {run.cost_usd ? `It cost ${money(run.cost_usd)}, for the time it worked.` : "It cost nothing."}
     </Notice>
   );
 }
@@ -41,35 +46,5 @@ function Success({ run }: { run: Run }) {
     <Notice tone="warn" title="Your model is ready, but it is no better than the base model" action={tried}>
       On examples it has not seen it does as well as before. More, or more varied, examples usually help.
     </Notice>
-  );
-}
-
-function FailedRun({ run, datasetId }: { run: Run; datasetId: string | null }) {
-  const fault = faultOf(run);
-  const action =
-    fault.action === "usage" ? (
-      <ButtonLink to="/usage">See the spending</ButtonLink>
-    ) : fault.action === "data" && datasetId ? (
-      <ButtonLink to="/data/$datasetId" params={{ datasetId }} search={{ filter: "problems" }}>
-        Look at the examples
-      </ButtonLink>
-    ) : (
-      <Again datasetId={datasetId} label="Start it again" />
-    );
-  return (
-    <Notice tone="bad" title="The run failed" action={action}>
-      <p>{run.error?.message ?? "It stopped before it was done."}</p>
-      <p>
-        {fault.whose} {fault.whatNow}
-      </p>
-    </Notice>
-  );
-}
-
-function Again({ datasetId, label }: { datasetId: string | null; label: string }) {
-  return (
-    <ButtonLink to="/train/new" search={datasetId ? { dataset: datasetId } : {}}>
-      {label}
-    </ButtonLink>
   );
 }

@@ -23,9 +23,11 @@ const COLUMNS: TableColumn<Run>[] = [
     sortBy: (run) => run.status,
     cell: (run) => {
       const { tone, label } = statusOf(run);
-      const isMoving = run.status === "running" && run.progress !== null;
+      const isPartDone = (run.status === "running" || run.status === "paused") && run.progress !== null;
       return (
-        <Status tone={tone}>{isMoving ? `${label}, ${percent(run.progress?.fraction ?? 0)}` : label}</Status>
+        <Status tone={tone}>
+          {isPartDone ? `${label}, ${percent(run.progress?.fraction ?? 0)}` : label}
+        </Status>
       );
     },
   },

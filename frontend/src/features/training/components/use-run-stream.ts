@@ -1,20 +1,21 @@
 import { useQueryClient, type QueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 import type { Metric, Run, RunEvent } from "@/api/types";
+import type { LiveMetrics } from "@/features/training/live-metrics";
 import { isFinished, keys } from "@/features/training/queries";
 
-export type Link = "live" | "polling" | "closed";
+export type Link = "connecting" | "live" | "reconnecting" | "closed";
 
 const POLL_MS = 4000;
-const RETRY_MS = 15_000;
+const RETRY_MS = 10_000;
 
 /**
- * Keeps the cached run, metrics and log current. The browser reconnects a broken stream by itself and sends the last id
- * it saw; where it gives up, the page asks every few seconds and tries the stream again later.
+ * Keeps the cached run, its log and the live points current. The browser reconnects a broken stream by itself and sends
+ * the last id it saw; where it gives up, the page asks every few seconds and opens the stream anew after that id.
  */
-export function useRunStream(id: string, isActive: boolean): Link {
+export function useRunStream(id: string, isActive: boolean, live: LiveMetrics): Link {
   const client = useQueryClient();
-  const [link, setLink] = useState<Link>("closed");
+  const [link, setLink] = useState<Link>("connecting");
 
   useEffect(() => {
     if (!isActive) return;
@@ -26,6 +27,7 @@ export function useRunStream(id: string, isActive: boolean): Link {
       window.clearInterval(poll);
       window.clearTimeout(retry);
     };
+    const look = () => void client.invalidateQueries({ queryKey: keys.all });
     const connect = () => {
       stopPolling();
       const after = lastId ? `?last_event_id=${encodeURIComponent(lastId)}` : "";
@@ -39,19 +41,19 @@ export function useRunStream(id: string, isActive: boolean): Link {
         });
       opened.onopen = () => setLink("live");
       on("job", (run: Run) => client.setQueryData(keys.one(id), run));
-      on("metrics", (metric: Metric) => addMetric(client, id, metric));
+      on("metrics", (metrics: Metric | Metric[]) => live.add([metrics].flat()));
       on("log", (event: RunEvent) => addLine(client, id, event));
       on("end", () => {
         opened.close();
         setLink("closed");
-        void client.invalidateQueries({ queryKey: keys.all });
+        look();
         void client.invalidateQueries({ queryKey: ["models"] });
       });
       opened.onerror = () => {
-        setLink("polling");
+        setLink("reconnecting");
         if (opened.readyState !== EventSource.CLOSED) return;
         stopPolling();
-        poll = window.setInterval(() => void client.invalidateQueries({ queryKey: keys.all }), POLL_MS);
+        poll = window.setInterval(look, POLL_MS);
         retry = window.setTimeout(connect, RETRY_MS);
       };
     };
@@ -60,20 +62,9 @@ export function useRunStream(id: string, isActive: boolean): Link {
       stopPolling();
       source?.close();
     };
-  }, [client, id, isActive]);
+  }, [client, id, isActive, live]);
 
   return isActive ? link : "closed";
-}
-
-/** Points arrive again after a reconnection: the step decides, and the newer word wins. */
-export function addMetric(client: QueryClient, id: string, metric: Metric): void {
-  client.setQueryData<Metric[]>(keys.metrics(id), (before = []) => {
-    const last = before.at(-1);
-    if (!last || metric.step > last.step) return [...before, metric];
-    return before.some((known) => known.step === metric.step)
-      ? before.map((known) => (known.step === metric.step ? { ...known, ...metric } : known))
-      : [...before, metric].sort((a, b) => a.step - b.step);
-  });
 }
 
 function addLine(client: QueryClient, id: string, event: RunEvent): void {

@@ -1,15 +1,12 @@
 import type { Metric, Run } from "@/api/types";
+import { heldOutOf } from "@/features/training/live-metrics";
 
 const WINDOW = 3;
 const NOTICEABLE = 0.01;
 
-function heldOut(metric: Metric): number | null {
-  return metric.full_valid_loss ?? metric.valid_loss ?? null;
-}
-
 /** The chart in one sentence. It speaks only of examples that were never trained on. */
 export function verdict(metrics: Metric[], isDone: boolean): string {
-  const values = metrics.map(heldOut).filter((value) => value !== null);
+  const values = metrics.map(heldOutOf).filter((value) => value !== null);
   const first = values[0];
   const last = values.at(-1);
   if (first === undefined || last === undefined || values.length < 2) {

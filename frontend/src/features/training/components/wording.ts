@@ -1,5 +1,6 @@
 import type { Recipe, Run, RunStatus } from "@/api/types";
 import type { Tone } from "@/components/ui/status";
+import { duration, ordinal, whenLabel } from "@/lib/format";
 
 /** What the run is doing, as a person would say it. The keys are the wire's words. */
 const STAGE_STEPS: Record<string, number> = {
@@ -33,17 +34,31 @@ const STAGE_SENTENCES: Record<string, string> = {
 export function stepOf(run: Pick<Run, "status" | "stage">): number {
   if (run.status === "succeeded") return STEPS.length;
   if (run.status === "validating_files") return 0;
-  if (run.status === "queued" || run.status === "paused") return 1;
-  return STAGE_STEPS[run.stage ?? ""] ?? 2;
+  if (run.status === "queued") return 1;
+  return STAGE_STEPS[run.stage ?? ""] ?? (run.status === "paused" ? 1 : 2);
 }
 
-export function stageSentence(run: Run): string {
-  if (run.status === "validating_files") return "Your examples are being checked.";
-  if (run.status === "paused") return "The run is paused.";
-  if (run.status === "queued") {
-    const ahead = run.queue_position ?? 0;
-    return ahead > 1 ? `${ahead - 1} in front of you.` : "You are next.";
+/** The turn of a waiting run: "3rd in line · starts in about 12 minutes". */
+export function turnOf(run: Run, nowMs: number): string {
+  if (run.start_after !== null && run.start_after * 1000 > nowMs) {
+    return `Starts ${whenLabel(run.start_after, nowMs)}`;
   }
+  const place =
+    run.queue_position === null
+      ? "Waiting in line"
+      : run.queue_position <= 1
+        ? "Next in line"
+        : `${ordinal(run.queue_position)} in line`;
+  if (run.starts_in_s === null) return place;
+  return `${place} · ${run.starts_in_s < 5 ? "starts in a moment" : `starts in about ${duration(run.starts_in_s)}`}`;
+}
+
+export function stageSentence(run: Run, nowMs: number): string {
+  if (run.status === "validating_files") return "Your examples are being checked.";
+  if (run.status === "paused")
+    return "Its place is saved. Nothing runs and nothing is charged until you resume it.";
+  if (run.status === "queued") return `${turnOf(run, nowMs)}.`;
+  if (run.pause_requested) return "It saves its place and then stops.";
   return STAGE_SENTENCES[run.stage ?? ""] ?? "The run is starting.";
 }
 
@@ -51,7 +66,7 @@ const STATUS: Record<RunStatus, { tone: Tone; label: string }> = {
   validating_files: { tone: "busy", label: "Checking" },
   queued: { tone: "quiet", label: "Waiting" },
   running: { tone: "busy", label: "Running" },
-  paused: { tone: "quiet", label: "Paused" },
+  paused: { tone: "paused", label: "Paused" },
   succeeded: { tone: "good", label: "Done" },
   failed: { tone: "bad", label: "Failed" },
   cancelled: { tone: "quiet", label: "Cancelled" },
@@ -73,35 +88,4 @@ export function isRecipe(value: string): value is Recipe {
 
 export function runName(run: Pick<Run, "name" | "dataset_name" | "id">): string {
   return run.name ?? run.dataset_name ?? run.id;
-}
-
-interface Fault {
-  whose: string;
-  whatNow: string;
-  action: "data" | "again" | "usage";
-}
-
-/** Whose fault a failure was and what to do about it. */
-export function faultOf(run: Pick<Run, "blame" | "error">): Fault {
-  const code = run.error?.code ?? "";
-  if (run.blame === "budget" || code.includes("budget")) {
-    return {
-      whose: "The budget of this workspace is used up.",
-      whatNow: "Ask an admin for more, then start again.",
-      action: "usage",
-    };
-  }
-  if (run.blame === "user_error" || run.error?.param === "training_file" || code.startsWith("dataset")) {
-    return {
-      whose: "The cause is in the examples.",
-      whatNow: "Mend them, then start again.",
-      action: "data",
-    };
-  }
-  return {
-    whose: "This was our fault, not yours.",
-    whatNow:
-      "Your examples are safe. Start it again with the same settings; if it happens twice, tell your admin.",
-    action: "again",
-  };
 }

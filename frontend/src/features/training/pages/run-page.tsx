@@ -1,8 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
-import { useMemo } from "react";
-import type { Metric, Run } from "@/api/types";
-import { LossChart, type LossPoint } from "@/components/charts/loss-chart";
+import { useState } from "react";
+import type { Run } from "@/api/types";
 import { Page, Section } from "@/components/ui/page";
 import { SkeletonLines } from "@/components/ui/skeletons";
 import { QueryView } from "@/components/ui/states";
@@ -10,22 +9,31 @@ import { Status } from "@/components/ui/status";
 import { TimeAgo } from "@/components/ui/time-ago";
 import { versionQuery } from "@/features/datasets/queries";
 import { useCan } from "@/features/session/queries";
-import { CancelRun } from "@/features/training/components/cancel-run";
+import { LearningCurve } from "@/features/training/components/learning-curve";
+import { LinkMark } from "@/features/training/components/link-mark";
+import { RunActions } from "@/features/training/components/run-actions";
 import { RunLog } from "@/features/training/components/run-log";
 import { RunNumbers } from "@/features/training/components/run-numbers";
 import { RunOutcome } from "@/features/training/components/run-outcome";
 import { RunProgress } from "@/features/training/components/run-progress";
+import { RunStory } from "@/features/training/components/run-story";
 import { isLive, useRunStream } from "@/features/training/components/use-run-stream";
-import { verdict } from "@/features/training/components/verdict";
+import { WaitingSettings } from "@/features/training/components/waiting-settings";
 import { runName, statusOf } from "@/features/training/components/wording";
-import { isFinished, logQuery, metricsQuery, runQuery } from "@/features/training/queries";
+import { LiveMetrics } from "@/features/training/live-metrics";
+import { logQuery, runQuery } from "@/features/training/queries";
 
 const route = getRouteApi("/app/train/$runId");
 
 export function RunPage() {
   const { runId } = route.useParams();
+  return <OneRun key={runId} runId={runId} />;
+}
+
+function OneRun({ runId }: { runId: string }) {
   const run = useQuery(runQuery(runId));
-  const link = useRunStream(runId, isLive(run.data));
+  const [live] = useState(() => new LiveMetrics());
+  const link = useRunStream(runId, isLive(run.data), live);
   const can = useCan();
   const loaded = run.data;
   return (
@@ -36,56 +44,44 @@ export function RunPage() {
         loaded && (
           <>
             <Status tone={statusOf(loaded).tone}>{statusOf(loaded).label}</Status>
-            {" · "}started <TimeAgo at={loaded.created_at} />
-            {link === "polling" && " · the live view was interrupted; looking again every few seconds"}
+            {" · "}
+            <TimeAgo at={loaded.created_at} />
+            {loaded.cloned_from && (
+              <>
+                {" · "}
+                <Link to="/train/$runId" params={{ runId: loaded.cloned_from }}>
+                  made from an earlier run
+                </Link>
+              </>
+            )}{" "}
+            <LinkMark link={link} />
           </>
         )
       }
-      actions={loaded && can("runs:write") && isLive(loaded) && <CancelRun run={loaded} />}
+      actions={loaded && can("runs:write") && <RunActions run={loaded} />}
     >
       <QueryView query={run} what="this run" skeleton={<SkeletonLines count={8} height={36} />}>
-        {(data) => <Content run={data} />}
+        {(data) => <Content run={data} live={live} />}
       </QueryView>
     </Page>
   );
 }
 
-function toPoints(metrics: Metric[]): LossPoint[] {
-  return metrics.map((metric) => ({
-    step: metric.step,
-    train: metric.train_loss ?? null,
-    heldOut: metric.full_valid_loss ?? metric.valid_loss ?? null,
-  }));
-}
-
-function Content({ run }: { run: Run }) {
-  const metrics = useQuery(metricsQuery(run.id));
+function Content({ run, live }: { run: Run; live: LiveMetrics }) {
+  const can = useCan();
   const log = useQuery(logQuery(run.id));
   const version = useQuery(versionQuery(run.dataset_version_id));
-  const points = useMemo(() => toPoints(metrics.data ?? []), [metrics.data]);
   return (
     <>
-      <RunOutcome run={run} datasetId={version.data?.dataset_id ?? null} />
+      <RunOutcome run={run} datasetId={version.data?.dataset_id ?? null} canWrite={can("runs:write")} />
       <RunProgress run={run} />
-      <Section title="How well it learns" lead={<LearningSentence run={run} metrics={metrics.data ?? []} />}>
-        {points.length > 0 ? (
-          <LossChart points={points} name={runName(run)} />
-        ) : (
-          <p>
-            {isFinished(run)
-              ? "This run was over before there was anything to draw."
-              : "The chart begins with the first step."}
-          </p>
-        )}
-      </Section>
+      {run.status === "queued" && can("runs:write") && <WaitingSettings run={run} />}
+      <LearningCurve run={run} live={live} />
       <Section title="Numbers">
         <RunNumbers run={run} numExamples={version.data?.num_rows ?? null} />
       </Section>
+      <RunStory run={run} events={log.data ?? []} />
       <RunLog events={log.data ?? []} />
     </>
   );
-}
-
-function LearningSentence({ run, metrics }: { run: Run; metrics: Metric[] }) {
-  return metrics.length > 0 ? verdict(metrics, isFinished(run)) : null;
 }

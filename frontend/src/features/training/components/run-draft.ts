@@ -1,0 +1,96 @@
+import type { CloneRun, CreateRun, Recipe, Run } from "@/api/types";
+import { NO_SCHEDULE, type Schedule } from "@/features/training/components/schedule-fields";
+import { isRecipe } from "@/features/training/components/wording";
+import { toKnobFields, type Knobs } from "@/features/training/queries";
+
+/** What was chosen for a run that has not been started. */
+export interface Draft {
+  datasetId: string;
+  model: string;
+  recipe: Recipe;
+  name: string;
+  knobs: Knobs;
+  schedule: Schedule;
+  /** Made once for this draft: however often Start is pressed or retried, one run begins. */
+  idempotencyKey: string;
+}
+
+export function emptyDraft(): Draft {
+  return {
+    datasetId: "",
+    model: "",
+    recipe: "balanced",
+    name: "",
+    knobs: {},
+    schedule: NO_SCHEDULE,
+    idempotencyKey: crypto.randomUUID(),
+  };
+}
+
+/** A copy begins as its run was. Its knobs are empty: what is not turned stays as it was. */
+export function draftOf(run: Run, datasetId: string): Draft {
+  return {
+    ...emptyDraft(),
+    datasetId,
+    model: run.model,
+    recipe: recipeOf(run),
+    name: run.name ?? "",
+    schedule: { startAfter: null, maxCostUsd: run.max_cost_usd, priority: run.priority },
+  };
+}
+
+function recipeOf(run: Run): Recipe {
+  return isRecipe(run.recipe) ? run.recipe : "balanced";
+}
+
+/** The knobs a run really used, as the estimate of its copy needs them. */
+export function knobsOf(run: Run): Knobs {
+  const {
+    n_epochs: epochs,
+    batch_size: batchSize,
+    learning_rate_multiplier: multiplier,
+  } = run.hyperparameters;
+  const { type, rank } = run.adapter;
+  return {
+    ...(typeof epochs === "number" ? { epochs } : {}),
+    ...(typeof batchSize === "number" ? { batchSize } : {}),
+    ...(typeof multiplier === "number" ? { learningRateMultiplier: multiplier } : {}),
+    ...(type === "lora" || type === "qlora" ? { method: type } : {}),
+    ...(typeof rank === "number" ? { rank } : {}),
+  };
+}
+
+interface Chosen {
+  model: string;
+  versionId: string;
+  name: string;
+}
+
+export function toCreate(draft: Draft, chosen: Chosen): CreateRun {
+  const { startAfter, maxCostUsd, priority } = draft.schedule;
+  return {
+    model: chosen.model,
+    dataset_version_id: chosen.versionId,
+    recipe: draft.recipe,
+    name: chosen.name,
+    ...toKnobFields(draft.knobs),
+    ...(startAfter === null ? {} : { start_after: startAfter }),
+    ...(maxCostUsd === null ? {} : { max_cost_usd: maxCostUsd }),
+    priority,
+  };
+}
+
+/** Only what differs from the run that is copied. */
+export function toClone(draft: Draft, run: Run, chosen: Chosen): CloneRun {
+  const { startAfter, maxCostUsd, priority } = draft.schedule;
+  return {
+    ...(chosen.model === run.model ? {} : { model: chosen.model }),
+    ...(chosen.versionId === run.dataset_version_id ? {} : { dataset_version_id: chosen.versionId }),
+    ...(draft.recipe === recipeOf(run) ? {} : { recipe: draft.recipe }),
+    ...(chosen.name === (run.name ?? "") ? {} : { name: chosen.name }),
+    ...toKnobFields(draft.knobs),
+    ...(startAfter === null ? {} : { start_after: startAfter }),
+    ...(maxCostUsd === run.max_cost_usd ? {} : { max_cost_usd: maxCostUsd }),
+    ...(priority === run.priority ? {} : { priority }),
+  };
+}

@@ -1,0 +1,228 @@
+import { Button, NativeSelect, TextInput } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { useNavigate } from "@tanstack/react-router";
+import { useRef } from "react";
+import { messageOf } from "@/api/errors";
+import type { Dataset, Model, Run } from "@/api/types";
+import { Notice } from "@/components/ui/notice";
+import { Section } from "@/components/ui/page";
+import { SkeletonLines } from "@/components/ui/skeletons";
+import { Failure } from "@/components/ui/states";
+import { Tip } from "@/components/ui/tip";
+import { ChangeList } from "@/features/training/components/change-list";
+import { changesOf } from "@/features/training/components/changes";
+import { KnobFields } from "@/features/training/components/knob-fields";
+import { RecipeCards } from "@/features/training/components/recipe-cards";
+import {
+  draftOf,
+  emptyDraft,
+  knobsOf,
+  toClone,
+  toCreate,
+  type Draft,
+} from "@/features/training/components/run-draft";
+import { ScheduleFields } from "@/features/training/components/schedule-fields";
+import { useCloneRun, useStartRun } from "@/features/training/mutations";
+import { estimateQuery } from "@/features/training/queries";
+import { plural, whenLabel } from "@/lib/format";
+import { useDraft } from "@/lib/use-draft";
+import { useNow } from "@/lib/use-now";
+import classes from "./run-form.module.css";
+
+const BASE_MODEL =
+  "A base model is one that already reads and writes, but knows nothing of you. Training adds your examples on top; the base model itself stays as it is.";
+
+interface RunFormProps {
+  datasets: Dataset[];
+  bases: Model[];
+  /** The dataset the page was opened for. */
+  wanted: string | undefined;
+  /** The run this one is a copy of. */
+  copied: { run: Run; datasetId: string } | null;
+}
+
+export function RunForm({ datasets, bases, wanted, copied }: RunFormProps) {
+  const form = useRunForm({ datasets, bases, wanted, copied });
+  const { draft, edit, dataset, base, version, estimates, differs } = form;
+  const now = useNow();
+  const chosen = estimates.data?.estimates.find((estimate) => estimate.recipe === draft.recipe) ?? null;
+  const mark = (isChanged: boolean) => (isChanged ? { className: classes.changed ?? "" } : {});
+  const later = draft.schedule.startAfter;
+  return (
+    <form
+      className={classes.form}
+      onSubmit={(event) => {
+        event.preventDefault();
+        form.begin();
+      }}
+    >
+      <div className={classes.choices}>
+        <NativeSelect
+          label="Your examples"
+          data={[
+            ...(dataset ? [] : [{ value: "", label: "Choose your examples" }]),
+            ...datasets.map((item) => ({ value: item.id, label: item.name })),
+          ]}
+          value={dataset?.id ?? ""}
+          onChange={(event) => edit({ datasetId: event.currentTarget.value })}
+          description={version ? plural(version.num_rows, "example") : "These examples are not ready yet"}
+          {...mark("dataset_version_id" in differs)}
+        />
+        <NativeSelect
+          label="Base model"
+          data={bases.map((model) => ({ value: model.id, label: model.name }))}
+          value={base?.id ?? ""}
+          onChange={(event) => edit({ model: event.currentTarget.value })}
+          description={<Tip label={BASE_MODEL}>What is a base model?</Tip>}
+          {...mark("model" in differs)}
+        />
+      </div>
+      <Section
+        title={"recipe" in differs ? "How thoroughly? · changed" : "How thoroughly?"}
+        lead="An estimate from your examples. You pay for the time it really takes."
+      >
+        {estimates.error ? (
+          <Failure error={estimates.error} what="the estimate" onRetry={() => void estimates.refetch()} />
+        ) : estimates.data ? (
+          <RecipeCards reply={estimates.data} chosen={draft.recipe} onChoose={(recipe) => edit({ recipe })} />
+        ) : (
+          <SkeletonLines count={1} height={156} />
+        )}
+      </Section>
+      <details className={classes.advanced} open={copied !== null}>
+        <summary>Advanced</summary>
+        <div className={classes.knobs}>
+          <KnobFields
+            knobs={draft.knobs}
+            defaults={
+              copied && !("recipe" in differs)
+                ? usedBy(copied.run, chosen?.hyperparameters ?? null)
+                : (chosen?.hyperparameters ?? null)
+            }
+            onChange={(knobs) => edit({ knobs })}
+            isCopy={copied !== null}
+          />
+          <ScheduleFields
+            schedule={draft.schedule}
+            onChange={(part) => edit({ schedule: { ...draft.schedule, ...part } })}
+            differs={differs}
+          />
+        </div>
+      </details>
+      <TextInput
+        label="Name of your model"
+        value={draft.name}
+        placeholder={dataset?.name ?? ""}
+        onChange={(event) => edit({ name: event.currentTarget.value })}
+        maxLength={64}
+        {...mark("name" in differs)}
+      />
+      {chosen?.warning && (
+        <Notice tone="warn" title="The limit is lower than the estimate">
+          {chosen.warning.message}
+        </Notice>
+      )}
+      {copied && <Differences changes={changesOf(copied.run, form.changes)} />}
+      {form.error && (
+        <Notice tone="bad" title="The run did not start">
+          {messageOf(form.error)} What you chose is kept.
+        </Notice>
+      )}
+      <div className={classes.finish}>
+        <Button type="submit" size="md" disabled={!version || !base} loading={form.isBusy}>
+          {later !== null && later * 1000 > now ? `Start ${whenLabel(later, now)}` : "Start"}
+        </Button>
+        <p>You can close this page once it has started.</p>
+      </div>
+    </form>
+  );
+}
+
+function usedBy(run: Run, recipe: Parameters<typeof KnobFields>[0]["defaults"]) {
+  const used = knobsOf(run);
+  if (!recipe) return null;
+  return {
+    ...recipe,
+    n_epochs: used.epochs ?? recipe.n_epochs,
+    batch_size: used.batchSize ?? recipe.batch_size,
+    rank: used.rank ?? recipe.rank,
+    method: used.method ?? recipe.method,
+  };
+}
+
+function Differences({ changes }: { changes: ReturnType<typeof changesOf> }) {
+  return (
+    <div className={classes.differences} role="status">
+      {changes.length === 0 ? (
+        <p>
+          Nothing is changed yet: it would run just as before, on the same examples and with the same seed.
+        </p>
+      ) : (
+        <>
+          <p>What will be different:</p>
+          <ChangeList changes={changes} />
+        </>
+      )}
+    </div>
+  );
+}
+
+function useRunForm({ datasets, bases, wanted, copied }: RunFormProps) {
+  const navigate = useNavigate();
+  const start = useStartRun();
+  const clone = useCloneRun();
+  const isStarting = useRef(false);
+  const { draft, change, discard } = useDraft<Draft>(
+    copied ? `run:from:${copied.run.id}` : `run:${wanted ?? "any"}`,
+    () => (copied ? draftOf(copied.run, copied.datasetId) : emptyDraft()),
+  );
+  const dataset =
+    datasets.find((item) => item.id === (draft.datasetId || wanted)) ??
+    (wanted || draft.datasetId ? undefined : datasets[0]);
+  const base = bases.find((model) => model.id === draft.model) ?? bases[0];
+  const isSameData = copied !== null && dataset?.id === copied.datasetId;
+  const versionId = isSameData ? copied.run.dataset_version_id : dataset?.latest_version.id;
+  const name = (draft.name || (dataset?.name ?? "")).trim();
+  const chosen = versionId && base ? { model: base.id, versionId, name } : null;
+  const changes = copied && chosen ? toClone(draft, copied.run, chosen) : {};
+  const knobs =
+    draft.recipe === copied?.run.recipe ? { ...knobsOf(copied.run), ...draft.knobs } : draft.knobs;
+  const estimates = useQuery(
+    estimateQuery({
+      versionId: versionId ?? null,
+      model: base?.id ?? "",
+      knobs,
+      maxCostUsd: draft.schedule.maxCostUsd,
+    }),
+  );
+
+  const begin = () => {
+    if (!chosen || isStarting.current) return;
+    isStarting.current = true;
+    const then = {
+      onSuccess: (run: Run) => {
+        discard();
+        void navigate({ to: "/train/$runId", params: { runId: run.id } });
+      },
+      onError: () => (isStarting.current = false),
+    };
+    const { idempotencyKey } = draft;
+    if (copied) clone.mutate({ id: copied.run.id, idempotencyKey, changes }, then);
+    else start.mutate({ idempotencyKey, body: toCreate(draft, chosen) }, then);
+  };
+  return {
+    draft,
+    // A key belongs to one exact request: whatever is changed afterwards is another run.
+    edit: (part: Partial<Draft>) => change({ ...part, idempotencyKey: crypto.randomUUID() }),
+    dataset,
+    base,
+    version: dataset?.latest_version,
+    estimates,
+    changes,
+    /** The fields of the wire that a copy sends. */
+    differs: copied ? changes : {},
+    begin,
+    error: start.error ?? clone.error,
+    isBusy: start.isPending || start.isSuccess || clone.isPending || clone.isSuccess,
+  };
+}
