@@ -51,6 +51,16 @@ def test_what_runs_models_knows_no_secret_but_its_own(env_file: Path) -> None:
         assert not [variable for variable in services[name]["environment"] if secret.search(variable)]
 
 
+def test_workers_join_as_anybody_would_with_a_token_that_the_migration_makes_known(env_file: Path) -> None:
+    services = yaml.safe_load(compose("--env-file", env_file, "--profile", "gpu", "config").stdout)["services"]
+    names = [name for name in services if name.startswith("worker-")]
+    assert len(names) == 3
+    for name in names:
+        assert services[name]["command"] == ["tailorbird", "worker", name.removeprefix("worker-")]
+    knows = {name for name, service in services.items() if "TAILORBIRD_WORKER_TOKEN" in service.get("environment", {})}
+    assert knows == {"migrate", *names}
+
+
 def test_the_api_listens_where_the_web_server_looks_and_can_write_uploads(env_file: Path) -> None:
     api = yaml.safe_load(compose("--env-file", env_file, "config").stdout)["services"]["api"]
     assert api["command"] == ["python", "-m", "api"], "it takes no argument"
