@@ -149,6 +149,8 @@ class JobRepository:
             lease_owner=worker_id,
             lease_expires_at=_in_seconds(lease_s),
             heartbeat_at=func.now(),
+            # a delay that was asked for is no wait
+            queued_at=func.greatest(Job.queued_at, Job.not_before),
             not_before=None,
             started_at=func.coalesce(Job.started_at, func.now()),
         )
