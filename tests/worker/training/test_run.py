@@ -86,15 +86,6 @@ def test_a_stopped_and_continued_run_ends_in_the_same_bits(make_run: MakeRun, me
     assert all(torch.equal(expected[key], found[key]) for key in expected)
 
 
-def test_a_damaged_checkpoint_is_passed_over(make_run: MakeRun) -> None:
-    folder = make_run(checkpoint_every_s=1)
-    with pytest.raises(Interrupted):
-        execute(folder, stop_after_checks=3 + 4)
-    [checkpoint] = (folder / "checkpoints").glob("step-*")
-    (checkpoint / "state.safetensors").write_bytes(b"not tensors")
-    assert execute(folder)["steps"] == 8
-
-
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft reads it
 def test_an_adapter_loads_in_plain_peft_with_equal_logits(make_run: MakeRun, base_model_dir: Path) -> None:
     folder = make_run()
@@ -138,7 +129,8 @@ def test_the_events_tell_the_whole_story_in_order(make_run: MakeRun) -> None:
     assert stages[:4] == ["tokenizing", "loading_model", "measuring_base", "training"]
     assert stages[-2:] == ["evaluating", "saving"]
     progress = events_of(folder, "progress")
-    assert [event["step"] for event in progress] == list(range(1, 9))
+    # after each step, and after each measurement
+    assert [event["step"] for event in progress] == [0, 1, 2, 3, 3, 4, 5, 6, 6, 7, 8, 8]
     assert {event["total_steps"] for event in progress} == {8}
     measured = [event["data"]["step"] for event in events_of(folder, "metrics") if "valid_loss" in event["data"]]
     assert measured == [3, 6]
