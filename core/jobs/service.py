@@ -249,17 +249,20 @@ def curve(
     from_step: int | None = None,
     to_step: int | None = None,
 ) -> Curve:
-    """What the job measured, by step: what was said of a step, together, the later word first.
+    """What the job measured, by step: all that was said of a step together, and of what was said twice the later.
 
     Of more steps than `max_points` only those are given that a chart so wide needs.
     """
-    repository = JournalRepository(session, workspace_id)
-    num_steps, steps = repository.curve_steps(job_id, max_points=max_points, from_step=from_step, to_step=to_step)
+    num_trained, events = JournalRepository(session, workspace_id).curve(
+        job_id, max_points=max_points, from_step=from_step, to_step=to_step
+    )
     by_step: dict[int, dict[str, Any]] = {}
-    for data in repository.measurements(job_id, steps=steps):
+    for event in events:
+        data = event.data or {}
         by_step[data["step"]] = by_step.get(data["step"], {}) | data
     points = [by_step[step] for step in sorted(by_step)]
-    return Curve(points=points, num_steps=num_steps, is_downsampled=len(points) < num_steps)
+    num_steps = num_trained + sum(point.get("train_loss") is None for point in points)
+    return Curve(points=points, num_steps=num_steps, is_downsampled=num_trained > max_points)
 
 
 def queue_position(session: Session, *, workspace_id: str, job_id: str) -> QueueOutlook | None:

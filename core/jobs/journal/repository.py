@@ -14,42 +14,39 @@ from core.kit.pagination import Page, PageRequest
 _NO_END = 2**63 - 1
 
 # M4 (Jugel, Jerzak, Hackenbroich, Markl 2014): of each stretch of steps the first, the last, and those of the lowest
-# and the highest loss draw the same line, pixel by pixel, as all of them. Where an attempt repeated a step its later word
-# counts. Points with a held-out measurement are few, and all kept.
-_CURVE_STEPS = """
+# and the highest loss draw the same line, pixel by pixel, as all of them. What a later attempt said again counts in the
+# place of what was said before. Other measurements (of held-out rows) are few, and all kept.
+_CURVE = """
 with said as materialized (
-    select seq, (data->>'step')::bigint as step,
-        case when jsonb_typeof(data->'train_loss') = 'number' then (data->'train_loss')::double precision end as loss,
-        data ?| array['valid_loss', 'full_valid_loss'] as is_heldout
+    select seq, attempt, (data->>'step')::bigint as step,
+        case when jsonb_typeof(data->'train_loss') = 'number' then (data->>'train_loss')::double precision end as loss
     from job_events
     where job_id = :job_id and workspace_id = :workspace_id and type = 'metrics'
       and jsonb_typeof(data->'step') = 'number'
-), by_step as materialized (
-    select step, (max(array[seq, loss]) filter (where loss is not null))[2] as loss, bool_or(is_heldout) as is_heldout
-    from said where step between :from_step and :to_step
-    group by step
-), range as (
-    select count(*) as num_steps, min(step) as first_step, max(step) as last_step from by_step
-), stretches as (
-    select min(step) as first, max(step) as last,
-        (min(array[loss, step]) filter (where loss is not null))[2]::bigint as lowest,
-        (max(array[loss, step]) filter (where loss is not null))[2]::bigint as highest
-    from by_step, range
-    where num_steps > :max_points
-    group by (step - first_step) * :num_stretches / (last_step - first_step + 1)
+), attempts as materialized (
+    select attempt, min(step) as first, max(step) as last from said where loss is not null group by attempt
+), trained as materialized (
+    select step, loss from said
+    where loss is not null and step between :from_step and :to_step
+      and (attempt = (select max(attempt) from attempts) or not exists (
+        select from attempts later
+        where later.attempt > said.attempt and said.step between later.first and later.last))
+), range as materialized (
+    select count(*) as num_steps, min(step) as first, max(step) - min(step) + 1 as length from trained
 ), kept as (
-    select unnest(array[first, last, lowest, highest]) as step from stretches
-    union
-    select step from by_step, range where is_heldout or num_steps <= :max_points
+    select unnest(array[min(step), max(step),
+        (min(array[loss, step]))[2]::bigint, (max(array[loss, step]))[2]::bigint]) as step
+    from trained
+    where (select num_steps from range) > :max_points
+    group by (step - (select first from range)) * :num_stretches / (select length from range)
 )
-select (select num_steps from range) as num_steps, (select array_agg(step) from kept where step is not null) as steps
+select (select num_steps from range) as num_steps, coalesce(array_agg(seq), '{}') as seqs
+from said
+where step between :from_step and :to_step
+  and (loss is null or (select num_steps from range) <= :max_points or step in (select step from kept))
 """
-_MEASUREMENTS = """
-select data from job_events
-where job_id = :job_id and workspace_id = :workspace_id and type = 'metrics'
-  and jsonb_typeof(data->'step') = 'number' and (data->>'step')::bigint = any(:steps)
-order by seq
-"""
+# a hundred thousand steps fit into memory; at Postgres's 4 MB they are sorted on disk
+_CURVE_MEMORY = "32MB"
 
 
 class JournalRepository:
@@ -89,12 +86,13 @@ class JournalRepository:
         query = self._select_events(job_id, type_).where(JobEvent.seq > after_seq).order_by(JobEvent.seq).limit(limit)
         return self._session.scalars(query).all()
 
-    def curve_steps(
+    def curve(
         self, job_id: str, *, max_points: int, from_step: int | None, to_step: int | None
-    ) -> tuple[int, list[int]]:
-        """How many steps were measured in the range, and those that a chart of `max_points` needs (M4)."""
-        row = self._session.execute(
-            text(_CURVE_STEPS),
+    ) -> tuple[int, Sequence[JobEvent]]:
+        """How many steps of training the range has, and the events that a chart of `max_points` needs, in order."""
+        self._session.execute(text("select set_config('work_mem', :size, true)"), {"size": _CURVE_MEMORY})
+        found = self._session.execute(
+            text(_CURVE),
             {
                 "job_id": job_id,
                 "workspace_id": self._workspace_id,
@@ -105,14 +103,8 @@ class JournalRepository:
                 "num_stretches": max(1, max_points // 4),
             },
         ).one()
-        return row.num_steps, row.steps or []
-
-    def measurements(self, job_id: str, *, steps: Sequence[int]) -> Sequence[dict[str, Any]]:
-        """All that was measured at these steps, in the order it was said."""
-        rows = self._session.execute(
-            text(_MEASUREMENTS), {"job_id": job_id, "workspace_id": self._workspace_id, "steps": list(steps)}
-        )
-        return [row.data for row in rows]
+        events = self._select_events(job_id, EventType.METRICS).where(JobEvent.seq == func.any(found.seqs))
+        return found.num_steps, self._session.scalars(events.order_by(JobEvent.seq)).all()
 
     def add_log(self, lease: Lease, text: str, *, max_chars: int) -> None:
         """Keep what was printed; of more than `max_chars` an attempt, the oldest pieces go."""
