@@ -151,6 +151,7 @@ class Arena:
     def __post_init__(self) -> None:
         self.random = Random(self.seed)
         direct = self.settings(urls=self.servers.direct)
+        self.put_base_model(self.settings())
         self.database, self.blobs, self._bell = (
             Database(direct.database_url),
             S3BlobStore(direct),
@@ -452,7 +453,12 @@ class Arena:
             worker.thaw()
             worker.terminate()
         for worker in self.workers:
-            worker.wait()
+            try:
+                worker.wait()
+            except subprocess.TimeoutExpired:
+                worker.signal(signal.SIGUSR1)
+                time.sleep(0.5)
+                raise AssertionError(f"{worker.child.name} does not end\n{worker.log()[-6000:]}") from None
 
     def tidy(self) -> None:
         """What every worker does every few minutes, now: the janitor's round on each machine and in the bucket."""

@@ -45,9 +45,7 @@ def drill_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArenaSer
 
 @pytest.fixture
 def arena(drill_servers: ArenaServers, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Arena]:
-    """A fresh arena. When the drill is over its workers are ended as a deploy ends them, the janitor
-    goes round once, and the checker looks.
-    """
+    """A fresh arena. After the drill its workers end as in a deploy, the janitor goes round, the checker looks."""
     drill_servers.recover()
     drill_servers.empty()
     made = Arena(drill_servers, tmp_path, trainer=STUB, seed=SEED)

@@ -3,7 +3,9 @@
 TRAINER, if given, takes the place of `python -m worker.training`; the run folder is its last argument.
 """
 
+import faulthandler
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from worker.__main__ import serve
 
 
 def main() -> None:
+    # so that a worker that does not end says where it is
+    faulthandler.register(signal.SIGUSR1)
     queue_name, settings_file, *trainer = sys.argv[1:]
     settings = Settings(**json.loads(Path(settings_file).read_text()))
     if trainer:

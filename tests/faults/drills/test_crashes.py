@@ -153,3 +153,32 @@ def test_a_supervisor_that_stood_still_is_fenced_off(arena: Arena, record_figure
     arena.wait_for_end(following, timeout_s=40)
     assert arena.state(following) is JobState.SUCCEEDED
     record_figure("frozen_s", time.monotonic() - frozen)
+
+
+@pytest.mark.drill(4)
+def test_a_supervisor_that_stands_still_in_a_transaction_blocks_nobody(arena: Arena, record_figure: Record) -> None:
+    """It holds locks: of the job's row, or of the reconciler. The database takes them away."""
+    for _ in range(2):
+        arena.worker(trainer=stub(step_s=0.15, steps=400))
+    arena.started()
+    run = arena.submit()
+    arena.wait_for_step(run, 6)
+    zombie = owner(arena, run)
+    caught = 0
+    while not caught:
+        assert arena.job(run).progress_step < 350, "it was never caught in a transaction"
+        zombie.freeze()
+        time.sleep(1.0)
+        (caught,) = arena.rows(
+            "select count(*) from pg_stat_activity where state = 'idle in transaction' "
+            "and state_change < clock_timestamp() - interval '0.8 s'"
+        )
+        if not caught:
+            zombie.thaw()
+            time.sleep(arena.random.uniform(0, 0.05))
+    frozen = time.monotonic()
+    arena.wait_until(lambda: arena.job(run).attempt == 2, timeout_s=30, what="the other worker has claimed it")
+    record_figure("freeze_in_transaction_to_claim_s", time.monotonic() - frozen)
+    zombie.thaw()
+    arena.cancel(run)
+    arena.wait_for_end(run, timeout_s=40)
