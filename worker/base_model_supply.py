@@ -11,7 +11,6 @@ from pathlib import Path
 
 from core.base_models import service as base_models
 from core.config import Settings, environment_of_hub
-from core.errors import Unavailable
 from core.jobs.exit_codes import ExitCode
 from core.jobs.types import Lease
 from worker.context import WorkContext
@@ -23,11 +22,11 @@ logger = logging.getLogger(__name__)
 _NO_PROGRESS_S = 4 * 3600
 
 
-class BaseModelMissing(Unavailable):
-    """Raised by a task; `worker.app` fetches the model and runs the task again."""
+class BaseModelMissing(Exception):
+    """For `worker.app`, which fetches the model and runs the task again. No failure of the job, so no `AppError`."""
 
     def __init__(self, model_id: str) -> None:
-        super().__init__(f"The base model {model_id} is not on this machine's disk yet.", code="model_not_ready")
+        super().__init__(f"The base model {model_id} is not on this machine's disk yet.")
         self.model_id = model_id
 
 

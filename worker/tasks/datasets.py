@@ -34,6 +34,7 @@ from core.jobs.states import TERMINAL, JobState
 from core.jobs.types import JobError, Lease
 from core.kit.hashing import sha256_file
 from core.training import service as training
+from worker import base_model_supply
 from worker.context import WorkContext
 from worker.supervise import ChildLimits, ChildResult, run_child
 from worker.tasks.endings import give_back_or_fail
@@ -80,11 +81,8 @@ def settle(session: Session, job: Job) -> None:
 def _load(context: WorkContext, lease: Lease, folder: Path) -> bool:
     """Bring in all that the child needs. False if the version is settled and there is nothing to do."""
     base = base_models.default_base_model()
-    if not base_models.is_ready(context.settings, base.id):
-        raise Unavailable(
-            f"The base model {base.id} is not on this machine's disk yet, so tokens cannot be counted.",
-            code="model_not_ready",
-        )
+    # tokens are counted as the base model counts them
+    tokenizer_dir = base_model_supply.require(context.settings, base.id)
     with context.database.session(workspace_scope(lease.workspace_id)) as session:
         source = ingest.source_of(session, lease)
         if source.version.status is not VersionStatus.VALIDATING:
@@ -94,7 +92,7 @@ def _load(context: WorkContext, lease: Lease, folder: Path) -> bool:
     context.backends.blobs.download(source.file.object_key, folder / SOURCE_NAME)
     if sha256_file(folder / SOURCE_NAME) != source.file.sha256:
         raise Unavailable("The stored file is not the one that was uploaded.", code="file_corrupt")
-    spec = _spec(source, str(base_models.folder(context.settings, base.id).resolve()), base.context_tokens)
+    spec = _spec(source, str(tokenizer_dir), base.context_tokens)
     (folder / SPEC_NAME).write_text(spec.model_dump_json(), encoding="utf-8")
     return True
 

@@ -8,12 +8,12 @@ finds the finished adapter, or the last checkpoint, on this machine or in the ob
 import errno
 import logging
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from core.base_models import service as base_models
 from core.datasets.types import Split
 from core.db.session import workspace_scope
 from core.errors import Unavailable
@@ -27,6 +27,7 @@ from core.training import execution
 from core.training.checkpoints import service as checkpoints
 from core.training.execution import Fenced, Published, RunWork
 from core.training.spec import RunInput
+from worker import base_model_supply
 from worker.context import WorkContext
 from worker.supervise import ChildResult, JobCancelled, JobInterrupted, JobPaused, run_child
 from worker.tasks import publishing, run_folder
@@ -75,9 +76,12 @@ def settle(session: Session, job: Job) -> None:
 
 
 def _attempt(context: WorkContext, lease: Lease) -> None:
-    folder = run_folder.make(context.settings.runs_dir.resolve(), lease)
     work = _load(context, lease)
-    child = _finished_before(context, lease, folder) or _train(context, lease, folder, work)
+    # before the folder is made, which must not be made twice: if the model is missing, this is done again
+    base_model_dir = base_model_supply.require(context.settings, work.spec.base_model)
+    folder = run_folder.make(context.settings.runs_dir.resolve(), lease)
+    _say_begun(context, lease)
+    child = _finished_before(context, lease, folder) or _train(context, lease, folder, work, base_model_dir)
     if child is None:
         return
     _enter_stage(context, lease, "publishing")
@@ -95,10 +99,13 @@ def _attempt(context: WorkContext, lease: Lease) -> None:
 
 def _load(context: WorkContext, lease: Lease) -> RunWork:
     with context.database.session(workspace_scope(lease.workspace_id)) as session:
-        work = execution.load(session, lease)
-        message = "Fine-tuning job started" if lease.attempt == 1 else "Fine-tuning job continues"
+        return execution.load(session, lease)
+
+
+def _say_begun(context: WorkContext, lease: Lease) -> None:
+    message = "Fine-tuning job started" if lease.attempt == 1 else "Fine-tuning job continues"
+    with context.database.session(workspace_scope(lease.workspace_id)) as session:
         execution.say(session, lease, message, bus=context.backends.events)
-    return work
 
 
 def _finished_before(context: WorkContext, lease: Lease, folder: RunFolder) -> ChildResult | None:
@@ -119,9 +126,11 @@ def _finished_before(context: WorkContext, lease: Lease, folder: RunFolder) -> C
     )
 
 
-def _train(context: WorkContext, lease: Lease, folder: RunFolder, work: RunWork) -> ChildResult | None:
+def _train(
+    context: WorkContext, lease: Lease, folder: RunFolder, work: RunWork, base_model_dir: Path
+) -> ChildResult | None:
     """The child's result; None if it has none, and the job is failed or given back already."""
-    _write_input(context, lease, folder, work)
+    _write_input(context, lease, folder, work, base_model_dir)
     is_only_here = patiently(
         context,
         lambda: put_in_place(context, lease, work.run_id, folder.checkpoints, inherited_from=folder.inherited_from),
@@ -155,13 +164,13 @@ def _train(context: WorkContext, lease: Lease, folder: RunFolder, work: RunWork)
     return None
 
 
-def _write_input(context: WorkContext, lease: Lease, folder: RunFolder, work: RunWork) -> None:
+def _write_input(context: WorkContext, lease: Lease, folder: RunFolder, work: RunWork, base_model_dir: Path) -> None:
     with context.database.session(workspace_scope(lease.workspace_id)) as session:
         for name, split in (("train.jsonl", Split.TRAIN), ("heldout.jsonl", Split.HELDOUT)):
             run_folder.write_rows(folder.path / name, execution.rows(session, lease, work, split))
     child_input = RunInput(
         **work.spec.model_dump(),
-        base_model_dir=base_models.folder(context.settings, work.spec.base_model).resolve(),
+        base_model_dir=base_model_dir,
         num_threads=context.settings.num_cpu_threads,
         checkpoint_every_s=context.settings.checkpoint_every_s,
         micro_batch_divisor=int(lease.payload.get("micro_batch_divisor", 1)),

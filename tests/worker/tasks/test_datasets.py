@@ -162,14 +162,22 @@ class TestABadEnd:
         rows = client.get(f"/v1/dataset_versions/{version['id']}/rows", headers=as_member)
         assert rows.json()["error"]["code"] == "dataset_not_ready"
 
-    def test_without_the_base_model_the_job_waits_for_it(
-        self, make: Make, context: WorkContext, client: TestClient, as_member: Headers, database: Database
+    def test_where_the_base_model_cannot_be_had_the_job_waits_and_spends_no_attempt(
+        self,
+        make: Make,
+        context: WorkContext,
+        client: TestClient,
+        as_member: Headers,
+        database: Database,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        monkeypatch.setattr("worker.app.fetch", lambda *_: False)
         version = make(GOOD_CSV)
-        work_once(context, QueueName.IO)
+        assert not work_once(context, QueueName.IO)
         assert look(client, as_member, version)["status"] == "validating"
         with database.session(SYSTEM) as session:
-            assert session.get_one(Job, version["job_id"]).state is JobState.QUEUED
+            job = session.get_one(Job, version["job_id"])
+        assert (job.state, job.attempt, job.num_interruptions) == (JobState.QUEUED, 1, 1)
 
     def test_a_job_that_ends_without_its_worker_fails_its_version(
         self, make: Make, database: Database, client: TestClient, as_member: Headers
