@@ -39,11 +39,13 @@ with said as materialized (
     from trained
     where (select num_steps from range) > :max_points
     group by (step - (select first from range)) * :num_stretches / (select length from range)
+    union all
+    select step from said where loss is null
 )
 select (select num_steps from range) as num_steps, coalesce(array_agg(seq), '{}') as seqs
 from said
 where step between :from_step and :to_step
-  and (loss is null or (select num_steps from range) <= :max_points or step in (select step from kept))
+  and ((select num_steps from range) <= :max_points or step in (select step from kept))
 """
 # a hundred thousand steps fit into memory; at Postgres's 4 MB they are sorted on disk
 _CURVE_MEMORY = "32MB"

@@ -106,10 +106,12 @@ def test_every_held_out_measurement_is_kept(trained: Trained) -> None:
     for step in (137, 555, 998):
         measured.append({"step": step, "valid_loss": step / 1000})
     trained.say(*measured)
-    kept = [point for point in trained.curve(max_points=12).points if "valid_loss" in point]
+    curve = trained.curve(max_points=12)
+    kept = [point for point in curve.points if "valid_loss" in point]
     assert [point["step"] for point in kept] == [137, 555, 998]
     # with the training loss of their step
-    assert all("train_loss" in point for point in trained.curve(max_points=1000).points)
+    assert all("train_loss" in point for point in curve.points)
+    assert curve.num_steps == 1000
 
 
 def test_a_part_of_it_may_be_asked_for(trained: Trained) -> None:
