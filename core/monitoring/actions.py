@@ -169,7 +169,7 @@ def _settle(session: Session, job: Job, *, queue: TaskQueue | None, bus: EventBu
                 session, workspace_id=job.workspace_id, version_id=version_id, queue=queue, bus=bus
             )
         case JobKind.TRAINING_RUN:
-            execution.end_free(session, workspace_id=job.workspace_id, run_id=str(job.payload["run_id"]))
+            execution.end_cancelled(session, workspace_id=job.workspace_id, run_id=str(job.payload["run_id"]))
 
 
 def _record(session: Session, principal: Principal, job: Job, action: str, details: dict[str, Any]) -> None:

@@ -25,6 +25,7 @@ from core.jobs.states import JobState
 from core.jobs.types import Curve, QueueOutlook
 from core.kit.ids import new_id
 from core.kit.pagination import Page, PageRequest
+from core.training import billing
 from core.training.admission import advance, check_plan, on_version_finished, speed_of
 from core.training.data import stats_of, training_version, validation_version
 from core.training.hardware import CPU, Place, best_offer, place_in
@@ -164,7 +165,10 @@ def cancel(session: Session, *, principal: Principal, run_id: str, bus: EventBus
             details={"status": before.state.value},
         )
     is_first = before.cancel_requested_at is None and before.state is not JobState.CANCELLED
-    jobs.request_cancel(session, workspace_id=principal.workspace_id, job_id=run.job_id, bus=bus)
+    job = jobs.request_cancel(session, workspace_id=principal.workspace_id, job_id=run.job_id, bus=bus)
+    if is_first and job.state is JobState.CANCELLED:
+        # nobody works on it, so nobody else will
+        billing.charge_cancelled(session, run)
     if is_first:
         audit.record(session, principal=principal, action="run.cancelled", target_id=run_id)
     return get(session, workspace_id=principal.workspace_id, run_id=run_id)
