@@ -173,6 +173,8 @@ def move(
     run, job = _held(session, principal, run_id)
     if job.state is not JobState.QUEUED:
         raise _conflict(job, f"Run {run_id} is not waiting in the queue, so it has no place there to change.")
+    if follower and jobs.get(session, workspace_id=run.workspace_id, job_id=follower.job_id).state != JobState.QUEUED:
+        raise _conflict(job, f"Run {before} is not waiting in the queue any more, so nothing can be put before it.")
     was = (job.priority, job.queue_rank)
     moved = jobs.move(
         session,

@@ -17,6 +17,7 @@ def plan(multiplier: float) -> Plan:
         base=base_models.default_base_model(),
         seed=1,
         tokens_per_s=100,
+        hardware="cpu",
         price_micros_per_hour=1,
     )
 

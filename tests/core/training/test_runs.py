@@ -22,7 +22,7 @@ from core.training import service as training
 from core.training.execution import Fenced, Published
 from core.training.recipes import Recipe
 from core.training.request import AdapterType, RunRequest
-from core.training.types import RunDetails, RunFilter
+from core.training.types import RunDetails, RunFilter, RunTerms
 from core.usage.models import LedgerEntry
 from core.workspaces.principal import Principal
 from tests.factories.training import NUM_TRAIN, finish_version, make_file, make_version, put_base_model_on_disk
@@ -49,11 +49,16 @@ class Runs:
         with self.database.session(workspace_scope(self.principal.workspace_id)) as session:
             return make_version(session, self.principal.workspace_id, **changes)
 
-    def create(self, **asked: object) -> RunDetails:
+    def create(self, *, terms: RunTerms = RunTerms(), **asked: object) -> RunDetails:  # noqa: B008 - frozen
         request = RunRequest(**({"model": self.model} | asked))
         with self.database.session(workspace_scope(self.principal.workspace_id)) as session:
             return training.create(
-                session, principal=self.principal, request=request, settings=self.settings, queue=self.queue
+                session,
+                principal=self.principal,
+                request=request,
+                terms=terms,
+                settings=self.settings,
+                queue=self.queue,
             )
 
     def get(self, run_id: str) -> RunDetails:
