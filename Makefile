@@ -16,7 +16,7 @@ define npm
 	then npm $(1); else PATH="$$wheel/bin:$$PATH" node "$$wheel/lib/node_modules/npm/bin/npm-cli.js" $(1); fi
 endef
 
-.PHONY: help setup up demo check test static frontend-check browser migration openapi docs bench-jobs lock fmt
+.PHONY: help setup up demo check test static frontend-check browser migration openapi docs bench-jobs drills soak lock fmt
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | while IFS=$$'\t' read -r name about; do printf '  make %-10s %s\n' "$$name" "$$about"; done
@@ -60,6 +60,16 @@ check: static frontend-check ## Format, lint, types, import rules, quick tests: 
 
 test: static frontend-check browser ## Everything that check does, and every test: real servers, real model, real browser
 	$(BIN)/python -m pytest
+
+drills: setup ## Set every fault of the catalogue, and write what happened to docs/reliability.md
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v faketime >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends faketime >/dev/null || true; fi
+	@status=0; DRILLS_RECORD=1 $(BIN)/python -m pytest tests/faults/drills -m drill --timeout 900 || status=$$?; \
+	$(BIN)/python -m tests.faults.report; exit $$status
+
+soak: setup ## Draw faults from a seed over 100 jobs: make soak SEED=1 MINUTES=10
+	@$(BIN)/python -m tests.faults.soak --seed $(or $(SEED),1) --minutes $(or $(MINUTES),10)
+	@$(BIN)/python -m tests.faults.report
 
 static: setup
 	$(BIN)/ruff format --check .
