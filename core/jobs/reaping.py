@@ -3,10 +3,12 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy.orm import Session
 
 from core.backends.events import EventBus
+from core.jobs.failures import FAILURES, error_from
 from core.jobs.journal.repository import JournalRepository
 from core.jobs.leases import give_back
 from core.jobs.models import Job
@@ -21,11 +23,7 @@ Settle = Callable[[Session, Job], None]
 """Told, in the same transaction, of each job that ended without its worker."""
 
 _BATCH = 100
-LOST_WORKER: JobError = {
-    "code": "worker_lost",
-    "message": "The machine that worked on this stopped answering, again and again. This is our fault, it cost you "
-    "nothing, and nothing was lost: start it again, and tell your admin if it happens once more.",
-}
+LOST_WORKER: Final[JobError] = error_from(FAILURES["worker_lost"])
 
 
 @dataclass(frozen=True, slots=True)

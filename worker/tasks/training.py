@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 _FETCH_PATIENCE_S = 10 * 60
 _APPLY_PATIENCE_S = 5 * 60
 # of an attempt that ends: a deploy waits for it, and so does whoever pressed pause
-_SETTLE_S = 20.0
+_SETTLE_S = 14.0
 _SWEEP_S = 5.0
 
 

@@ -116,7 +116,7 @@ def test_a_crash_costs_at_most_the_steps_since_the_last_checkpoint(shop: Stubbed
     shop.faults(**{fault: 18, "attempts": [1]})
     shop.work()
     assert shop.look().job.state is JobState.QUEUED
-    assert [row.step for row in shop.checkpoints()] == [15, 10] or [row.step for row in shop.checkpoints()] == [15]
+    assert shop.checkpoints()[0].step == 15
     shop.make_due()
     shop.work()
     shop.assert_whole()

@@ -118,10 +118,10 @@ class Workshop:
         return self.context.backends.blobs.keys(prefix)
 
 
-def wait_for(is_true: Callable[[], object]) -> None:
+def wait_for(is_true: Callable[[], object], *, within_s: float = 20) -> None:
     deadline = threading.Event()
-    for _ in range(400):
+    for _ in range(int(within_s * 20)):
         if is_true():
             return
         deadline.wait(0.05)
-    pytest.fail("it did not happen within 20 s")
+    pytest.fail(f"it did not happen within {within_s} s")
