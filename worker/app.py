@@ -46,6 +46,8 @@ logger = logging.getLogger(__name__)
 _STOP_TIMEOUT_S = 15
 _ASK_AGAIN_AFTER_S = 0.5
 _BELL_STOP_TIMEOUT_S = 3
+_LET_IN_SOON_S = 0.2
+_CLAIM_PATIENCE_S = 10.0
 _RESTART_AFTER_S = 5
 
 
@@ -100,11 +102,12 @@ class WorkerProcess:
                 return
 
     def _reconcile(self) -> None:
+        interval_s = self._context.settings.reconcile_interval_s
         while not self._context.stopping.is_set():
             # one that is not let in gives nobody's job away either
             if self._heartbeat.is_let_in:
                 _survive("reconciling failed; the next round tries again", self._reconcile_once)
-            self._context.stopping.wait(self._context.settings.reconcile_interval_s)
+            self._context.stopping.wait(interval_s if self._heartbeat.is_let_in else min(interval_s, _LET_IN_SOON_S))
 
     def _reconcile_once(self) -> None:
         reaped = reconcile(self._context.database, self._context.backends, handlers=self._handlers)
@@ -144,7 +147,7 @@ def work_once(
     """Claim one job and do it; False if none is due, or this machine cannot do the one that was."""
     settings = context.settings
     asked_at = time.monotonic()
-    with context.database.session(SYSTEM) as session:
+    with answer_within(_CLAIM_PATIENCE_S), context.database.session(SYSTEM) as session:
         lease = jobs.claim(
             session,
             queue_name=queue_name,

@@ -27,6 +27,7 @@ from worker.context import WorkContext
 logger = logging.getLogger(__name__)
 
 _PATIENCE_S = 5.0
+_TOGETHER_S = 0.3
 
 
 class Heartbeat:
@@ -72,6 +73,8 @@ class Heartbeat:
             except Exception:
                 logger.exception("the worker's heartbeat failed")
             self._changed.wait(self._context.settings.heartbeat_s)
+            # a burst of small jobs is told of together
+            self._context.stopping.wait(min(_TOGETHER_S, self._context.settings.heartbeat_s))
 
     def end(self) -> None:
         self._changed.set()

@@ -29,7 +29,7 @@ from worker.output_backlog import OutputBacklog
 logger = logging.getLogger(__name__)
 
 # A lease of 60 s that was not renewed for 45 s may soon be another's: the work ends while it is still certainly ours.
-_FENCE_FRACTION = 0.75
+FENCE_FRACTION = 0.75
 _FLUSH_EVERY_S = 0.5
 # a database that hangs is asked again, over another connection, well before the lease is in danger
 _MAX_PATIENCE_S = 5.0
@@ -116,7 +116,7 @@ class LeaseKeeper:
 
     @property
     def _fence_at(self) -> float:
-        return self._renewed_at + self._lease_s * _FENCE_FRACTION
+        return self._renewed_at + self._lease_s * FENCE_FRACTION
 
     def _run(self) -> None:
         next_heartbeat = time.monotonic() + self._heartbeat_s

@@ -33,7 +33,7 @@ from worker.children import (
 from worker.context import WorkContext
 from worker.events_file import EventsFile
 from worker.lease_file import LeaseFile
-from worker.lease_keeper import LeaseKeeper
+from worker.lease_keeper import FENCE_FRACTION, LeaseKeeper
 
 __all__ = [
     "EVENTS_FILE",
@@ -120,6 +120,9 @@ def run_child(
         )
         if not keeper.flush() or keeper.is_lost:
             raise LeaseLost(result)
+        if exit_code != 0 and watch.was_fenced:
+            # the lease was in doubt when the child had to end, and turned out to be ours still
+            raise JobInterrupted(result)
         if exit_code != 0 and watch.stop is not None:
             raise watch.stop(result)
         return result
@@ -151,6 +154,9 @@ class _Watch:
         self._heard_at = time.monotonic()
         self._kill_at: float | None = None
         self._look_at_memory_at = 0.0
+        self._fence_s = context.settings.lease_s * FENCE_FRACTION
+        self._looked_at = time.monotonic()
+        self.was_fenced = False
         self.result: dict[str, Any] | None = None
         self.error: JobError | None = None
         self.billable_s = 0.0
@@ -160,10 +166,10 @@ class _Watch:
 
     def until_exit(self, process: subprocess.Popen[bytes]) -> None:
         """Watch until the child is dead, but not yet reaped: until then its process group is certainly its own."""
-        while not _is_dead(process):
+        while not self._is_over(process):
             self._read()
             is_overdue = self._kill_at is not None and time.monotonic() > self._kill_at
-            if self._keeper.is_lost or is_overdue or self._uses_too_much_memory(process.pid):
+            if self.was_fenced or is_overdue or self._uses_too_much_memory(process.pid):
                 _kill_group(process)
             elif self._kill_at is None and self._must_stop():
                 self._kill_at = time.monotonic() + self._grace_s
@@ -174,6 +180,12 @@ class _Watch:
     def drain(self) -> None:
         while self._events.has_more():
             self._read()
+
+    def _is_over(self, process: subprocess.Popen[bytes]) -> bool:
+        """Also notes when the lease was lost, or this process stood still until the child had to give it up itself."""
+        stood_still_s, self._looked_at = time.monotonic() - self._looked_at, time.monotonic()
+        self.was_fenced = self.was_fenced or self._keeper.is_lost or stood_still_s > self._fence_s
+        return _is_dead(process)
 
     def _must_stop(self) -> bool:
         self.stop = self._asked_to_stop()

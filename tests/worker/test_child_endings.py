@@ -16,6 +16,7 @@ from tests.factories.children import DEAF, GENTLE, WAIT_FOR_EVER, on_ready
 from worker import memory
 from worker.context import WorkContext
 from worker.lease_file import LEASE_FILE
+from worker.lease_keeper import LeaseKeeper
 from worker.supervise import ChildResult, JobInterrupted, JobPaused
 
 pytestmark = pytest.mark.stack
@@ -102,6 +103,29 @@ class TestDrain:
     def test_a_worker_that_is_drained_now_interrupts_its_child(self, run: Run, context: WorkContext) -> None:
         with pytest.raises(JobInterrupted):
             run(GENTLE + WAIT_FOR_EVER, on_event=on_ready(context.draining_now.set))
+
+
+class Doubtful(LeaseKeeper):
+    """In doubt once: the database was away for three quarters of the lease, and then it was ours still."""
+
+    num_looks = 0
+
+    @property
+    def is_lost(self) -> bool:
+        self.num_looks += 1
+        return self.num_looks == 5
+
+
+class TestDoubt:
+    def test_a_child_that_had_to_end_under_a_lease_that_is_ours_still_is_no_failure(
+        self, run: Run, context: WorkContext, lease: Lease
+    ) -> None:
+        with (
+            Doubtful(context.settings, context.database, context.backends.events, lease) as keeper,
+            pytest.raises(JobInterrupted) as caught,
+        ):
+            run(DEAF, context=replace(context, keeper=keeper))
+        assert caught.value.result.exit_code == -signal.SIGKILL
 
 
 class TestOutput:
