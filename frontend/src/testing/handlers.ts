@@ -65,6 +65,11 @@ function* liveRun(id: string) {
   }
 }
 
+function* quietly() {
+  yield "retry: 2000\n\n";
+  for (;;) yield ": nothing new\n\n";
+}
+
 export const handlers = [
   http.get("*/v1/auth/session", () => HttpResponse.json(makeSession())),
   http.post("*/v1/auth/sign_in", () => HttpResponse.json(makeSession())),
@@ -135,7 +140,7 @@ export const handlers = [
     return HttpResponse.json({ object: "list", data, num_steps: data.length, is_downsampled: false });
   }),
   http.get("*/v1/fine_tuning/jobs/:id/stream", ({ params }) =>
-    params.id === "ftjob-1" ? eventStream(liveRun("ftjob-1"), 1200) : new HttpResponse(null, { status: 204 }),
+    eventStream(params.id === "ftjob-1" ? liveRun("ftjob-1") : quietly(), 1200),
   ),
   http.get("*/v1/models", () => HttpResponse.json({ object: "list", data: MODELS })),
   http.get("*/v1/models/:model", ({ params }) => {

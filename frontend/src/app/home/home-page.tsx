@@ -11,9 +11,11 @@ import { TimeAgo } from "@/components/ui/time-ago";
 import { SampleList } from "@/features/datasets/components/sample-list";
 import { modelName, modelsQuery } from "@/features/models/queries";
 import { useCan } from "@/features/session/queries";
+import { statusOf, turnOf } from "@/features/training/components/wording";
 import { isFinished, runsQuery } from "@/features/training/queries";
 import { usageSummaryQuery } from "@/features/usage/queries";
 import { duration, money } from "@/lib/format";
+import { useNow } from "@/lib/use-now";
 import classes from "./home-page.module.css";
 
 const RECENT = 4;
@@ -46,7 +48,7 @@ function Running() {
         const active = list.data.filter((run) => !isFinished(run));
         if (active.length === 0) return null;
         return (
-          <Section title="Running now">
+          <Section title="Running and waiting">
             <ul className={classes.list}>
               {active.map((run) => (
                 <RunningRow key={run.id} run={run} />
@@ -62,7 +64,16 @@ function Running() {
 function RunningRow({ run }: { run: Run }) {
   const name = run.name ?? run.dataset_name ?? run.id;
   const left = run.progress?.seconds_left;
-  const isWaiting = run.status !== "running";
+  const now = useNow();
+  const isAtRest = run.status !== "running";
+  const words =
+    run.status === "queued"
+      ? turnOf(run, now)
+      : isAtRest
+        ? statusOf(run).label
+        : left
+          ? `about ${duration(left)} left`
+          : "Getting ready";
   return (
     <li className={classes.running}>
       <div className={classes.line}>
@@ -70,12 +81,10 @@ function RunningRow({ run }: { run: Run }) {
           {name}
         </Link>
         <span>
-          <Status tone={isWaiting ? "quiet" : "busy"}>
-            {isWaiting ? "Waiting" : left ? `about ${duration(left)} left` : "Getting ready"}
-          </Status>
+          <Status tone={statusOf(run).tone}>{words}</Status>
         </span>
       </div>
-      <Stitches fraction={isWaiting ? 0 : (run.progress?.fraction ?? null)} label={`Progress of ${name}`} />
+      <Stitches fraction={run.progress?.fraction ?? (isAtRest ? 0 : null)} label={`Progress of ${name}`} />
     </li>
   );
 }

@@ -35,18 +35,20 @@ export function AdminPage({ title, lead, actions, children }: AdminPageProps) {
   }
   return (
     <Page title={title} lead={lead} actions={actions} above="Admin">
-      <nav className={classes.parts} aria-label="Admin">
-        {PARTS.map((part) => (
-          <Link
-            key={part.to}
-            to={part.to}
-            activeOptions={{ exact: part.to === "/admin", includeSearch: false }}
-          >
-            {part.label}
-          </Link>
-        ))}
+      <div className={classes.bar}>
+        <nav className={classes.parts} aria-label="Admin">
+          {PARTS.map((part) => (
+            <Link
+              key={part.to}
+              to={part.to}
+              activeOptions={{ exact: part.to === "/admin", includeSearch: false }}
+            >
+              {part.label}
+            </Link>
+          ))}
+        </nav>
         <RefreshSwitch />
-      </nav>
+      </div>
       {children}
     </Page>
   );

@@ -3,8 +3,8 @@ import type { AdminJob } from "@/api/types";
 import { Status } from "@/components/ui/status";
 import { Table, type TableColumn } from "@/components/ui/table";
 import { TimeAgo } from "@/components/ui/time-ago";
-import { jobWords, progressWords } from "@/features/admin/components/wording";
-import { duration } from "@/lib/format";
+import { jobWords } from "@/features/admin/components/wording";
+import { duration, percent } from "@/lib/format";
 
 const COLUMNS: TableColumn<AdminJob>[] = [
   {
@@ -23,8 +23,12 @@ const COLUMNS: TableColumn<AdminJob>[] = [
     sortBy: (job) => job.state,
     cell: (job) => {
       const { tone, label } = jobWords(job);
-      const progress = job.state === "running" ? progressWords(job.progress) : null;
-      return <Status tone={tone}>{progress ? `${label}, ${progress}` : label}</Status>;
+      const { progress } = job;
+      const share =
+        job.state === "running" && progress && progress.total_steps > 0
+          ? percent(progress.step / progress.total_steps)
+          : null;
+      return <Status tone={tone}>{share ? `${label}, ${share}` : label}</Status>;
     },
   },
   {
@@ -55,6 +59,7 @@ const COLUMNS: TableColumn<AdminJob>[] = [
     key: "created",
     title: "Made",
     align: "end",
+    isSecondary: true,
     sortBy: (job) => job.created_at,
     cell: (job) => <TimeAgo at={job.created_at} />,
   },

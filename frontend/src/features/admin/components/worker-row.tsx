@@ -16,7 +16,7 @@ export function WorkerRow({ worker }: { worker: AdminWorker }) {
   return (
     <li className={classes.worker}>
       <div className={classes.who}>
-        <h3>{worker.hostname}</h3>
+        <h2>{worker.hostname}</h2>
         <Status tone={words.tone}>{words.label}</Status>
         <p>
           {QUEUES[worker.queue]} · {plural(worker.num_jobs_done, "job")} done
@@ -37,7 +37,10 @@ export function WorkerRow({ worker }: { worker: AdminWorker }) {
 }
 
 function ofBytes(used: number | null | undefined, total: number): string {
-  return used === null || used === undefined ? bytes(total) : `${bytes(used)} of ${bytes(total)}`;
+  const all = bytes(total);
+  if (used === null || used === undefined) return all;
+  const [amount, unit] = bytes(used).split(" ");
+  return `${amount} ${all.endsWith(` ${unit}`) ? "" : `${unit} `}of ${all}`;
 }
 
 function Hardware({ worker }: { worker: AdminWorker }) {
@@ -56,7 +59,7 @@ function Hardware({ worker }: { worker: AdminWorker }) {
           device.memory_bytes && (
             <Meter
               key={`${device.name}/${index}`}
-              label={device.name}
+              label={device.name.replace(/^NVIDIA /, "")}
               text={`${ofBytes(device.used_bytes, device.memory_bytes)}${device.utilization === null ? "" : ` · ${Math.round(device.utilization)} % busy`}`}
               fraction={(device.used_bytes ?? 0) / device.memory_bytes}
             />

@@ -13,13 +13,15 @@ interface Share extends QueueShare {
 }
 
 const COLUMNS: TableColumn<Share>[] = [
-  { key: "name", title: "Workspace", sortBy: (share) => share.name, cell: (share) => share.name },
   {
-    key: "queue",
-    title: "Queue",
-    isSecondary: true,
-    sortBy: (share) => share.queue,
-    cell: (share) => QUEUES[share.queue],
+    key: "name",
+    title: "Workspace",
+    sortBy: (share) => share.name,
+    cell: (share) => (
+      <>
+        {share.name} <small className={classes.queue}>{QUEUES[share.queue]}</small>
+      </>
+    ),
   },
   {
     key: "running",
@@ -58,14 +60,17 @@ function Limit({ share }: { share: Share }) {
   const [isOpen, setOpen] = useState(false);
   if (isOpen) return <LimitForm share={share} onDone={() => setOpen(false)} />;
   return (
-    <Button
-      size="compact-sm"
-      variant="subtle"
-      onClick={() => setOpen(true)}
-      aria-label={`Change the limit of ${share.name}, ${QUEUES[share.queue]}`}
-    >
-      {share.max_running === null ? "No own limit" : count(share.max_running)}
-    </Button>
+    <span className={classes.limit}>
+      {share.max_running === null ? "no limit" : count(share.max_running)}
+      <Button
+        size="compact-sm"
+        variant="subtle"
+        onClick={() => setOpen(true)}
+        aria-label={`Change the limit of ${share.name}, ${QUEUES[share.queue]}`}
+      >
+        Change
+      </Button>
+    </span>
   );
 }
 

@@ -9,6 +9,7 @@ import { QueryView } from "@/components/ui/states";
 import { Status } from "@/components/ui/status";
 import { Stitches } from "@/components/ui/stitches";
 import { TimeAgo } from "@/components/ui/time-ago";
+import { Tip } from "@/components/ui/tip";
 import { AdminPage } from "@/features/admin/components/admin-page";
 import { AttemptBars } from "@/features/admin/components/attempt-bars";
 import { JobActions } from "@/features/admin/components/job-actions";
@@ -17,7 +18,7 @@ import { isOver, jobWords, progressWords, QUEUES } from "@/features/admin/compon
 import { jobQuery } from "@/features/admin/queries";
 import { useRefresh } from "@/features/admin/refresh";
 import { useCan, useSession } from "@/features/session/queries";
-import { duration, whenLabel } from "@/lib/format";
+import { duration, plural, whenLabel } from "@/lib/format";
 import { useNow } from "@/lib/use-now";
 
 const route = getRouteApi("/app/admin/jobs/$jobId");
@@ -60,6 +61,8 @@ function Lead({ job }: { job: AdminJobDetails }) {
           </Link>
         </>
       )}
+      {" · "}
+      <code>{job.id}</code>
     </>
   );
 }
@@ -90,6 +93,19 @@ function Content({ job }: { job: AdminJobDetails }) {
   );
 }
 
+const LEASE =
+  "A worker has a job only for so long and renews that all the time. When it falls silent the time runs out, and another worker goes on. Engineers call it a lease.";
+
+function triesNote({ num_interruptions: forgiven, max_attempts: most }: AdminJobDetails): string {
+  const ends = `fails for good after ${most}`;
+  return forgiven > 0 ? `${plural(forgiven, "does", "do")} not count; ${ends}` : ends;
+}
+
+function leaseWords({ lease }: AdminJobDetails, nowS: number): string {
+  if (!lease) return "—";
+  return lease.expires_at > nowS ? duration(lease.expires_at - nowS) : "ran out";
+}
+
 function Numbers({ job }: { job: AdminJobDetails }) {
   const now = useNow(1000);
   const waits = job.state === "queued" || job.state === "validating";
@@ -100,8 +116,8 @@ function Numbers({ job }: { job: AdminJobDetails }) {
       facts={[
         {
           label: "Queue",
-          value: QUEUES[job.queue],
-          note: job.priority === 0 ? null : `priority ${job.priority}`,
+          value: job.queue,
+          note: `${QUEUES[job.queue]}${job.priority === 0 ? "" : `, priority ${job.priority}`}`,
         },
         {
           label: "Now",
@@ -117,21 +133,18 @@ function Numbers({ job }: { job: AdminJobDetails }) {
         {
           label: "Tries",
           value: job.attempt,
-          note: `${job.num_interruptions} not its fault; fails after ${job.max_attempts}`,
+          note: triesNote(job),
         },
         { label: waits ? "Waits" : "Waited", value: job.wait_s === null ? "—" : duration(job.wait_s) },
         {
-          label: "Held until",
-          value: job.lease ? duration(Math.max(0, job.lease.expires_at - now / 1000)) : "—",
-          note: job.lease ? (
+          label: <Tip label={LEASE}>Its worker has it for</Tip>,
+          value: leaseWords(job, now / 1000),
+          note: job.lease && (
             <>
               renewed <TimeAgo at={job.lease.heartbeat_at} />
             </>
-          ) : (
-            "no worker has it"
           ),
         },
-        { label: "Id", value: <code>{job.id}</code> },
       ]}
     />
   );

@@ -63,12 +63,17 @@ export function LearningCurve({ run, live }: { run: Run; live: LiveMetrics }) {
     if (isFull) void client.invalidateQueries({ queryKey: keys.metrics(run.id) });
   }, [client, isFull, run.id]);
 
+  // Of a run that broke off nothing is said about how well it went.
+  const isBroken = run.status === "failed" || run.status === "cancelled";
   const known = [...(whole.data?.data ?? []), ...checks];
   const thinned = shown?.is_downsampled
     ? `${count(shown.data.length)} of ${count(shown.num_steps)} points. Drag over a part to see all of it.`
     : "Drag over a part to look closer.";
   return (
-    <Section title="How well it learns" lead={known.length > 0 ? verdict(known, isFinished(run)) : null}>
+    <Section
+      title="How well it learns"
+      lead={isBroken || known.length === 0 ? null : verdict(known, isFinished(run))}
+    >
       <QueryView query={whole} what="the chart" skeleton={<SkeletonLines count={1} height={CHART_HEIGHT} />}>
         {(reply) =>
           reply.data.length > 0 || hasNews ? (

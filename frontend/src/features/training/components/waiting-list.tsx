@@ -34,9 +34,6 @@ export function WaitingList({ runs, canMove }: { runs: Run[]; canMove: boolean }
       <ol className={classes.list} aria-label="Waiting runs">
         {runs.map((run, index) => (
           <li key={run.id}>
-            <span className={classes.place} aria-hidden="true">
-              {index + 1}
-            </span>
             <div className={classes.what}>
               <Link to="/train/$runId" params={{ runId: run.id }}>
                 {runName(run)}
@@ -50,7 +47,6 @@ export function WaitingList({ runs, canMove }: { runs: Run[]; canMove: boolean }
                   color="gray"
                   aria-label={`Move ${runName(run)} up`}
                   aria-disabled={index === 0}
-                  {...(index === 0 ? { "data-disabled": true } : {})}
                   onClick={() => index > 0 && shift(run, index, -1)}
                 >
                   <Icon name="up" />
@@ -60,7 +56,6 @@ export function WaitingList({ runs, canMove }: { runs: Run[]; canMove: boolean }
                   color="gray"
                   aria-label={`Move ${runName(run)} down`}
                   aria-disabled={index === runs.length - 1}
-                  {...(index === runs.length - 1 ? { "data-disabled": true } : {})}
                   onClick={() => index < runs.length - 1 && shift(run, index, 1)}
                 >
                   <Icon name="down" />

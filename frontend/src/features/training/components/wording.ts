@@ -31,11 +31,15 @@ const STAGE_SENTENCES: Record<string, string> = {
 };
 
 /** The step a run is at; past the last one when it has succeeded. */
-export function stepOf(run: Pick<Run, "status" | "stage">): number {
+export function stepOf(run: Pick<Run, "status" | "stage" | "progress">): number {
   if (run.status === "succeeded") return STEPS.length;
   if (run.status === "validating_files") return 0;
   if (run.status === "queued") return 1;
-  return STAGE_STEPS[run.stage ?? ""] ?? (run.status === "paused" ? 1 : 2);
+  const known = STAGE_STEPS[run.stage ?? ""];
+  if (known !== undefined) return known;
+  // A run at rest has no stage; how far it came says where it stands.
+  if ((run.progress?.step ?? 0) > 0) return 3;
+  return run.status === "paused" ? 1 : 2;
 }
 
 /** The turn of a waiting run: "3rd in line · starts in about 12 minutes". */

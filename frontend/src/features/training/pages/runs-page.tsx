@@ -48,7 +48,9 @@ function Waiting() {
     <Section
       title="Waiting in line"
       lead={
-        waiting.data.data.length > 1 ? "In the order of their turns. Move what matters more to you up." : null
+        waiting.data.data.length > 1
+          ? "In the order of their turns; runs of other workspaces may stand between. Move what matters more up."
+          : null
       }
     >
       <WaitingList runs={waiting.data.data} canMove={can("runs:write")} />
