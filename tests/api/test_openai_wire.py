@@ -128,6 +128,22 @@ def test_a_job_from_file_to_model(
     assert caught.value.code == "model_not_found"
 
 
+def test_a_job_is_paused_and_resumed(
+    ai: OpenAI, model: str, file_id: str, validate: Callable[[str], None], claim: Callable[[], Lease]
+) -> None:
+    job = ai.fine_tuning.jobs.create(model=model, training_file=file_id)
+    validate(extra(job, "dataset_version_id"))
+    assert str(ai.fine_tuning.jobs.pause(job.id).status) == "paused"
+    assert ai.fine_tuning.jobs.resume(job.id).status == "queued"
+    claim()
+    asked = ai.fine_tuning.jobs.pause(job.id)
+    assert (asked.status, extra(asked, "pause_requested")) == ("running", True)
+    assert extra(ai.fine_tuning.jobs.resume(job.id), "pause_requested") is False
+    ai.fine_tuning.jobs.cancel(job.id)
+    with pytest.raises(openai.ConflictError, match="is being cancelled"):
+        ai.fine_tuning.jobs.pause(job.id)
+
+
 def test_cancel_and_its_refusal(
     ai: OpenAI,
     model: str,

@@ -1,13 +1,22 @@
+from time import monotonic
+from typing import Any
+
+import psycopg
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from fastapi.testclient import TestClient
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from api.dependencies import PrincipalDep, SessionDep
+from api.idempotency import OnceDep
 from api.main import create_app
 from api.retries import RetriedRoute
+from api.schemas import ResponseBody
 from core.audit import service as audit
+from core.audit.models import AuditEvent
 from core.backends.blobs import MemoryBlobStore
 from core.backends.events import RecordingEventBus
 from core.backends.queue import RecordingTaskQueue
@@ -17,6 +26,10 @@ from core.db.session import Database
 from tests.api.test_errors import NO_DATABASE, assert_is_error
 
 Headers = dict[str, str]
+
+
+class Thing(ResponseBody):
+    id: str
 
 
 class Racer:
@@ -122,6 +135,61 @@ class TestUnavailable:
         answer = client.get("/v1/cut", headers=as_admin)
         assert_is_error(answer, 503, "server_error", "database_unavailable")
         assert client.get("/v1/api_keys", headers=as_admin).status_code == 200
+
+    def test_a_server_that_takes_no_more_connections_is_a_quick_503_and_recovers_by_itself(
+        self, settings: Settings, backends: Backends, as_admin: Headers
+    ) -> None:
+        app = create_app(settings, Database(settings.database_url), backends)
+        plain = settings.database_url.replace("+psycopg", "")
+        taken: list[psycopg.Connection[Any]] = []
+        with TestClient(app) as client:
+            try:
+                with pytest.raises(psycopg.OperationalError):
+                    while True:
+                        taken.append(psycopg.connect(plain))
+                started = monotonic()
+                answer = client.get("/v1/api_keys", headers=as_admin)
+                assert monotonic() - started < 5
+            finally:
+                for connection in taken:
+                    connection.close()
+            assert_is_error(answer, 503, "server_error", "database_unavailable")
+            deadline = monotonic() + 5
+            while client.get("/v1/api_keys", headers=as_admin).status_code != 200:
+                assert monotonic() < deadline
+        app.state.database.dispose()
+
+
+@pytest.mark.stack
+def test_a_create_whose_commit_lost_its_answer_happened_once(
+    app: FastAPI, client: TestClient, as_admin: Headers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[AuditEvent] = []
+
+    @app.post("/v1/things")
+    def make(body: dict[str, str], session: SessionDep, principal: PrincipalDep, once: OnceDep) -> Thing:
+        def work() -> Thing:
+            made.append(audit.record(session, principal=principal, action="made", target_id="x", details=body))
+            return Thing(id=made[-1].id)
+
+        return once.answer(Thing, work)
+
+    commit = Session.commit
+
+    def commit_and_lose_the_answer(session: Session) -> None:
+        commit(session)
+        if made:
+            monkeypatch.undo()
+            raise OperationalError("commit", {}, Exception("the connection is gone"))
+
+    monkeypatch.setattr(Session, "commit", commit_and_lose_the_answer)
+    headers = as_admin | {"idempotency-key": "one thing"}
+    lost = client.post("/v1/things", headers=headers, json={"a": "b"})
+    assert_is_error(lost, 503, "server_error", "database_unavailable")
+    found = client.post("/v1/things", headers=headers, json={"a": "b"})
+    assert (found.status_code, found.headers["idempotent-replayed"]) == (200, "true")
+    events = client.get("/v1/audit_events", headers=as_admin).json()["data"]
+    assert [event["id"] for event in events] == [found.json()["id"]] == [event.id for event in made]
 
 
 def test_every_route_is_retried() -> None:

@@ -4,11 +4,14 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from api.main import create_app
 from core.backends.registry import Backends
 from core.config import Settings
-from core.datasets import files
+from core.datasets import files, uploads
+from core.datasets.models import File
 from core.datasets.uploads import Upload
 from core.db.session import Database, workspace_scope
 from core.kit.hashing import sha256_bytes
@@ -159,3 +162,44 @@ class TestAGoodFile:
         monkeypatch.setattr(files, "record", fail)
         assert upload(client, as_member, GOOD_CSV).status_code == 500
         assert backends.blobs.keys(f"workspaces/{workspace_id}/") == []
+
+
+class TestTrouble:
+    def test_a_full_disk_is_told_as_such_and_leaves_nothing(
+        self,
+        client: TestClient,
+        settings: Settings,
+        database: Database,
+        backends: Backends,
+        workspace_id: str,
+        as_member: Headers,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        # the kernel's own full disk
+        monkeypatch.setattr(uploads.tempfile, "TemporaryFile", lambda **_: Path("/dev/full").open("w+b"))  # noqa: SIM115
+        for content in (GOOD_CSV, GOOD_CSV * 5000):
+            refused = upload(client, as_member, content)
+            error = refused.json()["error"]
+            assert (refused.status_code, error["type"], error["code"]) == (507, "server_error", "insufficient_storage")
+            assert refused.headers["x-should-retry"] == "false"
+        monkeypatch.undo()
+        assert_nothing_is_left(settings, database, backends, workspace_id)
+        assert upload(client, as_member, GOOD_CSV).status_code == 200
+
+    def test_a_commit_whose_answer_was_lost_keeps_the_bytes(
+        self, client: TestClient, backends: Backends, as_member: Headers, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        commit = Session.commit
+
+        def commit_and_lose_the_answer(session: Session) -> None:
+            is_upload = any(isinstance(found, File) for found in session.identity_map.values())
+            commit(session)
+            if is_upload:
+                monkeypatch.undo()
+                raise OperationalError("commit", {}, Exception("the connection is gone"))
+
+        monkeypatch.setattr(Session, "commit", commit_and_lose_the_answer)
+        made = upload(client, as_member, GOOD_CSV)
+        assert made.status_code == 200
+        content = client.get(f"/v1/files/{made.json()['id']}/content", headers=as_member)
+        assert content.content == GOOD_CSV
