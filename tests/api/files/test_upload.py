@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from api.main import create_app
 from core.backends.registry import Backends
 from core.config import Settings
-from core.datasets import files, uploads
+from core.datasets import files
 from core.datasets.models import File
 from core.datasets.uploads import Upload
 from core.db.session import Database, workspace_scope
@@ -176,7 +176,7 @@ class TestTrouble:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         # the kernel's own full disk
-        monkeypatch.setattr(uploads.tempfile, "TemporaryFile", lambda **_: Path("/dev/full").open("w+b"))  # noqa: SIM115
+        monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: Path("/dev/full").open("w+b"))  # noqa: SIM115
         for content in (GOOD_CSV, GOOD_CSV * 5000):
             refused = upload(client, as_member, content)
             error = refused.json()["error"]
