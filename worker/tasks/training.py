@@ -76,25 +76,30 @@ def settle(session: Session, job: Job) -> None:
 
 
 def _attempt(context: WorkContext, lease: Lease) -> None:
-    work = _load(context, lease)
+    work = _answered(context, lambda: _load(context, lease))
     # before the folder is made, which must not be made twice: if the model is missing, this is done again
     base_model_dir = base_model_supply.require(context.settings, work.spec.base_model)
     folder = run_folder.make(context.settings.runs_dir.resolve(), lease)
-    _say_begun(context, lease)
-    child = _finished_before(context, lease, folder) or _train(context, lease, folder, work, base_model_dir)
-    if child is None:
-        return
-    _enter_stage(context, lease, "publishing")
-    prefix = publishing.key_prefix(lease, work.run_id)
-    published = publishing.publish_patiently(context, folder.adapter, prefix, child)
-    patiently(
-        context,
-        lambda: _apply_success(context, lease, work, published, child.result or {}),
-        what="entering the adapter",
-        for_s=_APPLY_PATIENCE_S,
-        so_far=child,
-    )
+    _answered(context, lambda: _say_begun(context, lease))
+    with CheckpointUploader(context, lease, work.run_id, folder.checkpoints) as uploader:
+        try:
+            child = _answered(context, lambda: _finished_before(context, lease, folder))
+            if child is None:
+                _answered(context, lambda: _write_input(context, lease, folder, work, base_model_dir))
+                child = _train(context, lease, folder, work, uploader)
+            if child is None:
+                return
+            _publish(context, lease, folder, work, child)
+        except (JobInterrupted, JobPaused):
+            # also while publishing: the next attempt may be on another machine, and must not train again
+            uploader.settle(within_s=_SETTLE_S)
+            raise
     _remove_everything(context, lease, work.run_id)
+
+
+def _answered(context: WorkContext, ask: Callable[[], T]) -> T:
+    """A database that is away, or a transaction that lost a race, at the start of an attempt does not cost the attempt."""
+    return patiently(context, ask, what="the start of an attempt", for_s=_APPLY_PATIENCE_S)
 
 
 def _load(context: WorkContext, lease: Lease) -> RunWork:
@@ -127,33 +132,23 @@ def _finished_before(context: WorkContext, lease: Lease, folder: RunFolder) -> C
 
 
 def _train(
-    context: WorkContext, lease: Lease, folder: RunFolder, work: RunWork, base_model_dir: Path
+    context: WorkContext, lease: Lease, folder: RunFolder, work: RunWork, uploader: CheckpointUploader
 ) -> ChildResult | None:
     """The child's result; None if it has none, and the job is failed or given back already."""
-    _write_input(context, lease, folder, work, base_model_dir)
     is_only_here = patiently(
         context,
         lambda: put_in_place(context, lease, work.run_id, folder.checkpoints, inherited_from=folder.inherited_from),
         what="fetching the last checkpoint",
         for_s=_FETCH_PATIENCE_S,
     )
-    with CheckpointUploader(context, lease, work.run_id, folder.checkpoints) as uploader:
-        if is_only_here:
-            uploader.announce_newest()
-        try:
-            child = run_child(
-                [*context.trainer_argv, str(folder.path)],
-                folder.path,
-                lease,
-                context=context,
-                on_event=uploader.on_event,
-            )
-        except (JobInterrupted, JobPaused):
-            uploader.settle(within_s=_SETTLE_S)
-            raise
-        if child.exit_code == ExitCode.DONE:
-            return child
-        is_stored = uploader.settle(within_s=_SETTLE_S)
+    if is_only_here:
+        uploader.announce_newest()
+    child = run_child(
+        [*context.trainer_argv, str(folder.path)], folder.path, lease, context=context, on_event=uploader.on_event
+    )
+    if child.exit_code == ExitCode.DONE:
+        return child
+    is_stored = uploader.settle(within_s=_SETTLE_S)
     failure = failure_of(
         child.exit_code,
         child.error,
@@ -162,6 +157,19 @@ def _train(
     )
     _apply_failure(context, lease, failure, child, reported=child.error, is_stored=is_stored)
     return None
+
+
+def _publish(context: WorkContext, lease: Lease, folder: RunFolder, work: RunWork, child: ChildResult) -> None:
+    _enter_stage(context, lease, "publishing")
+    prefix = publishing.key_prefix(lease, work.run_id)
+    published = publishing.publish_patiently(context, folder.adapter, prefix, child)
+    patiently(
+        context,
+        lambda: _apply_success(context, lease, work, published, child.result or {}),
+        what="entering the adapter",
+        for_s=_APPLY_PATIENCE_S,
+        so_far=child,
+    )
 
 
 def _write_input(context: WorkContext, lease: Lease, folder: RunFolder, work: RunWork, base_model_dir: Path) -> None:

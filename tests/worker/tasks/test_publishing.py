@@ -1,5 +1,6 @@
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,27 @@ def test_a_file_that_arrived_damaged_gets_no_manifest(folder: Path) -> None:
     with pytest.raises(Unavailable):
         publish(store, folder, "p")
     assert "p/manifest.json" not in store.objects
+
+
+@pytest.mark.parametrize("num_spoiled", [2, 99])
+def test_what_comes_back_spoiled_is_read_again_before_it_is_believed(folder: Path, num_spoiled: int) -> None:
+    is_published = num_spoiled == 2
+
+    class Spoiling(MemoryBlobStore):
+        left = num_spoiled
+
+        def read_chunks(self, key: str) -> Iterator[bytes]:
+            self.left -= 1
+            yield b"spoiled" if self.left >= 0 else self.objects[key]
+
+    store = Spoiling()
+    if is_published:
+        publish(store, folder, "p")
+    else:
+        with pytest.raises(Unavailable) as refused:
+            publish(store, folder, "p")
+        assert refused.value.error_code == "adapter_damaged"
+    assert ("p/manifest.json" in store.objects) == is_published
 
 
 def test_a_repeated_put_meets_its_own_manifest_and_no_other(folder: Path) -> None:
