@@ -7,9 +7,10 @@ finds the finished adapter, or the last checkpoint, on this machine or in the ob
 
 import errno
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -37,6 +38,8 @@ from worker.tasks.patience import in_background, nothing_done, patiently
 from worker.tasks.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 # a store that is away is waited for; then the attempt is given back
 _FETCH_PATIENCE_S = 10 * 60
@@ -98,7 +101,7 @@ def _attempt(context: WorkContext, lease: Lease) -> None:
 
 
 def _answered(context: WorkContext, ask: Callable[[], T]) -> T:
-    """A database that is away, or a transaction that lost a race, at the start of an attempt does not cost the attempt."""
+    """A database that is away, or a race that a transaction lost, costs time and not the attempt."""
     return patiently(context, ask, what="the start of an attempt", for_s=_APPLY_PATIENCE_S)
 
 
