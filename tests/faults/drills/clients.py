@@ -1,4 +1,4 @@
-"""Clients of the API that behave as good ones do: after an unknown outcome they ask again with the same Idempotency-Key."""
+"""Clients of the API as they should be: after an unknown outcome they ask again with the same Idempotency-Key."""
 
 import threading
 import time
@@ -47,6 +47,7 @@ class Crowd:
     """Creates whose first answer was not 200."""
     num_replayed: int = 0
     """Of these, the ones that had gone through all the same."""
+    is_abandoned: bool = False
 
     @property
     def unclean(self) -> list[tuple[int, str]]:
@@ -71,6 +72,7 @@ class Crowd:
                 self.num_replayed += "idempotent-replayed" in answer.headers
                 self.promised[key] = answer.json()["id"]
                 return self.promised[key]
+            assert not self.is_abandoned, "the drill has failed"
             assert time.monotonic() < give_up_at, f"refused for {_PATIENCE_S} s: {answer.status_code} {answer.text}"
             self.num_unknown += is_first
             is_first = False
@@ -94,9 +96,12 @@ class Crowd:
             thread.start()
         try:
             yield
+        except BaseException:
+            self.is_abandoned = True
+            raise
         finally:
             stop.set()
-        for thread in threads:
-            thread.join(_PATIENCE_S + 30)
+            for thread in threads:
+                thread.join(_PATIENCE_S + 30)
         if errors:
             raise errors[0]

@@ -1,4 +1,4 @@
-"""Drills 13 to 16: Postgres goes away, and comes back. What was accepted is there, and what is unknown is asked again."""
+"""Drills 13 to 16: Postgres goes away and comes back. What was accepted is there; what is unknown is asked again."""
 
 import time
 from collections.abc import Iterator
@@ -30,7 +30,8 @@ def scheduled(arena: Arena) -> dict[str, Any]:
 
 def check_promises(arena: Arena, crowd: Crowd) -> None:
     """Every 200 is kept, nothing else was made, and every refusal was a clean one."""
-    runs = dict(arena.rows("select r.id, j.id from runs r join jobs j on j.id = r.job_id where j.not_before > now()"))
+    made = "select r.id, j.id from runs r join jobs j on j.id = r.job_id where j.not_before > now() + '1 h'"
+    runs = dict(arena.rows(made))
     assert sorted(crowd.promised.values()) == sorted(runs), "what was promised and what is there"
     assert crowd.unclean == []
     arena.unfinished.update(dict.fromkeys(runs.values(), JobState.QUEUED))
@@ -39,7 +40,8 @@ def check_promises(arena: Arena, crowd: Crowd) -> None:
 @pytest.mark.drill(13)
 def test_twenty_restarts_of_postgres_lose_no_accepted_run(arena: Arena, record_figure: Record) -> None:
     times = 20
-    arena.worker(trainer=stub(steps=400, step_s=0.1, checkpoint_every_steps=50))
+    # twenty restarts in half a minute are more than a lease of 3 s bears; that of the product is a minute
+    arena.worker(trainer=stub(steps=400, step_s=0.1, checkpoint_every_steps=50), lease_s=10 * LEASE_S)
     arena.started()
     trained = arena.submit()
     arena.wait_for_step(trained)
@@ -50,16 +52,15 @@ def test_twenty_restarts_of_postgres_lose_no_accepted_run(arena: Arena, record_f
                 num_promised = len(crowd.promised)
                 arena.servers.postgres.restart()
                 arena.wait_until(
-                    lambda before=num_promised: len(crowd.promised) >= before + 4, timeout_s=30, what="creates go on"
+                    lambda before=num_promised: len(crowd.promised) >= before + 12, timeout_s=30, what="creates go on"
                 )
     check_promises(arena, crowd)
     arena.wait_for_end(trained, timeout_s=90)
-    assert arena.state(trained) is JobState.SUCCEEDED
+    assert (arena.state(trained), arena.job(trained).attempt) == (JobState.SUCCEEDED, 1)
     record_figure("promised", len(crowd.promised), times=times)
     record_figure("first_answer_was_no_200", crowd.num_unknown)
     record_figure("of_these_already_done", crowd.num_replayed)
     record_figure("slowest_refusal_s", crowd.slowest_refusal_s)
-    record_figure("attempts_of_the_run_meanwhile", arena.job(trained).attempt)
 
 
 @pytest.mark.drill(14)
@@ -170,7 +171,7 @@ def test_forty_clients_share_twelve_connections_and_all_get_their_run(arena: Are
 
 
 class ReplyOfCommitIsLost:
-    """The reply to the first COMMIT after a statement with `marker` in it never arrives; what it commits is committed."""
+    """The first COMMIT after a statement with `marker` in it goes through, and its reply never arrives."""
 
     def __init__(self, arena: Arena, marker: bytes) -> None:
         self._marker, self._is_armed = marker, False
@@ -189,9 +190,9 @@ class ReplyOfCommitIsLost:
 
 @pytest.mark.drill(16)
 @pytest.mark.fast_drill
-@pytest.mark.parametrize("names_a_key", [True, False])
+@pytest.mark.parametrize("known_by", ["its key", "its body"])
 def test_a_create_whose_commit_was_not_answered_happens_once(
-    arena: Arena, names_a_key: bool, record_figure: Record
+    arena: Arena, known_by: str, record_figure: Record
 ) -> None:
     times = 10
     with arena.api() as api:
@@ -201,11 +202,13 @@ def test_a_create_whose_commit_was_not_answered_happens_once(
             lost = ReplyOfCommitIsLost(arena, b"idempotency_keys")
             # a script without a key is known by its body, and by its client's count of retries
             body = crowd.body | {"suffix": f"drill-{number}"}
-            headers = {"idempotency-key": f"drill-{number}"} if names_a_key else {"x-stainless-retry-count": "0"}
+            headers = (
+                {"idempotency-key": f"drill-{number}"} if known_by == "its key" else {"x-stainless-retry-count": "0"}
+            )
             first = crowd.send("POST", JOBS, json=body, headers=headers)
             assert lost.has_happened
             assert first.status_code == 503
-            if not names_a_key:
+            if known_by == "its body":
                 headers = {"x-stainless-retry-count": "1"}
             again = crowd.send("POST", JOBS, json=body, headers=headers)
             assert (again.status_code, again.headers.get("idempotent-replayed")) == (200, "true")
