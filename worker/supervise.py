@@ -182,10 +182,11 @@ class _Watch:
             self._read()
 
     def _is_over(self, process: subprocess.Popen[bytes]) -> bool:
-        """Also notes when the lease was lost, or this process stood still until the child had to give it up itself."""
+        """Also notes whether the lease was in doubt: while the child ran, or when it ended while we stood still."""
         stood_still_s, self._looked_at = time.monotonic() - self._looked_at, time.monotonic()
-        self.was_fenced = self.was_fenced or self._keeper.is_lost or stood_still_s > self._fence_s
-        return _is_dead(process)
+        is_dead = _is_dead(process)
+        self.was_fenced = self.was_fenced or self._keeper.is_lost or (is_dead and stood_still_s > self._fence_s)
+        return is_dead
 
     def _must_stop(self) -> bool:
         self.stop = self._asked_to_stop()

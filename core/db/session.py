@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 _HOOKS = "after_commit_hooks"
 _SCOPE = "scope"
+# a process that is stopped in the middle of a transaction keeps its locks; nothing of ours thinks for so long in one
+_NO_IDLE_LOCKS = "-c idle_in_transaction_session_timeout=15000"
 # seconds but for the last, which libpq wants in milliseconds: a host that vanished is noticed in about ten seconds, not
 # in the quarter of an hour of the kernel's defaults
 _NOTICE_A_DEAD_PEER = {
@@ -63,7 +65,7 @@ class Database:
             connect_args={
                 "connect_timeout": 5,
                 **_NOTICE_A_DEAD_PEER,
-                "options": f"-c statement_timeout={statement_timeout_s * 1000} -c timezone=UTC",
+                "options": f"-c statement_timeout={statement_timeout_s * 1000} -c timezone=UTC {_NO_IDLE_LOCKS}",
             },
         )
         event.listen(self.engine, "do_connect", _connect_bounded)
