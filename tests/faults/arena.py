@@ -17,6 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import httpx
 import psutil
 from fastapi.testclient import TestClient
 
@@ -30,6 +31,7 @@ from core.identity.repository import UserRepository
 from core.jobs.models import Job
 from core.jobs.states import TERMINAL, JobState
 from core.kit.ids import new_id
+from core.stack.ports import choose
 from core.stack.processes import Child, Program, spawn
 from core.stack.servers import ServerUrls
 from core.training import service as training
@@ -244,6 +246,21 @@ class Arena:
         finally:
             database.dispose()
 
+    def api_process(self, *, env: Mapping[str, str] | None = None, prefix: Sequence[str] = ()) -> str:
+        """The API as a process of its own, once it answers; its address."""
+        (port,) = choose(["api"], {}).values()
+        settings = self.settings(listen=f"127.0.0.1:{port}", public_url=f"http://127.0.0.1:{port}")
+        self.put_base_model(settings)
+        own = {"database_url": "DATABASE_URL", "redis_url": "REDIS_URL"}
+        own |= {"s3_endpoint_url": "S3_ENDPOINT_URL", "s3_bucket": "S3_BUCKET"}
+        own |= {"s3_access_key_id": "AWS_ACCESS_KEY_ID", "s3_secret_access_key": "AWS_SECRET_ACCESS_KEY"}
+        chosen = settings.model_dump(mode="json", include=settings.model_fields_set, exclude_none=True)
+        named = {own.get(name, f"TAILORBIRD_{name.upper()}"): str(value) for name, value in chosen.items()}
+        self.start_process("api", [*prefix, sys.executable, "-m", "api"], env={**named, **(env or {})})
+        address = f"http://127.0.0.1:{port}"
+        self.wait_until(lambda: _is_up(address), timeout_s=STARTED_S, what="the API answers")
+        return address
+
     def api_key(self, workspace: str = "acme") -> str:
         with self.database.session(SYSTEM) as session:
             return workspaces.create_api_key(session, principal=self.principal(workspace), name="drill").secret
@@ -354,9 +371,9 @@ class Arena:
             reached = max(reached, *steps)
         return worst
 
-    def make_due(self, run: Submitted) -> None:
+    def make_due(self, run: Submitted) -> int:
         """Do not wait for the delay before a retry; it is not what the drill is about."""
-        self.execute("update jobs set not_before = null where id = :id and state = 'queued'", id=run.job_id)
+        return self.execute("update jobs set not_before = null where id = :id and state = 'queued'", id=run.job_id)
 
     def signed_on(self) -> set[int]:
         """Process ids of the workers that the database knows."""
@@ -492,6 +509,13 @@ def stub(**options: float) -> tuple[str, ...]:
 def read_json(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(path.read_text())
     return found
+
+
+def _is_up(address: str) -> bool:
+    try:
+        return httpx.get(f"{address}/v1/health", timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False
 
 
 def _works_in(process: psutil.Process, home: str, wanted: str) -> bool:

@@ -1,8 +1,8 @@
 """A trainer that a signal meets while it saves a checkpoint, between any two things it does to files.
 
 `python dying_trainer.py real|stub [OPTIONS …] RUN_DIR`. `drill.json` of the job's folder says `{"boundary": 3,
-"signal": 9}`: at the fourth thing that the first attempt does below `checkpoints/`, once it has a whole checkpoint there, it gets the
-signal. What Python does to files is told by its audit events, so no code is changed.
+"signal": 9}`: at the fourth thing that the first attempt does to a file below `checkpoints/`, once it has a whole
+checkpoint there, it gets the signal. What Python does to files is told by its audit events, so no code is changed.
 """
 
 import json

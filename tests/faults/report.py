@@ -27,7 +27,7 @@ def table(recorded: dict[str, list[dict[str, Any]]]) -> str:
             "<br>".join(_sentence(one["test"]) for one in tests) or "not run yet",
             str(sum(one["times"] for one in tests)),
             _result(tests),
-            "<br>".join(_figures(tests)) or "–",
+            "<br>".join(_figures(tests)) or "-",
         ]
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)
@@ -71,7 +71,7 @@ def _sentence(test: str) -> str:
 
 def _result(tests: list[dict[str, Any]]) -> str:
     if not tests:
-        return "–"
+        return "-"
     failed = [one for one in tests if one["outcome"] == "failed"]
     skipped = [one for one in tests if one["outcome"] == "skipped"]
     if failed:
