@@ -42,6 +42,7 @@ class Conversation:
     completion_id: str = field(default_factory=lambda: new_id("chatcmpl-"))
     created: int = field(default_factory=lambda: unix_s(utc_now()))
     seconds: float = 0.0
+    hardware: str = "cpu"
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
@@ -73,11 +74,12 @@ class Conversation:
             total_tokens=self.prompt_tokens + self.completion_tokens,
         )
 
-    def count(self, *, prompt_tokens: int, completion_tokens: int, seconds: float) -> None:
+    def count(self, *, prompt_tokens: int, completion_tokens: int, seconds: float, hardware: str | None = None) -> None:
         # every choice reads the same prompt: its tokens count once, its time each time
         self.prompt_tokens = max(self.prompt_tokens, prompt_tokens)
         self.completion_tokens += completion_tokens
         self.seconds += seconds
+        self.hardware = hardware or self.hardware
 
     def settle(self) -> None:
         """Enter what was used in the ledger, in a short session of its own. Never raises: the answer is given."""
@@ -89,6 +91,7 @@ class Conversation:
                     session,
                     workspace_id=self.principal.workspace_id,
                     completion_id=self.completion_id,
+                    hardware=self.hardware,
                     seconds=self.seconds,
                     num_tokens=self.usage.total_tokens,
                     created_by=self.principal.user_id,

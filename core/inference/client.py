@@ -56,7 +56,9 @@ class InferenceClient:
                     texts.append(delta.text)
                     if delta.usage and delta.finish_reason:
                         return ChatResult(
-                            text="".join(texts), finish_reason=delta.finish_reason, **delta.usage.model_dump()
+                            text="".join(texts),
+                            finish_reason=delta.finish_reason,
+                            **delta.usage.model_dump(exclude={"hardware"}),
                         )
         except httpx.HTTPError as error:
             raise _unreachable(error) from error

@@ -58,6 +58,8 @@ class Usage(_Value):
     completion_tokens: int
     # the time this sequence was worked on, not the time it waited for others
     seconds: float
+    # the key of the price of where it was worked on
+    hardware: str = "cpu"
 
 
 class ChatDelta(_Value):

@@ -17,10 +17,9 @@ from core.errors import Invalid, NotFound, Unavailable
 from core.inference.types import AdapterFile, AdapterRef
 from core.kit.money import priced
 from core.usage import service as usage
+from core.workers.hardware import CPU
 from core.workspaces.principal import Principal
 
-# served where the runtime runs; the only hardware with a price so far
-_HARDWARE = "cpu"
 _OWNER_OF_BASE_MODELS = "tailorbird"
 # longer than a cold runtime takes to fetch an adapter behind others
 _URL_EXPIRES_S = 900
@@ -115,10 +114,23 @@ def resolve(session: Session, *, workspace_id: str, model_id: str, settings: Set
 
 
 def meter(
-    session: Session, *, workspace_id: str, completion_id: str, seconds: float, num_tokens: int, created_by: str | None
+    session: Session,
+    *,
+    workspace_id: str,
+    completion_id: str,
+    seconds: float,
+    num_tokens: int,
+    created_by: str | None,
+    hardware: str = CPU,
 ) -> None:
-    """Enter one answer in the ledger, once however often this is called for the same completion."""
-    price = usage.price_at(session, hardware=_HARDWARE)
+    """Enter one answer in the ledger, once however often this is called for the same completion.
+
+    It is priced as what the runtime says it runs on; hardware that nobody has priced counts as a processor.
+    """
+    try:
+        price = usage.price_at(session, hardware=hardware)
+    except NotFound:
+        price = usage.price_at(session, hardware=CPU)
     usage.record(
         session,
         workspace_id=workspace_id,

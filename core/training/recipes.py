@@ -154,7 +154,13 @@ def _from_openai(overrides: dict[str, Any], resolved: dict[str, Any]) -> dict[st
 
 # Useful arithmetic a second while training (4 floating-point operations per parameter and token). Processor: measured,
 # QLoRA on SmolLM2-135M at 200-320 tokens a second on two cores. Cards: a quarter of their peak, not yet measured here.
-_TRAINING_FLOPS = {"cpu": 1.35e11, "gpu:a100": 9.0e13, "gpu:h100": 2.5e14, "gpu:h200": 2.5e14}
+_TRAINING_FLOPS = {
+    "cpu": 1.35e11,
+    "gpu:a100-40gb": 9.0e13,
+    "gpu:a100-80gb": 9.0e13,
+    "gpu:h100": 2.5e14,
+    "gpu:h200": 2.5e14,
+}
 _FLOPS_PER_PARAMETER_AND_TOKEN = 4
 _FALLBACK_GPU_FLOPS = 3.0e13
 # Held-out rows are measured twice, forward only: two thirds less work a token than training.
@@ -193,7 +199,7 @@ def estimate(
         seconds_low=start_s + training_s * _LOW_FACTOR,
         seconds_high=start_s + training_s * _HIGH_FACTOR,
         num_steps=num_steps,
-        peak_memory_bytes=peak_memory_bytes(spec, base),
+        peak_memory_bytes=peak_memory_bytes(spec, base, hardware=hardware),
     )
 
 
@@ -217,14 +223,14 @@ _LINEAR_WIDTHS = 18.6
 _RUNTIME_BYTES = 900_000_000  # interpreter, torch, kernels
 
 
-def peak_memory_bytes(spec: TrainingSpec, base: BaseModelInfo) -> int:
+def peak_memory_bytes(spec: TrainingSpec, base: BaseModelInfo, *, hardware: str) -> int:
     """Weights + adapter and optimizer + activations of one packed micro-batch + the runtime itself."""
     small = base.num_parameters < _SMALL_MODEL_PARAMETERS
     embeddings = base.num_parameters * (_EMBEDDING_SHARE_SMALL if small else _EMBEDDING_SHARE_LARGE)
     linear_bytes = _FOUR_BIT_BYTES if isinstance(spec.method, QloraMethod) else _HALF_BYTES
     weights = embeddings * _HALF_BYTES + (base.num_parameters - embeddings) * linear_bytes
     adapter = num_adapter_parameters(spec.method, base) * _ADAPTER_BYTES
-    tokens = max(micro_batch_tokens("cpu"), spec.max_length_tokens)
+    tokens = max(micro_batch_tokens("cuda" if hardware.startswith("gpu") else "cpu"), spec.max_length_tokens)
     activations = tokens * base.num_parameters * _ACTIVATION_BYTES_PER_TOKEN_AND_PARAMETER
     return int(weights + adapter + activations + _RUNTIME_BYTES)
 

@@ -76,18 +76,19 @@ def chosen(devices: Sequence[Device], visible: str | None) -> list[Device]:
 
 def key_of(devices: Sequence[Device]) -> str:
     """The key of the price of these devices: `cpu`, or `gpu:` and the name of the first."""
-    if not devices:
-        return CPU
-    first = devices[0]
+    return key_of_gpu(devices[0].name, memory_bytes=devices[0].memory_bytes) if devices else CPU
+
+
+def key_of_gpu(name: str, *, memory_bytes: int) -> str:
     for pattern, form in _KEYS:
-        if match := pattern.search(first.name):
-            name = match.expand(form).strip().lower().replace(" ", "-")
+        if match := pattern.search(name):
+            key = match.expand(form).strip().lower().replace(" ", "-")
             break
     else:
-        name = re.sub(r"[^a-z0-9]+", "-", first.name.lower().replace("nvidia", "").replace("geforce", "")).strip("-")
-    if name == "a100":
-        name = "a100-80gb" if first.memory_bytes > 60 * _GIB else "a100-40gb"
-    return f"gpu:{name}"
+        key = re.sub(r"[^a-z0-9]+", "-", name.lower().replace("nvidia", "").replace("geforce", "")).strip("-")
+    if key == "a100":
+        key = "a100-80gb" if memory_bytes > 60 * _GIB else "a100-40gb"
+    return f"gpu:{key}"
 
 
 def _number(text: str) -> int:

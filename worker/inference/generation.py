@@ -82,7 +82,10 @@ class Generation:
     def _finish(self, reason: FinishReason) -> bool:
         self._send(self._text.finish())
         usage = Usage(
-            prompt_tokens=len(self.prompt_ids), completion_tokens=self._num_tokens, seconds=round(self._seconds, 6)
+            prompt_tokens=len(self.prompt_ids),
+            completion_tokens=self._num_tokens,
+            seconds=round(self._seconds, 6),
+            hardware=self.runtime.hardware,
         )
         # the last tokens may complete a stop string that was held back as a part
         self._sink(DoneLine(finish_reason="stop" if self._text.is_stopped else reason, usage=usage))

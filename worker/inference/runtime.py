@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, GenerationConfig
 
+from core.workers.hardware import CPU, key_of_gpu
 from worker.inference.adapter_weights import AdapterWeights
 from worker.inference.kv_cache import CacheView, KeyValueRows
 from worker.inference.lora_linear import LoraLinear, LoraRouting, install_lora_layers
@@ -58,6 +59,7 @@ class BaseRuntime:
         self.linear_shapes: Mapping[str, tuple[int, int]] = install_lora_layers(model, self._routing)
         first = next(model.parameters())
         self.device, self.dtype = first.device, first.dtype
+        self.hardware = _hardware(first.device)
         config: Any = model.config
         self._sliding_window = _sliding_window(config)
 
@@ -155,3 +157,11 @@ def _sliding_window(config: Any) -> int | None:  # noqa: ANN401 - transformers c
     if "sliding_attention" not in layer_types:
         return None
     return int(config.sliding_window)
+
+
+def _hardware(device: torch.device) -> str:
+    """The key of the device's price."""
+    if device.type != "cuda":
+        return CPU
+    properties = torch.cuda.get_device_properties(device)
+    return key_of_gpu(properties.name, memory_bytes=properties.total_memory)

@@ -96,3 +96,22 @@ def test_an_answer_is_charged_once(database: Database, workspace_id: str) -> Non
         (entry,) = session.query(LedgerEntry)
     # a hundredth of the seeded 0.06 dollars an hour
     assert (entry.amount_micros, entry.tokens) == (600, 10)
+
+
+@pytest.mark.parametrize(("hardware", "amount_micros"), [("gpu:h100", 39_900), ("gpu:abacus", 600)])
+def test_an_answer_is_priced_as_what_it_was_given_on(
+    database: Database, workspace_id: str, hardware: str, amount_micros: int
+) -> None:
+    with database.session(workspace_scope(workspace_id)) as session:
+        serving.meter(
+            session,
+            workspace_id=workspace_id,
+            completion_id="chatcmpl-1",
+            seconds=36,
+            num_tokens=10,
+            created_by=None,
+            hardware=hardware,
+        )
+    with database.session(SYSTEM) as session:
+        (entry,) = session.query(LedgerEntry)
+    assert entry.amount_micros == amount_micros
