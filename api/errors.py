@@ -140,7 +140,8 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
 async def _database_error(_request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, DBAPIError) and not is_unavailable(error):
         raise error
-    logger.error("the database does not answer: %s", type(error).__name__, exc_info=error)
+    # one line: while it is away every request says so
+    logger.error("the database does not answer: %s", str(error).partition("\n")[0])
     if isinstance(error, DBAPIError) and is_disk_full(error):
         return response_of(errors.InsufficientStorage("The database's disk is full. Ask your admin to make room."))
     if isinstance(error, DBAPIError) and is_lost_race(error):

@@ -16,6 +16,7 @@ from dataclasses import replace
 from functools import partial
 
 from celery import Celery
+from celery.signals import setup_logging
 from celery.worker import state as celery_state
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -42,8 +43,11 @@ from worker.tasks.sweeping import Sweeper
 
 logger = logging.getLogger(__name__)
 
-# beside the time that the child is given
-_STOP_TIMEOUT_S = 15
+# Celery would set the level of all logging to that of its own
+setup_logging.connect(lambda **_: None, weak=False)
+
+# beside the time that the child is given: its last checkpoint is stored, and its job given back
+_STOP_TIMEOUT_S = 25
 _ASK_AGAIN_AFTER_S = 0.5
 _BELL_STOP_TIMEOUT_S = 3
 _LET_IN_SOON_S = 0.2

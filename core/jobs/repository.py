@@ -128,12 +128,12 @@ class JobRepository:
         """Lease the job whose turn it is; `max_running` is the limit of workspaces that have none of their own.
 
         Claims of one queue follow one another, which makes limits and turns exact; each takes a few milliseconds. One
-        that stops in the middle (its process was frozen) gives way after five seconds.
+        that stops in the middle (its process was frozen) is undone by the timeout of every idle transaction.
         """
         self._session.execute(
             text(
-                "select set_config('idle_in_transaction_session_timeout', '5s', true), set_config('lock_timeout', "
-                "'5s', true), pg_advisory_xact_lock(hashtextextended('claim:' || :queue, 0))"
+                "select set_config('lock_timeout', '5s', true), "
+                "pg_advisory_xact_lock(hashtextextended('claim:' || :queue, 0))"
             ),
             {"queue": queue_name.value},
         )
