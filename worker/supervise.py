@@ -52,6 +52,7 @@ logger = logging.getLogger(__name__)
 
 _POLL_S = 0.1
 _LOOK_AT_MEMORY_EVERY_S = 0.5
+_CANCEL_GRACE_SHARE = 2 / 3
 EVENTS_FILE = "events.jsonl"
 STDERR_FILE = "stderr.log"
 
@@ -73,7 +74,8 @@ def run_child(
     """Run `argv` to its end and write down what it says; `on_event` is shown every line as well, and must be quick.
 
     Raises `JobCancelled`, `JobInterrupted`, `JobPaused` or `LeaseLost` if the child was ended for one of these: first
-    with SIGTERM and `grace_s` seconds (a lost lease leaves no time for that), then its whole group with SIGKILL. One
+    with SIGTERM and `grace_s` seconds (two thirds of that for a cancel; a lost lease leaves no time for it), then its
+    whole group with SIGKILL. One
     that says nothing for `no_progress_s` ends the same way, and its result tells. A child that is done nevertheless
     (exit code 0) counts as done. What it prints is in `RUN_DIR/child.log`, the last 64 KiB in `RUN_DIR/stderr.log`.
     """
@@ -172,7 +174,9 @@ class _Watch:
             if self.was_fenced or is_overdue or self._uses_too_much_memory(process.pid):
                 _kill_group(process)
             elif self._kill_at is None and self._must_stop():
-                self._kill_at = time.monotonic() + self._grace_s
+                # who cancels waits for it, and nothing needs to be saved
+                share = _CANCEL_GRACE_SHARE if self.stop is JobCancelled else 1
+                self._kill_at = time.monotonic() + self._grace_s * share
                 # only the child itself: it knows in which order its helpers are to end
                 process.send_signal(signal.SIGTERM)
             time.sleep(_POLL_S)

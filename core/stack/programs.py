@@ -15,7 +15,7 @@ from core.workers.types import Device
 PROJECT = Path(__file__).parents[2]
 _BASE_MODEL_TIMEOUT_S = 900
 # what a worker needs beside the time that it gives its child
-_SIGN_OFF_S = 25
+_SIGN_OFF_S = 35
 
 
 def python_service(

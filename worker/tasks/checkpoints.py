@@ -11,6 +11,7 @@ import shutil
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -35,6 +36,7 @@ logger = logging.getLogger(__name__)
 _FIRST_WAIT_S, _MAX_WAIT_S = 1.0, 60.0
 # as in uploads: what came back wrong three times is wrong there
 _MAX_READS = 3
+_FAREWELL_S = 2.0
 _UPLOADING = ".uploading"
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV}
 
@@ -61,6 +63,8 @@ class CheckpointUploader:
         self._abandoned.set()
         self._closing.set()
         self._wake.set()
+        # what it holds lies in the run folder, which may be removed now
+        self._thread.join(_FAREWELL_S)
 
     def on_event(self, line: dict[str, Any]) -> None:
         name = line.get("name")
@@ -97,7 +101,7 @@ class CheckpointUploader:
             self._wake.wait()
             self._wake.clear()
             name = self._announced
-            if name is not None:
+            if name is not None and not self._abandoned.is_set():
                 try:
                     self._store(name)
                 except Fenced:
@@ -123,14 +127,16 @@ class CheckpointUploader:
                 self._wake.set()
 
     def _store(self, name: str) -> None:
-        held = _hold(self._folder, name)
+        held = self._folder / _UPLOADING / name
         try:
+            _hold(self._folder / name, held)
             found = snapshot.read(held)
             prefix = stored_checkpoints.key_prefix(self._lease, self._run_id, name)
             self._upload(found, prefix)
             superseded = self._record(found, prefix)
-            for old in superseded:
-                self._context.backends.blobs.delete_prefix(f"{old}/")
+            with suppress(Unavailable):  # no row names them any more, so a sweep will
+                for old in superseded:
+                    self._context.backends.blobs.delete_prefix(f"{old}/")
         finally:
             shutil.rmtree(held, ignore_errors=True)
 
@@ -232,16 +238,16 @@ def _say_damaged(context: WorkContext, lease: Lease, damaged: Sequence[tuple[str
             raise Fenced(f"Job {lease.job_id} is no longer ours.")
 
 
-def _hold(folder: Path, name: str) -> Path:
+def _hold(checkpoint: Path, held: Path) -> None:
     """The checkpoint under a second name, so that it stays whole when the child removes it. Links cost no space."""
-    held = folder / _UPLOADING / name
     shutil.rmtree(held, ignore_errors=True)
-    held.mkdir(parents=True)
-    for path in (folder / name).iterdir():
+    # not its parents: a run folder that is gone stays gone
+    held.parent.mkdir(exist_ok=True)
+    held.mkdir()
+    for path in checkpoint.iterdir():
         try:
             os.link(path, held / path.name, follow_symlinks=False)
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
             shutil.copy2(path, held / path.name, follow_symlinks=False)
-    return held

@@ -9,7 +9,7 @@ from core.errors import Invalid
 from core.kit.hashing import sha256_bytes
 from core.training.recipes import micro_batch_tokens
 from core.training.spec import RunInput
-from worker.training import adapter_output
+from worker.training import adapter_output, loading
 from worker.training.data import token_index
 from worker.training.data.chat_format import ChatFormat
 from worker.training.data.token_index import TokenIndex
@@ -33,7 +33,8 @@ def execute(folder: Path, *, events: EventWriter, stop_requested: Callable[[], b
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = compute_dtype(device)
     torch.manual_seed(run.seed)
-    model = registry.prepare(run.method, run.base_model_dir, compute_dtype=dtype, device=device)
+    with loading.heard(events.alive):
+        model = registry.prepare(run.method, run.base_model_dir, compute_dtype=dtype, device=device)
     _stop_here_if(stop_requested)
 
     loop = Loop(

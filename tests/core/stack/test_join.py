@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +12,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from core import cli
 from core.base_models import service as base_models
 from core.base_models.types import MARKER_NAME, ModelFolder
 from core.config import Settings
 from core.db.session import SYSTEM, Database
 from core.errors import Invalid
+from core.stack import up
+from core.stack.home import Home
 from core.stack.join import with_addresses
 from core.workers import service as workers
 from core.workers.models import Worker
@@ -109,3 +113,29 @@ class TestAddresses:
     def test_another_form_is_refused(self, s3: str) -> None:
         with pytest.raises(Invalid):
             with_addresses(Settings(), database=None, redis=None, s3=s3, token=None)
+
+
+@pytest.mark.stack
+class TestOwnToken:
+    def test_up_registers_its_own_and_renews_one_that_was_revoked(self, settings: Settings, database: Database) -> None:
+        settings.home.mkdir()
+        home = Home(settings.home)
+        first = up._let_workers_in(settings, home, settings.database_url)
+        assert up._let_workers_in(settings, home, settings.database_url) == first
+        with database.session(SYSTEM) as session:
+            token = workers.find(session, secret=first)
+            assert token is not None
+            workers.revoke_token(session, token_id=token.id)
+        second = up._let_workers_in(settings, home, settings.database_url)
+        assert second != first
+        assert up._let_workers_in(settings, home, settings.database_url) == second
+
+    def test_migrate_lets_in_who_shows_the_token_of_the_deployment(
+        self, settings: Settings, database: Database, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        deployed = settings.model_copy(update={"worker_token": "a1" * 32})
+        assert cli.migrate(deployed, Namespace()) == 0
+        assert cli.migrate(deployed, Namespace()) == 0
+        with database.session(SYSTEM) as session:
+            assert workers.find(session, secret="a1" * 32) is not None
+        assert "a1a1" not in capsys.readouterr().out
