@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,21 @@ def test_the_events_tell_the_whole_story_in_order(make_run: MakeRun) -> None:
     assert {event["total_steps"] for event in progress} == {8}
     measured = [event["data"]["step"] for event in events_of(folder, "metrics") if "valid_loss" in event["data"]]
     assert measured == [3, 6]
+
+
+def test_long_stages_without_steps_say_that_they_get_on(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[str] = []
+    stages = {"tokenizing", "loading_model", "measuring_base", "training", "evaluating"}
+    real = EventWriter.stage
+
+    def note_stage(events: EventWriter, stage: str) -> None:
+        heard.append(stage)
+        real(events, stage)
+
+    monkeypatch.setattr(EventWriter, "stage", note_stage)
+    monkeypatch.setattr(EventWriter, "alive", lambda _: heard.append("alive"))
+    execute(make_run())
+    assert {before for before, after in pairwise(heard) if after == "alive" and before != "alive"} == stages
 
 
 def test_seen_tokens_end_a_run_with_the_step_that_reaches_them(make_run: MakeRun) -> None:
