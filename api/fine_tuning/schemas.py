@@ -188,16 +188,25 @@ def job_body(details: RunDetails) -> FineTuningJob:
         starts_in_s=details.outlook.starts_in_s if details.outlook else None,
         created_by=run.created_by,
         hardware=run.hardware,
-        priority=job.priority,
-        start_after=unix_s(job.not_before) if job.not_before and job.state not in TERMINAL else None,
-        max_cost_usd=None if run.max_cost_micros is None else usd(run.max_cost_micros),
-        warning=warning_of(run.estimate, max_cost_micros=run.max_cost_micros) if job.state not in TERMINAL else None,
+        **_terms(details),
         cloned_from=run.cloned_from,
         attempt=job.attempt,
         num_interruptions=job.num_interruptions,
         actions=actions_of(details),
         failure=failure_body(details),
     )
+
+
+def _terms(details: RunDetails) -> dict[str, Any]:
+    """When the run may be done and what it may cost."""
+    run, job = details.run, details.job
+    is_open = job.state not in TERMINAL
+    return {
+        "priority": job.priority,
+        "start_after": unix_s(job.not_before) if job.not_before and is_open else None,
+        "max_cost_usd": None if run.max_cost_micros is None else usd(run.max_cost_micros),
+        "warning": warning_of(run.estimate, max_cost_micros=run.max_cost_micros) if is_open else None,
+    }
 
 
 def event_body(event: JobEvent) -> FineTuningEvent:

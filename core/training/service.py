@@ -78,9 +78,8 @@ def create(
     base = _trainable(session, workspace_id=workspace_id, model_id=request.model, settings=settings)
     version = training_version(session, principal=principal, request=request, queue=queue)
     validation = validation_version(session, principal=principal, request=request, queue=queue)
-    for found in (version, validation):
-        if found is not None:
-            RunRepository(session, workspace_id).hold_version(found.id)
+    for found in filter(None, (version, validation)):
+        RunRepository(session, workspace_id).hold_version(found.id)
     run_id = new_id("ftjob-")
     job = jobs.submit(
         session,
@@ -116,14 +115,7 @@ def create(
     check_plan(session, run)
     RunRepository(session, workspace_id).add(run)
     _say_created(session, run)
-    audit.record(
-        session,
-        principal=principal,
-        action="run.cloned" if cloned_from else "run.created",
-        target_id=run_id,
-        details={"model": base.id, "dataset_version_id": version.id, "recipe": run.recipe}
-        | ({"cloned_from": cloned_from} if cloned_from else {}),
-    )
+    _record_created(session, run, principal=principal)
     advance(session, run, job, queue=queue, bus=bus)
     return get(session, workspace_id=workspace_id, run_id=run_id)
 
@@ -281,6 +273,15 @@ def _say_created(session: Session, run: Run) -> None:
         files += f" and validation file: {run.validation_file_id}"
     for message in (f"Created fine-tuning job: {run.id}", files):
         jobs.append_event(session, workspace_id=run.workspace_id, job_id=run.job_id, message=message)
+
+
+def _record_created(session: Session, run: Run, *, principal: Principal) -> None:
+    details = {"model": run.base_model, "dataset_version_id": run.dataset_version_id, "recipe": run.recipe}
+    if run.cloned_from is None:
+        audit.record(session, principal=principal, action="run.created", target_id=run.id, details=details)
+    else:
+        details["cloned_from"] = run.cloned_from
+        audit.record(session, principal=principal, action="run.cloned", target_id=run.id, details=details)
 
 
 def _get_run(session: Session, *, workspace_id: str, run_id: str) -> Run:
