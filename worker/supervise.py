@@ -75,9 +75,9 @@ def run_child(
 
     Raises `JobCancelled`, `JobInterrupted`, `JobPaused` or `LeaseLost` if the child was ended for one of these: first
     with SIGTERM and `grace_s` seconds (two thirds of that for a cancel; a lost lease leaves no time for it), then its
-    whole group with SIGKILL. One
-    that says nothing for `no_progress_s` ends the same way, and its result tells. A child that is done nevertheless
-    (exit code 0) counts as done. What it prints is in `RUN_DIR/child.log`, the last 64 KiB in `RUN_DIR/stderr.log`.
+    whole group with SIGKILL. One that says nothing for `no_progress_s` ends the same way, and its result tells. A child
+    that is done nevertheless (exit code 0) counts as done. What it prints is in `RUN_DIR/child.log`, the last 64 KiB in
+    `RUN_DIR/stderr.log`.
     """
     settings = context.settings
     with _kept(context, lease) as keeper, LeaseFile(run_dir) as lease_file, keeper.shared_with(lease_file):
@@ -90,16 +90,8 @@ def run_child(
             grace_s=settings.kill_grace_s if grace_s is None else grace_s,
             no_progress_s=settings.no_progress_s if no_progress_s is None else no_progress_s,
         )
-        launcher = [sys.executable, "-I", "-S", launch.__file__, str(os.getpid()), (limits or ChildLimits()).as_json()]
         num_oom_kills, started_at = memory.num_oom_kills(), time.monotonic()
-        with subprocess.Popen(  # noqa: S603 - argv is ours, and no shell reads it
-            [*launcher, *argv],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env=_environment(context, env or {}),
-        ) as process:
+        with _spawned(argv, limits or ChildLimits(), _environment(context, env or {})) as process:
             output = ChildOutput(process.stdout, run_dir / LOG_FILE, keeper.note_output)
             try:
                 watch.until_exit(process)
@@ -120,13 +112,7 @@ def run_child(
             memory_was_exhausted=watch.used_too_much_memory or was_oom_killed,
             made_no_progress=watch.made_no_progress,
         )
-        if not keeper.flush() or keeper.is_lost:
-            raise LeaseLost(result)
-        if exit_code != 0 and watch.was_fenced:
-            # the lease was in doubt when the child had to end, and turned out to be ours still
-            raise JobInterrupted(result)
-        if exit_code != 0 and watch.stop is not None:
-            raise watch.stop(result)
+        watch.raise_if_stopped(result)
         return result
 
 
@@ -184,6 +170,18 @@ class _Watch:
     def drain(self) -> None:
         while self._events.has_more():
             self._read()
+
+    def raise_if_stopped(self, result: ChildResult) -> None:
+        """Raise why it was ended, unless it was done nevertheless; and in any case if nothing may be published."""
+        if not self._keeper.flush() or self._keeper.is_lost:
+            raise LeaseLost(result)
+        if result.exit_code == 0:
+            return
+        if self.was_fenced:
+            # the lease was in doubt when the child had to end, and turned out to be ours still
+            raise JobInterrupted(result)
+        if self.stop is not None:
+            raise self.stop(result)
 
     def _is_over(self, process: subprocess.Popen[bytes]) -> bool:
         """Also notes whether the lease was in doubt: while the child ran, or when it ended while we stood still."""
@@ -243,6 +241,18 @@ class _Watch:
         seconds = said.get("billable_s")
         if isinstance(seconds, int | float) and seconds >= 0:
             self.billable_s = float(seconds)
+
+
+def _spawned(argv: Sequence[str], limits: ChildLimits, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    launcher = [sys.executable, "-I", "-S", launch.__file__, str(os.getpid()), limits.as_json()]
+    return subprocess.Popen(  # noqa: S603 - argv is ours, and no shell reads it
+        [*launcher, *argv],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        env=dict(env),
+    )
 
 
 def _environment(context: WorkContext, extra: Mapping[str, str]) -> dict[str, str]:
