@@ -59,7 +59,7 @@ class RunRequest(BaseModel):
         return AdapterType.LORA if self.adapter_type is AdapterType.LORA else AdapterType.QLORA
 
 
-def check(request: RunRequest) -> None:
+def check(request: RunRequest, *, priority: int = 0) -> None:
     """Raises `Invalid`, naming the field, for whatever is out of range."""
     if (request.dataset_version_id is None) == (request.training_file is None):
         raise Invalid(
@@ -78,6 +78,7 @@ def check(request: RunRequest) -> None:
     _check_length(request.suffix, MAX_SUFFIX_CHARS, "suffix")
     check_name(request.name)
     check_metadata(request.metadata)
+    check_priority(priority)
 
 
 def check_method_type(method_type: str) -> None:

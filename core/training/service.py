@@ -33,7 +33,7 @@ from core.training.models import Run
 from core.training.planning import Plan, plan_run
 from core.training.recipes import Recipe
 from core.training.repository import Found, RunRepository
-from core.training.request import RunRequest, check, check_priority, new_seed
+from core.training.request import RunRequest, check, new_seed
 from core.training.types import RunDetails, RunFilter, RunTerms
 from core.usage.models import Price
 from core.workspaces.principal import Principal
@@ -73,8 +73,7 @@ def create(
     Raises `Invalid` for what cannot be done and `NotFound` for a model, file or version that is not there.
     """
     workspace_id = principal.workspace_id
-    check(request)
-    check_priority(terms.priority)
+    check(request, priority=terms.priority)
     base = _trainable(session, workspace_id=workspace_id, model_id=request.model, settings=settings)
     version = training_version(session, principal=principal, request=request, queue=queue)
     validation = validation_version(session, principal=principal, request=request, queue=queue)
