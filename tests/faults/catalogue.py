@@ -53,14 +53,15 @@ DRILLS: Final[dict[int, Drill]] = {
     12: Drill("redelivery of a message while its job runs", "still one execution"),
     13: Drill(
         "restart of Postgres (fast) during commits, 20 times",
-        "no accepted submit is lost; an unknown outcome is resolved by a retry with the same Idempotency-Key",
+        "no accepted submit is lost; an unknown outcome is resolved by a retry with the same Idempotency-Key; a run "
+        "that is trained meanwhile (lease 30 s) keeps its one attempt",
     ),
     14: Drill(
         "kill -9 of Postgres, and its recovery",
         "as 13; meanwhile the API answers 503 with Retry-After, never 500, never a trace",
     ),
     15: Drill(
-        "all connections of Postgres taken",
+        "all connections of Postgres taken (20 by the role's limit, which takes the place of `max_connections`)",
         "503 in < 5 s; works again without a restart once connections are free",
     ),
     16: Drill("connection reset after COMMIT is sent, before its reply", "exactly one job"),
@@ -69,7 +70,7 @@ DRILLS: Final[dict[int, Drill]] = {
         "the lease row stolen by hand", "the old worker stops within 5/4 of its heartbeat + 1 s; no write of its"
     ),
     20: Drill(
-        "S3 away while an adapter is published",
+        "S3 away while an adapter is published, for 10 leases (30 s instead of 10 min)",
         "nothing is trained again; publishing goes on when S3 is back; meanwhile the stage is `publishing`",
     ),
     21: Drill(

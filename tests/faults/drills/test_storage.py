@@ -46,9 +46,9 @@ def wait_for_stage(arena: Arena, run: Submitted, stage: str) -> None:
 
 
 @pytest.mark.drill(20)
-@pytest.mark.parametrize("how", ["refuses", "killed"])
+@pytest.mark.parametrize(("how", "num_leases"), [("refuses", 10), ("killed", 3)])
 def test_an_adapter_waits_for_the_store_and_nothing_is_trained_again(
-    arena: Arena, how: str, record_figure: Record
+    arena: Arena, how: str, num_leases: int, record_figure: Record
 ) -> None:
     arena.worker(trainer=stub(steps=20, step_s=0.05))
     arena.started()
@@ -56,7 +56,7 @@ def test_an_adapter_waits_for_the_store_and_nothing_is_trained_again(
     arena.wait_for_step(run, 3)
     arena.servers.s3.kill() if how == "killed" else arena.servers.s3_proxy.refuse()
     wait_for_stage(arena, run, "publishing")
-    down_s = 5 * LEASE_S
+    down_s = num_leases * LEASE_S
     began = time.monotonic()
     while time.monotonic() - began < down_s:
         found = arena.job(run)
