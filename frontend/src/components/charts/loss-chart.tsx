@@ -39,6 +39,10 @@ const HELD_OUT = "Examples it has not seen";
 const WIDTH_STEP = 200;
 const MIN_DRAG = 8;
 const LAST_PART = 0.1;
+/** Fewer steps than this are seen at a glance. */
+const MANY_STEPS = 100;
+/** There is no half step to label. */
+const WHOLE_STEPS = Array.from({ length: 8 }, (_, power) => [1, 2, 5].map((one) => one * 10 ** power)).flat();
 
 function joined(
   points: readonly LossPoint[],
@@ -99,7 +103,7 @@ function options(width: number, root: HTMLElement, zoom: Zoom): UPlot.Options {
       ],
     },
     axes: [
-      { ...axis, label: "Step", grid: { show: false }, size: 28 },
+      { ...axis, label: "Step", grid: { show: false }, size: 28, incrs: WHOLE_STEPS },
       { ...axis, label: "Error (lower is better)", size: 46 },
     ],
     series: [
@@ -216,6 +220,7 @@ export function LossChart({ points, tail, range, onRange, onWidth, name, note }:
           </Button>
         ) : (
           <Button
+            hidden={reach.last < MANY_STEPS}
             size="compact-xs"
             variant="subtle"
             onClick={() => onRange([Math.floor(reach.last * (1 - LAST_PART)), reach.last])}

@@ -13,7 +13,7 @@ export class LiveMetrics {
   private points = new Map<number, Metric>();
   private from = 0;
   private listeners = new Set<Listener>();
-  private checked: readonly Metric[] = [];
+  private checked: readonly Metric[] | null = null;
   private sorted: readonly Metric[] | null = null;
 
   /** Points come again after a reconnection: the step decides, and the newer word wins. */
@@ -39,9 +39,9 @@ export class LiveMetrics {
     this.tell(true);
   }
 
-  get isFull(): boolean {
-    return this.points.size > ENOUGH;
-  }
+  hasPoints = (): boolean => this.points.size > 0;
+
+  isFull = (): boolean => this.points.size > ENOUGH;
 
   subscribe = (listener: Listener): (() => void) => {
     this.listeners.add(listener);
@@ -55,11 +55,14 @@ export class LiveMetrics {
   };
 
   /** Only the looks at unseen examples, which are few. The same list until there is another. */
-  checks = (): readonly Metric[] => this.checked;
+  checks = (): readonly Metric[] => {
+    this.checked ??= this.read().filter((metric) => heldOutOf(metric) !== null);
+    return this.checked;
+  };
 
   private tell(isCheck: boolean): void {
     this.sorted = null;
-    if (isCheck) this.checked = this.read().filter((metric) => heldOutOf(metric) !== null);
+    if (isCheck) this.checked = null;
     this.listeners.forEach((listener) => listener());
   }
 }

@@ -61,7 +61,7 @@ function Lead({ job }: { job: AdminJobDetails }) {
           </Link>
         </>
       )}
-      {" · "}
+      <br />
       <code>{job.id}</code>
     </>
   );

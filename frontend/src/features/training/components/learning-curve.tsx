@@ -1,5 +1,5 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useCallback, useEffect, useMemo, useState, useSyncExternalStore } from "react";
+import { useEffect, useMemo, useState, useSyncExternalStore } from "react";
 import type { Metric, Run } from "@/api/types";
 import { LossChart, type LiveTail, type LossPoint, type StepRange } from "@/components/charts/loss-chart";
 import { Section } from "@/components/ui/page";
@@ -44,14 +44,8 @@ export function LearningCurve({ run, live }: { run: Run; live: LiveMetrics }) {
   });
   const tail = useMemo(() => tailOf(live), [live]);
   const checks = useSyncExternalStore(live.subscribe, live.checks);
-  const hasNews = useSyncExternalStore(
-    live.subscribe,
-    useCallback(() => live.read().length > 0, [live]),
-  );
-  const isFull = useSyncExternalStore(
-    live.subscribe,
-    useCallback(() => live.isFull, [live]),
-  );
+  const hasNews = useSyncExternalStore(live.subscribe, live.hasPoints);
+  const isFull = useSyncExternalStore(live.subscribe, live.isFull);
   const shown = range && part.data ? part.data : whole.data;
   const points = useMemo(() => (shown?.data ?? []).map(toPoint), [shown]);
 

@@ -12,7 +12,9 @@ import classes from "./paused-run.module.css";
 /** A paused run: calm, with what it cost; one that reached a limit says which, and offers to raise it. */
 export function PausedRun({ run, canWrite }: { run: Run; canWrite: boolean }) {
   if (!isOverBudget(run)) {
-    const paid = run.cost_usd ? `It has cost ${money(run.cost_usd)} so far.` : "It has cost nothing so far.";
+    const paid = run.cost_usd
+      ? `It has cost ${money(run.cost_usd)} so far.`
+      : "You pay only for what it has done.";
     return (
       <Notice tone="quiet" title="Paused">
         {paid} Resume it whenever you like; nothing is lost.

@@ -43,9 +43,9 @@ interface RunFormProps {
 
 export function RunForm({ datasets, bases, wanted, copied }: RunFormProps) {
   const form = useRunForm({ datasets, bases, wanted, copied });
-  const { draft, edit, dataset, base, version, estimates, differs } = form;
+  const { draft, edit, dataset, base, version, estimates, reply, differs } = form;
   const now = useNow();
-  const chosen = estimates.data?.estimates.find((estimate) => estimate.recipe === draft.recipe) ?? null;
+  const chosen = reply?.estimates.find((estimate) => estimate.recipe === draft.recipe) ?? null;
   const mark = (isChanged: boolean) => (isChanged ? { className: classes.changed ?? "" } : {});
   const later = draft.schedule.startAfter;
   return (
@@ -83,8 +83,8 @@ export function RunForm({ datasets, bases, wanted, copied }: RunFormProps) {
       >
         {estimates.error ? (
           <Failure error={estimates.error} what="the estimate" onRetry={() => void estimates.refetch()} />
-        ) : estimates.data ? (
-          <RecipeCards reply={estimates.data} chosen={draft.recipe} onChoose={(recipe) => edit({ recipe })} />
+        ) : reply ? (
+          <RecipeCards reply={reply} chosen={draft.recipe} onChoose={(recipe) => edit({ recipe })} />
         ) : (
           <SkeletonLines count={1} height={156} />
         )}
@@ -185,16 +185,22 @@ function useRunForm({ datasets, bases, wanted, copied }: RunFormProps) {
   const name = (draft.name || (dataset?.name ?? "")).trim();
   const chosen = versionId && base ? { model: base.id, versionId, name } : null;
   const changes = copied && chosen ? toClone(draft, copied.run, chosen) : {};
-  const knobs =
-    draft.recipe === copied?.run.recipe ? { ...knobsOf(copied.run), ...draft.knobs } : draft.knobs;
-  const estimates = useQuery(
-    estimateQuery({
-      versionId: versionId ?? null,
-      model: base?.id ?? "",
-      knobs,
-      maxCostUsd: draft.schedule.maxCostUsd,
-    }),
-  );
+  const asked = {
+    versionId: versionId ?? null,
+    model: base?.id ?? "",
+    maxCostUsd: draft.schedule.maxCostUsd,
+  };
+  const estimates = useQuery(estimateQuery({ ...asked, knobs: draft.knobs }));
+  // With the recipe it had, a copy keeps every knob of its run; with another, the recipe turns those nobody set.
+  const asBefore = useQuery({
+    ...estimateQuery({ ...asked, knobs: { ...(copied ? knobsOf(copied.run) : {}), ...draft.knobs } }),
+    enabled: copied !== null && chosen !== null,
+  });
+  const own = asBefore.data?.estimates.find((one) => one.recipe === copied?.run.recipe);
+  const reply = estimates.data && {
+    ...estimates.data,
+    estimates: estimates.data.estimates.map((one) => (one.recipe === own?.recipe ? own : one)),
+  };
 
   const begin = () => {
     if (!chosen || isStarting.current) return;
@@ -218,6 +224,7 @@ function useRunForm({ datasets, bases, wanted, copied }: RunFormProps) {
     base,
     version: dataset?.latest_version,
     estimates,
+    reply,
     changes,
     /** The fields of the wire that a copy sends. */
     differs: copied ? changes : {},

@@ -25,7 +25,7 @@ function turnsOf(events: RunEvent[]): Turn[] {
 }
 
 function summaryOf(run: Run): string | null {
-  const times = Math.max(run.num_interruptions, run.attempt - 1);
+  const times = run.attempt - 1;
   if (times <= 0) return null;
   return `It was taken up again ${times === 1 ? "once" : plural(times, "time")}. You pay for no step twice, and nothing for the time it stood still.`;
 }
