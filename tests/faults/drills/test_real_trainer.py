@@ -44,11 +44,12 @@ def submit(arena: Arena) -> Submitted:
 
 
 def ended(arena: Arena, *runs: Submitted) -> None:
-    arena.wait_until(
-        lambda: [arena.make_due(run) for run in runs] and all(arena.state(run) is JobState.SUCCEEDED for run in runs),
-        timeout_s=START_S * (1 + len(runs)),
-        what="all have succeeded",
-    )
+    def are_done() -> bool:
+        for run in runs:
+            arena.make_due(run)
+        return all(arena.state(run) is JobState.SUCCEEDED for run in runs)
+
+    arena.wait_until(are_done, timeout_s=START_S * (1 + len(runs)), what="all have succeeded")
 
 
 def same_bits(arena: Arena, *runs: Submitted) -> bool:
