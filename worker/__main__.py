@@ -22,6 +22,8 @@ from worker.context import WorkContext
 
 TRAINER_ARGV = (sys.executable, "-m", "worker.training")
 
+_LOOK_EVERY_S = 1.0
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
@@ -53,7 +55,9 @@ def serve(settings: Settings, queue_name: QueueName, *, trainer_argv: tuple[str,
         signal.signal(number, lambda *_: asked_to_stop.set())
     process = WorkerProcess(context, queue_name)
     process.start()
-    asked_to_stop.wait()
+    # the kernel may hand the signal to another thread; Python runs its handler when this one wakes
+    while not asked_to_stop.wait(_LOOK_EVERY_S):
+        pass
     logging.getLogger(__name__).info("stopping: what runs is interrupted and queued again")
     process.stop()
     database.dispose()

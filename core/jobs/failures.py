@@ -197,6 +197,15 @@ _ALL: Final = (
         _CONTINUE,
     ),
     Failure(
+        Blame.PLATFORM_ERROR,
+        "file_corrupt",
+        FailureClass.PLATFORM_ERROR,
+        "The stored file is not the one that was uploaded: our storage has damaged it.",
+        "Nothing was learned from it. Upload the file again, and tell your admin.",
+        RetryPolicy(max_retries=1),
+        _EDIT_DATA,
+    ),
+    Failure(
         Blame.BUDGET,
         "budget_reached",
         FailureClass.BUDGET,

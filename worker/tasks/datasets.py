@@ -28,7 +28,7 @@ from core.db.session import workspace_scope
 from core.errors import Unavailable
 from core.jobs import service as jobs
 from core.jobs.exit_codes import ExitCode
-from core.jobs.failures import FailureClass, RetryPolicy, failure_of
+from core.jobs.failures import FAILURES, Failure, FailureClass, RetryPolicy, failure_of
 from core.jobs.models import Job
 from core.jobs.states import TERMINAL, JobState
 from core.jobs.types import JobError, Lease
@@ -38,6 +38,7 @@ from worker import base_model_supply
 from worker.context import WorkContext
 from worker.supervise import ChildLimits, ChildResult, run_child
 from worker.tasks.endings import give_back_or_fail
+from worker.tasks.uploads import MAX_READS
 
 _MIB = 1024 * 1024
 # the tokenizer and two digests a row need a few hundred MiB; a file that needs more is an attack
@@ -69,6 +70,10 @@ def run(context: WorkContext, lease: Lease) -> None:
             _apply_failure(context, lease, child)
     except ingest.Fenced:
         return
+    except Unavailable as error:
+        if error.error_code not in FAILURES:
+            raise
+        _give_back_or_fail(context, lease, FAILURES[error.error_code])
     finally:
         shutil.rmtree(folder.parent, ignore_errors=True)
 
@@ -89,12 +94,18 @@ def _load(context: WorkContext, lease: Lease, folder: Path) -> bool:
             jobs.finish(session, lease, JobState.SUCCEEDED, bus=context.backends.events)
             return False
         ingest.discard_rows(session, lease, lease_s=context.settings.lease_s)
-    context.backends.blobs.download(source.file.object_key, folder / SOURCE_NAME)
-    if sha256_file(folder / SOURCE_NAME) != source.file.sha256:
-        raise Unavailable("The stored file is not the one that was uploaded.", code="file_corrupt")
+    _fetch(context, source, folder / SOURCE_NAME)
     spec = _spec(source, str(tokenizer_dir), base.context_tokens)
     (folder / SPEC_NAME).write_text(spec.model_dump_json(), encoding="utf-8")
     return True
+
+
+def _fetch(context: WorkContext, source: Source, path: Path) -> None:
+    for _ in range(MAX_READS):
+        context.backends.blobs.download(source.file.object_key, path)
+        if sha256_file(path) == source.file.sha256:
+            return
+    raise Unavailable("The stored file is not the one that was uploaded.", code="file_corrupt")
 
 
 def _spec(source: Source, tokenizer_dir: str, max_row_tokens: int) -> IngestSpec:
@@ -129,9 +140,15 @@ def _apply_failure(context: WorkContext, lease: Lease, child: ChildResult) -> No
     if failure.failure_class is FailureClass.OUT_OF_MEMORY:
         # reading cannot be done in smaller portions, only once more
         failure = replace(failure, retry=RetryPolicy(max_retries=1))
+    _give_back_or_fail(context, lease, failure, reported=child.error)
+
+
+def _give_back_or_fail(
+    context: WorkContext, lease: Lease, failure: Failure, *, reported: JobError | None = None
+) -> None:
     bus = context.backends.events
     with context.database.session(workspace_scope(lease.workspace_id)) as session:
-        state = give_back_or_fail(session, lease, failure, reported=child.error, bus=bus)
+        state = give_back_or_fail(session, lease, failure, reported=reported, bus=bus)
         if state in TERMINAL:
             job = jobs.get(session, workspace_id=lease.workspace_id, job_id=lease.job_id)
             _settle(session, job, queue=context.backends.queue, bus=bus)

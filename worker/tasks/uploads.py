@@ -11,7 +11,7 @@ from core.errors import Conflict, NotFound, Unavailable
 logger = logging.getLogger(__name__)
 
 # one wrong answer may have been spoiled on its way; three in a row mean that the object is
-_MAX_READS = 3
+MAX_READS = 3
 
 
 def put_verified(blobs: BlobStore, key: str, path: Path, sha256: str) -> None:
@@ -22,14 +22,14 @@ def put_verified(blobs: BlobStore, key: str, path: Path, sha256: str) -> None:
 
 def verify(blobs: BlobStore, key: str, sha256: str) -> None:
     """Compare the stored object with its digest. Raises `Unavailable` (`adapter_damaged`)."""
-    for number in range(1, _MAX_READS + 1):
+    for number in range(1, MAX_READS + 1):
         digest = hashlib.sha256()
         with suppress(NotFound):
             for chunk in blobs.read_chunks(key):
                 digest.update(chunk)
         if digest.hexdigest() == sha256:
             return
-        logger.warning("%s came back damaged (%d of %d)", key, number, _MAX_READS)
+        logger.warning("%s came back damaged (%d of %d)", key, number, MAX_READS)
     raise Unavailable(f"{key} arrived damaged.", code="adapter_damaged")
 
 

@@ -162,6 +162,27 @@ class TestABadEnd:
         rows = client.get(f"/v1/dataset_versions/{version['id']}/rows", headers=as_member)
         assert rows.json()["error"]["code"] == "dataset_not_ready"
 
+    def test_a_stored_file_that_is_not_the_uploaded_one_is_given_up_in_its_own_words(
+        self,
+        make: Make,
+        ready_context: WorkContext,
+        backends: Backends,
+        database: Database,
+        client: TestClient,
+        as_member: Headers,
+    ) -> None:
+        version = make(GOOD_CSV)
+        with database.session(SYSTEM) as session:
+            key = session.execute(text("select object_key from files")).scalar_one()
+        backends.blobs.put_bytes(key, b"question,answer\nsomething,else\n")
+        for _ in range(2):
+            work_once(ready_context, QueueName.IO)
+            with database.session(SYSTEM) as session:
+                session.execute(text("update jobs set not_before = null"))
+        failed = look(client, as_member, version)
+        assert (failed["status"], failed["error"]["code"]) == ("failed", "file_corrupt")
+        assert num_rows(database, version["id"]) == 0
+
     def test_where_the_base_model_cannot_be_had_the_job_waits_and_spends_no_attempt(
         self,
         make: Make,
