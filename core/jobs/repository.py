@@ -17,7 +17,8 @@ _UNKNOWN_S = 60.0
 # Whose turn it is: among workspaces under their limit the one with the fewest running jobs of the queue, then the one
 # that was given the least work so far; of a workspace its job of highest priority, then smallest rank. Workspaces are
 # sorted first and probed in that order (one look at the index `ix_jobs_queue_turn` each) until a few have work. A job
-# or a share that another transaction holds this instant is stepped over.
+# or a share that another transaction holds this instant is stepped over. That the head may be claimed is asked twice:
+# of a row that changed since the statement began, Postgres checks the conditions beside the lock once more, no others.
 _CHOOSE = """
 with running as materialized (
     select workspace_id, count(*) as num from jobs where queue = :queue and state = 'running' group by workspace_id
@@ -37,7 +38,8 @@ with running as materialized (
     order by num_running, virtual_time, workspace_id limit 8
 )
 select jobs.id, heads.virtual_time from heads
-join jobs on jobs.id = heads.id
+join jobs on jobs.id = heads.id and jobs.state = 'queued' and jobs.cancel_requested_at is null
+  and (jobs.not_before is null or jobs.not_before <= now())
 join queue_shares share on share.queue = :queue and share.workspace_id = heads.workspace_id
 order by heads.num_running, heads.virtual_time, heads.workspace_id
 limit 1 for no key update of jobs, share skip locked
