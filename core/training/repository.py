@@ -34,15 +34,14 @@ class RunRepository:
 
     def hold(self, run_id: str) -> tuple[Run, Job] | None:
         """The run and its job as they are now, the job's row held until the transaction ends."""
-        query = (
-            select(Run, Job)
-            .join(Job, Job.id == Run.job_id)
+        job = self._session.scalar(
+            select(Job)
+            .join(Run, Run.job_id == Job.id)
             .where(Run.workspace_id == self._workspace_id, Run.id == run_id)
             .with_for_update(of=Job, key_share=True)
             .execution_options(populate_existing=True)
         )
-        row = self._session.execute(query).one_or_none()
-        return None if row is None else (row[0], row[1])
+        return None if job is None else (self._runs_of([job])[0], job)
 
     def of_jobs(self, job_ids: Sequence[str]) -> Sequence[Found]:
         """The runs of these jobs, in the order given; jobs without a run are left out."""
@@ -63,9 +62,9 @@ class RunRepository:
 
     def waiting_for(self, version_id: str) -> Sequence[tuple[Run, Job]]:
         """Runs that wait for this version to be checked, their jobs held until the transaction ends."""
-        query = (
-            select(Run, Job)
-            .join(Job, Job.id == Run.job_id)
+        jobs = self._session.scalars(
+            select(Job)
+            .join(Run, Run.job_id == Job.id)
             .where(
                 Run.workspace_id == self._workspace_id,
                 or_(Run.dataset_version_id == version_id, Run.validation_version_id == version_id),
@@ -73,8 +72,9 @@ class RunRepository:
             )
             .order_by(Run.id)
             .with_for_update(of=Job)
-        )
-        return [(row[0], row[1]) for row in self._session.execute(query)]
+            .execution_options(populate_existing=True)
+        ).all()
+        return list(zip(self._runs_of(jobs), jobs, strict=True))
 
     def hold_version(self, version_id: str) -> DatasetVersion | None:
         """The version as it is now, kept from changing until the transaction ends.
@@ -104,6 +104,17 @@ class RunRepository:
             .limit(limit)
         )
         return [results for results in found if results is not None]
+
+    def _runs_of(self, jobs: Sequence[Job]) -> list[Run]:
+        """The runs of jobs that are held, in the order given; read after the wait for them.
+
+        What a statement reads beside a row that it waits for, Postgres gives it as it was before the wait.
+        """
+        found = self._session.scalars(
+            select(Run).where(Run.job_id.in_([job.id for job in jobs])).execution_options(populate_existing=True)
+        )
+        by_job = {run.job_id: run for run in found}
+        return [by_job[job.id] for job in jobs]
 
     def _with_job_and_dataset(self) -> Select[Run, Job, str]:
         return (

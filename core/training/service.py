@@ -147,8 +147,11 @@ def list_of_jobs(session: Session, *, workspace_id: str, job_ids: Sequence[str])
 
 def cancel(session: Session, *, principal: Principal, run_id: str, bus: EventBus | None = None) -> RunDetails:
     """Stop a run. Asking again changes nothing; raises `Conflict` for one that succeeded or failed."""
-    run = _get_run(session, workspace_id=principal.workspace_id, run_id=run_id)
-    before = jobs.get(session, workspace_id=principal.workspace_id, job_id=run.job_id)
+    # held, so that of two clicks one is the second, and the bill is that of the state which ends
+    found = RunRepository(session, principal.workspace_id).hold(run_id)
+    if found is None:
+        raise run_not_found(run_id)
+    run, before = found
     if before.state in {JobState.SUCCEEDED, JobState.FAILED}:
         raise Conflict(
             f"Run {run_id} has {before.state} already and cannot be cancelled any more.",
