@@ -230,7 +230,9 @@ def test_a_checkpoint_that_comes_back_damaged_is_fetched_again_and_never_used(
 
 
 @pytest.mark.drill(22)
-def test_a_data_file_that_comes_back_damaged_is_never_learned_from(arena: Arena, tmp_path: Path) -> None:
+def test_a_data_file_that_comes_back_damaged_is_never_learned_from(
+    arena: Arena, tmp_path: Path, record_figure: Record
+) -> None:
     lines = tmp_path / "rows.jsonl"
     rows = [
         {"messages": [{"role": role, "content": f"{role} says {number}"} for role in ("user", "assistant")]}
@@ -251,5 +253,8 @@ def test_a_data_file_that_comes_back_damaged_is_never_learned_from(arena: Arena,
         )
         shown = api.get(f"/v1/datasets/{made['id']}").json()
     assert "ready" not in str(shown), shown
-    assert arena.servers.s3_proxy.counts["corrupt"] >= 2, "it was tried again before it was given up"
+    assert arena.rows("select error->>'code' from jobs where state = 'failed'") == ["file_corrupt"]
+    times = arena.servers.s3_proxy.counts["corrupt"]
+    assert 3 <= times <= 2 * 3, "it is read three times an attempt before it is given up"
+    record_figure("damaged_reads", times, times=times)
     assert arena.rows("select count(*) from rows") == [0]
