@@ -13,14 +13,12 @@ from tests.faults.recording import Record, TestRecord, note_report, number_of, s
 
 SEED = int(os.environ.get("SEED", "1"))
 _records = pytest.StashKey[TestRecord]()
-_all: list[TestRecord] = []
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     number = number_of(item)
     if number is not None:
         item.stash[_records] = TestRecord(drill=number, test=item.name)
-        _all.append(item.stash[_records])
 
 
 @pytest.hookimpl(wrapper=True)
@@ -30,11 +28,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         note_report(record, report)
         if report.failed:
             report.sections.append(("seed", f"SEED={SEED} pytest -m drill '{item.nodeid}'"))
+        if report.when == "teardown":
+            save(record, SEED)
     return report
-
-
-def pytest_sessionfinish() -> None:
-    save(_all, SEED)
 
 
 @pytest.fixture(scope="session")

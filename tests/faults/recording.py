@@ -53,14 +53,13 @@ def note_report(record: TestRecord, report: pytest.TestReport) -> None:
         record.outcome = "failed"
 
 
-def save(records: list[TestRecord], seed: int) -> None:
-    """Put these in the place of what was known of the same tests."""
-    if not records or os.environ.get("DRILLS_RECORD") != "1":
+def save(record: TestRecord, seed: int) -> None:
+    """Put it in the place of what was known of the same test; at once, so that a run that is broken off counts."""
+    if os.environ.get("DRILLS_RECORD") != "1":
         return
-    known: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"drills": {}}
-    for record in records:
-        entry = {**record.as_json(), "seed": seed, "at": utc_now().strftime("%Y-%m-%d %H:%M")}
-        tests = known["drills"].setdefault(str(record.drill), [])
-        known["drills"][str(record.drill)] = [one for one in tests if one["test"] != record.test] + [entry]
+    known: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    entry = {**record.as_json(), "seed": seed, "at": utc_now().strftime("%Y-%m-%d %H:%M")}
+    tests = known.setdefault("drills", {}).setdefault(str(record.drill), [])
+    tests[:] = [*(one for one in tests if one["test"] != record.test), entry]
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
