@@ -16,6 +16,8 @@ CHECKPOINT_STEPS = 5
 FIRST_RETRY_S = 5.0
 # looking, and starting a trainer, on two busy cores
 SLACK_S = 4.0
+# after which the database ends a transaction of somebody who stands still in it, with the locks that it holds
+IDLE_TRANSACTION_S = 15.0
 
 
 def outcomes(arena: Arena, run: Submitted) -> list[str]:
@@ -135,7 +137,7 @@ def test_a_supervisor_that_stood_still_is_fenced_off(arena: Arena, record_figure
     frozen = time.monotonic()
     arena.wait_until(
         lambda: arena.job(run).attempt == 2,
-        timeout_s=LEASE_S + RECONCILE_S + FIRST_RETRY_S + SLACK_S,
+        timeout_s=IDLE_TRANSACTION_S + LEASE_S + RECONCILE_S + FIRST_RETRY_S + SLACK_S,
         what="the other worker has claimed it",
     )
     assert [process for process in zombie.children() if process.status() != psutil.STATUS_ZOMBIE] == [], (
@@ -177,7 +179,11 @@ def test_a_supervisor_that_stands_still_in_a_transaction_blocks_nobody(arena: Ar
             zombie.thaw()
             time.sleep(arena.random.uniform(0, 0.05))
     frozen = time.monotonic()
-    arena.wait_until(lambda: arena.job(run).attempt == 2, timeout_s=30, what="the other worker has claimed it")
+    arena.wait_until(
+        lambda: arena.job(run).attempt == 2,
+        timeout_s=IDLE_TRANSACTION_S + LEASE_S + RECONCILE_S + FIRST_RETRY_S + SLACK_S,
+        what="the other worker has claimed it",
+    )
     record_figure("freeze_in_transaction_to_claim_s", time.monotonic() - frozen)
     zombie.thaw()
     arena.cancel(run)
