@@ -19,6 +19,7 @@ class FakeObserver {
 // jsdom draws nothing; the chart's own library is trusted to draw.
 vi.mock("uplot", () => ({
   default: class {
+    series = [];
     destroy() {}
     setData() {}
     setSize() {}

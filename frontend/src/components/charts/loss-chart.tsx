@@ -39,6 +39,8 @@ const HELD_OUT = "Examples it has not seen";
 const WIDTH_STEP = 200;
 const MIN_DRAG = 8;
 const LAST_PART = 0.1;
+const DASHES = [5, 4];
+const DENSE = 500;
 /** Fewer steps than this are seen at a glance. */
 const MANY_STEPS = 100;
 /** There is no half step to label. */
@@ -58,6 +60,15 @@ function joined(
 
 function columns(points: LossPoint[]): UPlot.AlignedData {
   return [points.map((p) => p.step), points.map((p) => p.train), points.map((p) => p.heldOut)];
+}
+
+/** So many dashes that they would be dots are drawn as a fine line; the other line stays the thick one. */
+function thin(plot: UPlot, numPoints: number): void {
+  const train = plot.series[1];
+  if (!train) return;
+  const isDense = numPoints > DENSE;
+  train.dash = isDense ? [] : DASHES;
+  train.width = isDense ? 0.75 : 1.5;
 }
 
 interface Zoom {
@@ -113,7 +124,7 @@ function options(width: number, root: HTMLElement, zoom: Zoom): UPlot.Options {
         label: TRAIN,
         stroke: color("--ink-faint"),
         width: 1.5,
-        dash: [5, 4],
+        dash: DASHES,
         spanGaps: true,
         points: { show: false },
         value,
@@ -138,6 +149,7 @@ export function LossChart({ points, tail, range, onRange, onWidth, name, note }:
 
   const fill = useCallback(() => {
     const all = joined(now.current.points, tail.read(), now.current.range);
+    if (chart.current) thin(chart.current, all.length);
     chart.current?.setData(columns(all));
     setReach({ count: all.length, last: all.at(-1)?.step ?? 0 });
   }, [tail]);
@@ -151,6 +163,7 @@ export function LossChart({ points, tail, range, onRange, onWidth, name, note }:
     const zoom = { current: () => now.current.range, choose: (part: StepRange) => now.current.onRange(part) };
     const all = joined(now.current.points, tail.read(), now.current.range);
     chart.current = new UPlot(options(width, element, zoom), columns(all), element);
+    thin(chart.current, all.length);
   }, [tail]);
 
   useEffect(() => {
@@ -218,9 +231,8 @@ export function LossChart({ points, tail, range, onRange, onWidth, name, note }:
           <Button size="compact-xs" variant="default" onClick={() => onRange(null)}>
             Show the whole run
           </Button>
-        ) : (
+        ) : reach.last < MANY_STEPS ? null : (
           <Button
-            hidden={reach.last < MANY_STEPS}
             size="compact-xs"
             variant="subtle"
             onClick={() => onRange([Math.floor(reach.last * (1 - LAST_PART)), reach.last])}

@@ -76,6 +76,11 @@ function NewToken({ onMade }: { onMade: (made: MadeWorkerToken) => void }) {
   );
 }
 
+/** One option a line, as a shell takes it too. */
+function onLines(command: string): string {
+  return command.replaceAll(" --", " \\\n  --");
+}
+
 function Made({ made, onDone }: { made: MadeWorkerToken; onDone: () => void }) {
   return (
     <div className={classes.once}>
@@ -83,7 +88,7 @@ function Made({ made, onDone }: { made: MadeWorkerToken; onDone: () => void }) {
         It holds the token, which is shown this once and stored nowhere. Run it on the machine “{made.name}”;
         its worker appears under Workers within seconds.
       </Notice>
-      <CodeBlock label={`On ${made.name}`} code={made.command} />
+      <CodeBlock label={`On ${made.name}`} code={onLines(made.command)} />
       <div>
         <Button onClick={onDone}>I have copied it</Button>
       </div>

@@ -59,7 +59,9 @@ export function LearningCurve({ run, live }: { run: Run; live: LiveMetrics }) {
 
   // Of a run that broke off nothing is said about how well it went.
   const isBroken = run.status === "failed" || run.status === "cancelled";
-  const known = [...(whole.data?.data ?? []), ...checks];
+  const fetched = whole.data?.data ?? [];
+  const last = fetched.at(-1)?.step ?? -1;
+  const known = [...fetched, ...checks.filter((metric) => metric.step > last)];
   const thinned = shown?.is_downsampled
     ? `${count(shown.data.length)} of ${count(shown.num_steps)} points. Drag over a part to see all of it.`
     : "Drag over a part to look closer.";

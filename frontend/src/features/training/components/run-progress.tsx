@@ -43,7 +43,7 @@ export function RunProgress({ run }: { run: Run }) {
               </span>
             )}
           </p>
-          {run.warning && <p className={classes.warning}>{run.warning.message}</p>}
+          {run.warning && run.status !== "paused" && <p className={classes.warning}>{run.warning.message}</p>}
         </>
       )}
     </div>

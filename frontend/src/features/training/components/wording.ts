@@ -39,7 +39,7 @@ export function stepOf(run: Pick<Run, "status" | "stage" | "progress">): number 
   if (known !== undefined) return known;
   // A run at rest has no stage; how far it came says where it stands.
   if ((run.progress?.step ?? 0) > 0) return 3;
-  return run.status === "paused" ? 1 : 2;
+  return run.status === "paused" && run.progress === null ? 1 : 2;
 }
 
 /** The turn of a waiting run: "3rd in line · starts in about 12 minutes". */
