@@ -135,7 +135,7 @@ class _Watch:
         self._events.skip_existing()
         self._keeper = keeper
         self._context = context
-        self._max_billable_s = None if lease is None else lease.payload.get("max_billable_s")
+        self._max_billable_s = lease.payload.get("max_billable_s")
         self._on_event = on_event
         self._grace_s = grace_s
         self._no_progress_s = no_progress_s
@@ -168,7 +168,10 @@ class _Watch:
             time.sleep(_POLL_S)
 
     def drain(self) -> None:
-        while self._events.has_more():
+        before = -1
+        # one that cannot be read any more is left
+        while self._events.has_more() and self._events.offset > before:
+            before = self._events.offset
             self._read()
 
     def raise_if_stopped(self, result: ChildResult) -> None:

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,13 @@ def test_a_line_without_end_does_not_fill_the_memory(tmp_path: Path) -> None:
         b'{"type": "message", "message": "m", "level": "loud"}',
         b'{"type": "progress", "step": 1, "total_steps": 2, "seconds_left": "soon"}',
         b'{"type": "progress", "step": 99999999999999999999, "total_steps": 2}',
+        b'{"type": "message", "message": "m", "level": []}',
+        b'{"type": "message", "message": "m", "data": [1]}',
+        b'{"type": "progress", "step": 1, "total_steps": 2, "seconds_left": -1e300}',
+        b'{"type": "progress", "step": 1, "total_steps": 2, "billable_s": -1}',
+        b'{"type": "metrics", "step": 9007199254740992, "total_steps": 9007199254740992, "data": {}}',
+        b'{"type": "metrics", "step": 1, "total_steps": 2, "data": {"deep": ' + b"[" * 600 + b"]" * 600 + b"}}",
+        b'{"type": "message", "message": "' + b"m" * 200_000 + b'"}',
         b"[" * 100_000,
     ],
 )
@@ -68,3 +76,17 @@ def test_what_postgres_cannot_keep_is_made_storable() -> None:
     assert event is not None
     assert event["message"] == "a\N{REPLACEMENT CHARACTER}b ?"
     assert event["data"] == {"loss": None, "more": [None, 2.5]}
+
+
+@pytest.mark.parametrize("is_pipe", [False, True])
+def test_what_is_no_file_of_its_own_is_not_read(tmp_path: Path, *, is_pipe: bool) -> None:
+    path, elsewhere = tmp_path / "events.jsonl", tmp_path / "elsewhere"
+    elsewhere.write_bytes(line(type="stage", stage="elsewhere"))
+    if is_pipe:
+        os.mkfifo(path)
+    else:
+        path.symlink_to(elsewhere)
+    events = EventsFile(path)
+    events.skip_existing()
+    assert events.read() == []
+    assert not events.has_more()
