@@ -127,7 +127,6 @@ def test_a_run_short_of_memory_is_tried_once_more_in_half_portions(arena: Arena,
 
 
 @pytest.mark.drill(26)
-@pytest.mark.fast_drill
 def test_a_run_that_is_short_of_memory_again_fails_with_advice(arena: Arena, record_figure: Record) -> None:
     worker = arena.worker()
     worker.script(out_of_memory_at=3)
