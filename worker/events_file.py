@@ -18,6 +18,7 @@ _MAX_FILE_BYTES = 1 << 30
 # charts multiply steps by thousands, in 64 bits
 _MAX_STEPS = 1 << 40
 _MAX_S = 1e9
+_MAX_INT, _MAX_DEPTH = (1 << 63) - 1, 100
 _REQUIRED: dict[str, dict[str, type | tuple[type, ...]]] = {
     "stage": {"stage": str},
     "progress": {"step": int, "total_steps": int},
@@ -105,14 +106,21 @@ def _is_duration(value: object) -> bool:
     return value is None or (isinstance(value, int | float) and not (value < 0 or value > _MAX_S))
 
 
-def _storable(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Postgres keeps neither NaN nor NUL nor half a surrogate pair."""
+def _storable(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - any JSON
+    """Postgres keeps neither NaN nor NUL nor half a surrogate pair, and streams carry 64 bits, some levels deep.
+
+    Raises `ValueError` for what is nested deeper.
+    """
+    if depth > _MAX_DEPTH:
+        raise ValueError("nested too deep")
     if isinstance(value, str):
-        return value.replace("\0", "�").encode("utf-8", "replace").decode()
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if isinstance(value, int):
+        return value if abs(value) <= _MAX_INT else None
     if isinstance(value, list):
-        return [_storable(item) for item in value]
+        return [_storable(item, depth + 1) for item in value]
     if isinstance(value, dict):
-        return {_storable(name): _storable(item) for name, item in value.items()}
+        return {_storable(name): _storable(item, depth + 1) for name, item in value.items()}
     return value
