@@ -174,7 +174,7 @@ def fail_waiting(
     if job is None or job.state is not JobState.VALIDATING:
         return None
     JournalRepository(session).add_events(job, [NewEvent(message=error["message"], level=EventLevel.ERROR)])
-    failed = repository.end_lease(job, JobState.FAILED, error=dict(error), blame=blame)
+    failed = repository.end_lease(job, JobState.FAILED, pause_requested_at=None, error=dict(error), blame=blame)
     announce_after_commit(session, job_id, bus)
     return failed
 

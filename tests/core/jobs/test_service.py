@@ -96,6 +96,20 @@ class TestWaiting:
             assert (failed is not None) is expected
         assert (look(job.id).state, look(job.id).blame) == (JobState.FAILED, Blame.USER_ERROR)
 
+    def test_what_waited_in_vain_is_not_about_to_be_paused(self, database: Database, submit: Submit) -> None:
+        job = submit(state=JobState.VALIDATING)
+        with database.session(SYSTEM) as session:
+            jobs.request_pause(session, workspace_id=job.workspace_id, job_id=job.id)
+            failed = jobs.fail_waiting(
+                session,
+                workspace_id=job.workspace_id,
+                job_id=job.id,
+                error={"code": "dataset_failed", "message": "The data has problems."},
+                blame=Blame.USER_ERROR,
+            )
+            assert failed is not None
+            assert failed.pause_requested_at is None
+
 
 class TestCancel:
     @pytest.mark.parametrize("state", [JobState.VALIDATING, JobState.QUEUED])
