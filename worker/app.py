@@ -35,9 +35,10 @@ from core.workers import service as workers
 from worker.base_model_supply import BaseModelMissing, fetch
 from worker.context import WorkContext
 from worker.heartbeat import Heartbeat
-from worker.lease_keeper import AWAY, LeaseKeeper
+from worker.lease_keeper import LeaseKeeper
 from worker.reconcile import reconcile
 from worker.supervise import JobCancelled, JobInterrupted, JobPaused, LeaseLost
+from worker.tasks.patience import as_long_as_ours
 from worker.tasks.registry import Handlers, handler_of
 from worker.tasks.sweeping import Sweeper
 
@@ -48,7 +49,6 @@ setup_logging.connect(lambda **_: None, weak=False)
 
 # beside the time that the child is given: its last checkpoint is stored, and its job given back
 _STOP_TIMEOUT_S = 25
-_ASK_AGAIN_AFTER_S = 0.5
 _BELL_STOP_TIMEOUT_S = 3
 _LET_IN_SOON_S = 0.2
 _CLAIM_PATIENCE_S = 10.0
@@ -230,20 +230,13 @@ def _cancel(session: Session, lease: Lease, context: WorkContext) -> JobState | 
 
 
 def _give_up(context: WorkContext, lease: Lease, handlers: Handlers, end: Callable[[Session], JobState | None]) -> None:
-    """Say how the attempt ended, as soon as the database listens; once the lease has run out, others have said it."""
-    while True:
-        try:
-            with context.database.session(workspace_scope(lease.workspace_id)) as session:
-                if end(session) in TERMINAL:
-                    job = jobs.get(session, workspace_id=lease.workspace_id, job_id=lease.job_id)
-                    handlers(lease.kind).settle(session, job)
-        except AWAY as error:
-            if context.keeper is None or context.keeper.is_lost:
-                raise
-            logger.warning("the end of job %s waits for the database: %s", lease.job_id, error)
-            time.sleep(_ASK_AGAIN_AFTER_S)
-        else:
-            return
+    def enter() -> None:
+        with context.database.session(workspace_scope(lease.workspace_id)) as session:
+            if end(session) in TERMINAL:
+                job = jobs.get(session, workspace_id=lease.workspace_id, job_id=lease.job_id)
+                handlers(lease.kind).settle(session, job)
+
+    as_long_as_ours(context, enter, what=f"the end of job {lease.job_id}")
 
 
 def _survive(message: str, step: Callable[[], object]) -> None:

@@ -11,11 +11,9 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-
 from core.errors import Unavailable
 from worker.context import WorkContext
+from worker.lease_keeper import AWAY
 from worker.supervise import ChildResult, JobCancelled, JobInterrupted, JobPaused, LeaseLost
 
 logger = logging.getLogger(__name__)
@@ -26,7 +24,7 @@ _POLL_S = 0.1
 _FIRST_WAIT_S, _MAX_WAIT_S = 0.5, 30.0
 # a store that spoils what it is given does not mend by being waited for
 _MAX_DAMAGED = 3
-_AWAY = (Unavailable, OperationalError, InterfaceError, PoolTimeout)
+_AWAY = (Unavailable, *AWAY)
 
 
 class _Call(Generic[T]):
@@ -79,6 +77,21 @@ def patiently(
             logger.warning("%s waits %.1f s for servers: %s", what, wait_s, error)
         _wait(context, wait_s, so_far)
         wait_s = min(2 * wait_s, _MAX_WAIT_S)
+
+
+def as_long_as_ours(context: WorkContext, action: Callable[[], T], *, what: str) -> T:
+    """How an attempt ended, entered as soon as the database listens; once the lease has run out, others have said it.
+
+    No wish of its owner matters any more. `action` must bear being done twice.
+    """
+    while True:
+        try:
+            return action()
+        except AWAY as error:
+            if context.keeper is None or context.keeper.is_lost:
+                raise
+            logger.warning("%s waits for the database: %s", what, error)
+            time.sleep(_FIRST_WAIT_S)
 
 
 def in_background(action: Callable[[], object], *, wait_s: float) -> None:

@@ -34,7 +34,7 @@ from worker.supervise import ChildResult, JobCancelled, JobInterrupted, JobPause
 from worker.tasks import publishing, run_folder
 from worker.tasks.checkpoints import CheckpointUploader, put_in_place
 from worker.tasks.endings import give_back_or_fail
-from worker.tasks.patience import in_background, nothing_done, patiently
+from worker.tasks.patience import as_long_as_ours, in_background, nothing_done, patiently
 from worker.tasks.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
@@ -52,24 +52,31 @@ _SWEEP_S = 5.0
 def run(context: WorkContext, lease: Lease) -> None:
     """Do one attempt at a run, up to its adapter's entry in the registry."""
     try:
+        _run(context, lease)
+    except Fenced:
+        logger.warning("job %s, attempt %d: the lease is lost; nothing is published", lease.job_id, lease.attempt)
+
+
+def _run(context: WorkContext, lease: Lease) -> None:
+    try:
         _attempt(context, lease)
     except JobCancelled as stopped:
-        _apply_cancel(context, lease, stopped.result)
+        cancelled = stopped.result
+        as_long_as_ours(context, lambda: _apply_cancel(context, lease, cancelled), what="a cancel")
     except JobPaused as stopped:
-        _apply_pause(context, lease, stopped)
+        paused = stopped
+        as_long_as_ours(context, lambda: _apply_pause(context, lease, paused), what="a pause")
     except JobInterrupted as stopped:
         with suppress(SQLAlchemyError, Fenced):
             _note_used(context, lease, stopped.result)
         raise
-    except Fenced:
-        logger.warning("job %s, attempt %d: the lease is lost; nothing is published", lease.job_id, lease.attempt)
     except Unavailable as error:
         code = error.error_code if error.error_code in FAILURES else "internal_error"
-        _apply_failure(context, lease, FAILURES[code], nothing_done())
+        _fail(context, lease, FAILURES[code], nothing_done())
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
             raise
-        _apply_failure(context, lease, FAILURES["disk_full"], nothing_done())
+        _fail(context, lease, FAILURES["disk_full"], nothing_done())
 
 
 def settle(session: Session, job: Job) -> None:
@@ -158,7 +165,7 @@ def _train(
         memory_was_exhausted=child.memory_was_exhausted,
         made_no_progress=child.made_no_progress,
     )
-    _apply_failure(context, lease, failure, child, reported=child.error, is_stored=is_stored)
+    _fail(context, lease, failure, child, reported=child.error, is_stored=is_stored)
     return None
 
 
@@ -241,7 +248,7 @@ def _note_used(context: WorkContext, lease: Lease, child: ChildResult) -> None:
         execution.note_used(session, lease, billable_s=child.billable_s)
 
 
-def _apply_failure(
+def _fail(
     context: WorkContext,
     lease: Lease,
     failure: Failure,
@@ -249,6 +256,21 @@ def _apply_failure(
     *,
     reported: JobError | None = None,
     is_stored: bool = False,
+) -> None:
+    def enter() -> None:
+        _apply_failure(context, lease, failure, child, reported=reported, is_stored=is_stored)
+
+    as_long_as_ours(context, enter, what="a failure")
+
+
+def _apply_failure(
+    context: WorkContext,
+    lease: Lease,
+    failure: Failure,
+    child: ChildResult,
+    *,
+    reported: JobError | None,
+    is_stored: bool,
 ) -> None:
     """Fail the job or give it back. What is on this machine only stays: a failed run may be continued."""
     with context.database.session(workspace_scope(lease.workspace_id)) as session:
