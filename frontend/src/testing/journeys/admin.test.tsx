@@ -147,7 +147,7 @@ describe("joining a machine", () => {
     const { user } = openPage("/admin/join");
     await user.type(await screen.findByLabelText(/Name of the machine/), "Attic");
     await user.click(screen.getByRole("button", { name: "Make its command" }));
-    expect(await screen.findByText(/tailorbird worker --queue gpu/)).toBeVisible();
+    expect(await screen.findByText(/tailorbird worker/)).toBeVisible();
     await user.click(screen.getByRole("button", { name: "I have copied it" }));
     expect(screen.queryByText(/tailorbird worker/)).toBeNull();
     await user.click(screen.getByRole("button", { name: "Revoke Lab rack" }));
