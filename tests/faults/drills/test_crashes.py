@@ -50,24 +50,28 @@ def kill_trainer(arena: Arena, run: Submitted) -> None:
 def test_a_trainer_killed_at_a_random_step_ends_in_the_same_bits(
     arena: Arena, times: int, record_figure: Record
 ) -> None:
-    workers = [arena.worker(trainer=stub(step_s=0.03)) for _ in range(2)]
+    workers = [arena.worker(trainer=stub(step_s=0.05)) for _ in range(2)]
     arena.started(*workers)
     expected = undisturbed(arena)
     runs = [arena.submit() for _ in range(times)]
-    pending = {run.job_id: (run, arena.random.randint(1, 38)) for run in runs}
+    # what the database knows of a run's progress is up to half a second old, which is ten steps
+    pending = [(run, arena.random.randint(1, 25)) for run in runs]
     deadline = time.monotonic() + 60 + 10 * times
     while pending:
         assert time.monotonic() < deadline, arena.describe()
-        for run, step in list(pending.values()):
+        for run, step in list(pending):
             job = arena.job(run)
             if job.state is JobState.RUNNING and (job.progress_step or 0) >= step:
                 kill_trainer(arena, run)
-                del pending[run.job_id]
+            if (job.progress_step or 0) >= step:
+                pending.remove((run, step))
+        time.sleep(0.05)
     arena.wait_for_end(*runs, timeout_s=30 + 5 * times)
     assert {arena.adapter_sha256(run) for run in runs} == {expected}
-    assert {len(outcomes(arena, run)) for run in runs} <= {1, 2}, "a kill after the last step costs nothing"
+    num_killed = sum(len(outcomes(arena, run)) == 2 for run in runs)
+    assert num_killed >= 0.8 * times, "the others were done before they were met"
     redone = max(arena.num_redone_steps(run) for run in runs)
-    record_figure("redone_steps_worst", redone, times=times)
+    record_figure("redone_steps_worst", redone, times=num_killed)
     assert redone <= CHECKPOINT_STEPS
 
 
