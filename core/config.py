@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     heartbeat_s: float = Field(10, description="How often a worker renews its lease.")
     reconcile_interval_s: float = Field(15, description="How often lost doorbells and dead leases are looked for.")
     no_progress_s: float = Field(600, description="A job whose process says nothing for so long is ended as hung.")
-    kill_grace_s: float = Field(20, description="How long a process may take to end after it was asked to.")
+    kill_grace_s: float = Field(30, description="How long a process may take to end after it was asked to.")
     checkpoint_every_s: float = Field(60, description="How often a run saves its place.")
     child_memory_bytes: int = Field(
         0, description="Memory that the process of one job may use; 0 leaves it to the machine."
