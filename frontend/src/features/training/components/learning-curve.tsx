@@ -18,6 +18,19 @@ function toPoint(metric: Metric): LossPoint {
   return { step: metric.step, train: metric.train_loss ?? null, heldOut: heldOutOf(metric) };
 }
 
+/** One point a step: what was learned and what was checked at it come as two rows. */
+function toPoints(metrics: readonly Metric[]): LossPoint[] {
+  const points: LossPoint[] = [];
+  for (const point of metrics.map(toPoint)) {
+    const before = points.at(-1);
+    if (before?.step === point.step) {
+      before.train ??= point.train;
+      before.heldOut ??= point.heldOut;
+    } else points.push(point);
+  }
+  return points;
+}
+
 /** Maps each list of the stream once, so that reading it again is free. */
 function tailOf(live: LiveMetrics): LiveTail {
   let from: readonly Metric[] = [];
@@ -47,7 +60,7 @@ export function LearningCurve({ run, live }: { run: Run; live: LiveMetrics }) {
   const hasNews = useSyncExternalStore(live.subscribe, live.hasPoints);
   const isFull = useSyncExternalStore(live.subscribe, live.isFull);
   const shown = range && part.data ? part.data : whole.data;
-  const points = useMemo(() => (shown?.data ?? []).map(toPoint), [shown]);
+  const points = useMemo(() => toPoints(shown?.data ?? []), [shown]);
 
   useEffect(() => {
     const last = whole.data?.data.at(-1);
