@@ -22,6 +22,7 @@ from worker.tasks import uploads
 from worker.tasks.patience import patiently
 
 MANIFEST = "manifest.json"
+_MAX_MANIFEST_BYTES = 1 << 20
 # under the lease; then the job is given back, waits longer each time, and goes on here with the same adapter
 _PATIENCE_S = 30 * 60
 
@@ -45,8 +46,8 @@ def publish_patiently(context: WorkContext, folder: Path, prefix: str, so_far: C
 def finished(folder: Path) -> dict[str, Any] | None:
     """What the manifest of a whole adapter in `folder` says; None if there is none, or it is damaged."""
     try:
-        manifest = (folder / MANIFEST).read_bytes()
-        is_whole = all(sha256_file(folder / name) == sha256 for name, sha256 in _promised(manifest).items())
+        manifest = _manifest(folder)
+        is_whole = all(sha256_file(_file(folder, name)) == sha256 for name, sha256 in _promised(manifest).items())
         said: dict[str, Any] = json.loads(manifest)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, Unavailable):
         return None
@@ -55,11 +56,11 @@ def finished(folder: Path) -> dict[str, Any] | None:
 
 def publish(blobs: BlobStore, folder: Path, prefix: str) -> Published:
     """Upload the adapter in `folder`. Raises `Unavailable` if what arrived is not what was sent."""
-    manifest = (folder / MANIFEST).read_bytes()
+    manifest = _manifest(folder)
     promised = _promised(manifest)
     files = []
     for name in sorted(promised):
-        path = folder / name
+        path = _file(folder, name)
         sha256 = sha256_file(path)
         if sha256 != promised[name]:
             raise Unavailable(f"{name} changed on disk after it was written.", code="adapter_damaged")
@@ -69,6 +70,22 @@ def publish(blobs: BlobStore, folder: Path, prefix: str) -> Published:
         files.append(AdapterFile(name=name, key=key, sha256=sha256, num_bytes=path.stat().st_size))
     uploads.put_manifest(blobs, f"{prefix}/{MANIFEST}", manifest)
     return Published(key_prefix=prefix, digest=sha256_bytes(manifest), files=files)
+
+
+def _manifest(folder: Path) -> bytes:
+    with _file(folder, MANIFEST).open("rb") as stream:
+        manifest = stream.read(_MAX_MANIFEST_BYTES + 1)
+    if len(manifest) > _MAX_MANIFEST_BYTES:
+        raise Unavailable("The adapter's manifest is too large.", code="adapter_damaged")
+    return manifest
+
+
+def _file(folder: Path, name: str) -> Path:
+    """The child is not trusted: a pipe would keep its reader for ever, and a link leads elsewhere."""
+    path = folder / name
+    if path.is_symlink() or not path.is_file():
+        raise Unavailable(f"{name} is no file of the adapter.", code="adapter_damaged")
+    return path
 
 
 def _promised(manifest: bytes) -> dict[str, str]:

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from core.backends.blobs import MemoryBlobStore
 from core.errors import Conflict, Unavailable
-from worker.tasks.publishing import publish
+from worker.tasks.publishing import finished, publish
 
 CONTENT = {"adapter_model.safetensors": b"weights", "adapter_config.json": b"{}"}
 
@@ -98,3 +99,27 @@ def test_a_manifest_cannot_name_a_file_elsewhere(folder: Path, name: str) -> Non
     with pytest.raises(Unavailable):
         publish(store, folder, "p")
     assert store.objects == {}
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "adapter_config.json"])
+@pytest.mark.parametrize("is_pipe", [True, False])
+def test_what_is_no_file_is_neither_read_nor_published(
+    folder: Path, tmp_path: Path, name: str, *, is_pipe: bool
+) -> None:
+    kept = (folder / name).rename(tmp_path / "elsewhere")
+    if is_pipe:
+        os.mkfifo(folder / name)
+    else:
+        (folder / name).symlink_to(kept)
+    store = MemoryBlobStore()
+    assert finished(folder) is None
+    with pytest.raises(Unavailable):
+        publish(store, folder, "p")
+    assert store.objects == {}
+
+
+def test_a_manifest_without_end_is_not_read(folder: Path) -> None:
+    os.truncate(folder / "manifest.json", 1 << 40)
+    assert finished(folder) is None
+    with pytest.raises(Unavailable):
+        publish(MemoryBlobStore(), folder, "p")
