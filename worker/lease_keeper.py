@@ -33,6 +33,8 @@ FENCE_FRACTION = 0.75
 _FLUSH_EVERY_S = 0.5
 # a database that hangs is asked again, over another connection, well before the lease is in danger
 _MAX_PATIENCE_S = 5.0
+# what is said faster than it can be written, for as long as a lease lasts without a database, is rubbish
+_MAX_WAITING, _MAX_BATCH = 100_000, 1000
 # `checkpoint` and `alive` are for others
 _WRITTEN = {"stage", "progress", "metrics", "message"}
 # the words of the OpenAI wire, which people's scripts look for
@@ -57,7 +59,7 @@ class LeaseKeeper:
         self._lease_s = settings.lease_s
         self._heartbeat_s = settings.heartbeat_s
         self._patience_s = min(_MAX_PATIENCE_S, settings.lease_s / 4)
-        self._lines: deque[dict[str, Any]] = deque()
+        self._lines: deque[dict[str, Any]] = deque(maxlen=_MAX_WAITING)
         self._writing = 0
         self._output = OutputBacklog()
         self._wake = threading.Event()
@@ -96,7 +98,7 @@ class LeaseKeeper:
             self._set_file(None)
 
     def note(self, line: dict[str, Any]) -> None:
-        """Have a line of `events.jsonl` written down soon, in order."""
+        """Have a line of `events.jsonl` written down soon, in order; of too many the oldest are dropped."""
         if line["type"] in _WRITTEN:
             self._lines.append(line)
 
@@ -157,7 +159,7 @@ class LeaseKeeper:
                 lease_file.write(self._fence_at)
 
     def _write(self) -> None:
-        self._writing = len(self._lines)
+        self._writing = min(len(self._lines), _MAX_BATCH)
         batch = [self._lines.popleft() for _ in range(self._writing)]
         try:
             with self._database.session(workspace_scope(self._lease.workspace_id)) as session:
@@ -171,6 +173,8 @@ class LeaseKeeper:
             logger.exception("events of job %s were refused by the database", self._lease.job_id)
         else:
             self._is_fenced = self._is_fenced or not is_ours
+            if self._lines:
+                self._wake.set()
         finally:
             self._writing = 0
 

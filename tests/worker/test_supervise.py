@@ -16,6 +16,7 @@ from core.jobs import service as jobs
 from core.jobs.models import Job
 from core.jobs.types import Lease
 from tests.factories.children import DEAF, WAIT_FOR_EVER, eventually, on_ready
+from worker import lease_keeper
 from worker.context import WorkContext
 from worker.lease_keeper import LeaseKeeper
 from worker.supervise import ChildLimits, ChildResult, JobCancelled, JobInterrupted, LeaseLost
@@ -186,3 +187,18 @@ def test_events_wait_for_a_database_that_is_away(context: WorkContext, lease: Le
     with database.session(SYSTEM) as session:
         events = jobs.events_after(session, workspace_id=lease.workspace_id, job_id=lease.job_id, after_seq=0)
     assert [event.message for event in events] == ["0", "1", "2"]
+
+
+def test_a_child_that_says_more_than_can_be_written_fills_no_memory(
+    context: WorkContext, lease: Lease, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease_keeper, "_MAX_WAITING", 25)
+    monkeypatch.setattr(lease_keeper, "_MAX_BATCH", 10)
+    keeper = LeaseKeeper(context.settings, database, context.backends.events, lease)
+    for n in range(40):
+        keeper.note({"type": "message", "message": str(n)})
+    with keeper:
+        assert keeper.flush()
+    with database.session(SYSTEM) as session:
+        events = jobs.events_after(session, workspace_id=lease.workspace_id, job_id=lease.job_id, after_seq=0)
+    assert [event.message for event in events] == [str(n) for n in range(15, 40)]

@@ -119,8 +119,11 @@ def put_in_place(partial: Path, final: Path) -> None:
 
 def read(path: Path) -> Snapshot:
     """The checkpoint at `path`, every byte of it compared with its manifest. Raises `Damaged`."""
+    manifest = path / MANIFEST
+    if manifest.is_symlink() or (manifest.exists() and not manifest.is_file()):
+        raise Damaged(f"{MANIFEST} is no file")
     try:
-        with (path / MANIFEST).open("rb") as stream:
+        with manifest.open("rb") as stream:
             snapshot = parse(path, stream.read(_MAX_MANIFEST_BYTES))
         for file in snapshot.files:
             _check(path / file.name, file)

@@ -79,6 +79,18 @@ def test_a_checkpoint_under_the_name_of_another_step_is_none(tmp_path: Path) -> 
         snapshot.read(tmp_path / "step-00000099")
 
 
+@pytest.mark.parametrize("is_pipe", [True, False])
+def test_a_manifest_that_is_no_file_is_not_opened(tmp_path: Path, *, is_pipe: bool) -> None:
+    manifest = write(tmp_path, 12).path / snapshot.MANIFEST
+    kept = manifest.rename(tmp_path / "elsewhere")
+    if is_pipe:
+        os.mkfifo(manifest)
+    else:
+        manifest.symlink_to(kept)
+    with pytest.raises(Damaged, match="is no file"):
+        snapshot.read(manifest.parent)
+
+
 def test_a_link_is_no_file_of_a_checkpoint(tmp_path: Path) -> None:
     write(tmp_path, 12)
     path = tmp_path / "step-00000012" / "state.json"
