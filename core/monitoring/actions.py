@@ -146,7 +146,7 @@ def create_token(session: Session, *, principal: Principal, name: str) -> MadeTo
 
 
 def revoke_token(session: Session, *, principal: Principal, token_id: str) -> None:
-    """No worker joins with it any more, and those that did hand back their jobs and end."""
+    """No worker joins with it any more, and those that did hand back their jobs and claim no more."""
     token = joined.revoke_token(session, token_id=token_id)
     audit.record(
         session,

@@ -25,10 +25,9 @@ from core.monitoring.types import (
 )
 from core.training.models import Run
 from core.workers.models import Worker, WorkerToken
+from core.workers.types import SILENT_AFTER_S
 from core.workspaces.models import Workspace
 
-# a worker tells that it is there every few seconds; `work_ahead` counts the same ones
-SILENT_AFTER_S: Final = 60
 # the moment from which a queued job could be claimed; `greatest` passes over nulls
 _DUE_SINCE: Final = "greatest(coalesce(queued_at, created_at), not_before)"
 

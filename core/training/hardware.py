@@ -11,8 +11,7 @@ from core.jobs.types import QueueOutlook
 from core.usage import service as usage
 from core.usage.models import Price
 from core.workers import service as workers
-
-CPU = "cpu"
+from core.workers.hardware import CPU
 
 
 @dataclass(frozen=True, slots=True)

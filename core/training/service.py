@@ -28,7 +28,7 @@ from core.kit.pagination import Page, PageRequest
 from core.training import billing
 from core.training.admission import advance, check_plan, on_version_finished, speed_of
 from core.training.data import stats_of, training_version, validation_version
-from core.training.hardware import CPU, Place, best_offer, place_in
+from core.training.hardware import Place, best_offer, place_in
 from core.training.models import Run
 from core.training.planning import Plan, plan_run
 from core.training.recipes import Recipe
@@ -36,6 +36,7 @@ from core.training.repository import Found, RunRepository
 from core.training.request import RunRequest, check, new_seed
 from core.training.types import RunDetails, RunFilter, RunTerms
 from core.usage.models import Price
+from core.workers.hardware import CPU
 from core.workspaces.principal import Principal
 
 __all__ = [

@@ -8,10 +8,8 @@ from sqlalchemy.orm import Session
 from core.jobs.kinds import QueueName
 from core.kit.ids import new_id
 from core.workers.models import Worker, WorkerToken
-from core.workers.types import DrainMode, Vitals
+from core.workers.types import SILENT_AFTER_S, DrainMode, Vitals
 
-# a worker that was not heard for so long is not counted on
-_LIVE_S = 60
 _TOUCH_EVERY_S = 60
 
 
@@ -85,7 +83,7 @@ class WorkerRepository:
             .where(
                 Worker.queue.in_(queues),
                 Worker.drain_requested_at.is_(None),
-                Worker.heartbeat_at > _seconds_ago(_LIVE_S),
+                Worker.heartbeat_at > _seconds_ago(SILENT_AFTER_S),
             )
         ).all()
 

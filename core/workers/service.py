@@ -30,7 +30,7 @@ __all__ = [
     "undrain",
 ]
 
-_SILENT_AFTER_S = 120
+_FORGOTTEN_AFTER_S = 120
 _MAX_RUNG = 100
 _TRAINS = (QueueName.CPU, QueueName.GPU)
 
@@ -106,7 +106,7 @@ def queue_for(hardware: str) -> QueueName:
 
 
 def remove_silent(session: Session) -> None:
-    WorkerRepository(session).remove_silent(_SILENT_AFTER_S)
+    WorkerRepository(session).remove_silent(_FORGOTTEN_AFTER_S)
 
 
 def try_lock_reconciler(session: Session) -> bool:

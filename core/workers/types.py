@@ -1,6 +1,12 @@
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
+
+SILENT_AFTER_S: Final = 60
+"""A worker tells that it is there every few seconds; one that was not heard for so long is not counted on.
+
+`work_ahead`, in the migrations, counts the same ones.
+"""
 
 
 class DrainMode(StrEnum):

@@ -6,7 +6,6 @@ done again for want of a place to put it.
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from worker.context import WorkContext
 from worker.supervise import ChildResult
 from worker.tasks import uploads
 from worker.tasks.patience import patiently
+from worker.training import snapshot
 
 MANIFEST = "manifest.json"
 _MAX_MANIFEST_BYTES = 1 << 20
@@ -64,7 +64,7 @@ def publish(blobs: BlobStore, folder: Path, prefix: str) -> Published:
         sha256 = sha256_file(path)
         if sha256 != promised[name]:
             raise Unavailable(f"{name} changed on disk after it was written.", code="adapter_damaged")
-        _sync(path)
+        snapshot.sync(path)
         key = f"{prefix}/{name}"
         uploads.put_verified(blobs, key, path, sha256)
         files.append(AdapterFile(name=name, key=key, sha256=sha256, num_bytes=path.stat().st_size))
@@ -96,11 +96,3 @@ def _promised(manifest: bytes) -> dict[str, str]:
         # the child is not trusted: a name with a path in it would publish what lies elsewhere on this machine
         raise Unavailable(f"The adapter's manifest names {strange[0]!r}.", code="adapter_damaged")
     return {name: str(entry["sha256"]) for name, entry in files.items()}
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
