@@ -54,7 +54,7 @@ class _Asked(_Body):
     adapter: AdapterBody | None = Field(None, description="Our extension: how the adapter is made.")
     hyperparameters: HyperparametersBody | None = Field(None, description="The old place; use `method`.")
     max_cost_usd: float | None = Field(
-        None, description="Our extension: the run pauses, its work kept, before it costs more than this."
+        None, description="Our extension: the run pauses, its work kept, when it has cost this much."
     )
 
     def _hyperparameters(self) -> HyperparametersBody:
@@ -149,7 +149,7 @@ class PatchJobBody(_Body):
     name: str | None = Field(None, description="What people call the run; its model too, while it has none.")
     priority: int = Field(0, description="The workspace's jobs with more go first; -100 to 100.")
     start_after: int | None = Field(None, description="Unix seconds; it waits at least until then.")
-    max_cost_usd: float | None = Field(None, description="The run pauses before it costs more than this.")
+    max_cost_usd: float | None = Field(None, description="The run pauses when it has cost this much.")
 
     def to_changes(self) -> dict[str, Any]:
         return _terms_changes(self) | ({"name": self.name} if "name" in self.model_fields_set else {})

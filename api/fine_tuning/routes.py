@@ -234,7 +234,7 @@ def list_fine_tuning_checkpoints(
     after: Annotated[str | None, Query()] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 10,
 ) -> ListBody[FineTuningCheckpoint]:
-    """The checkpoint that ships: the best by held-out loss. Others live on the worker's disk while the run does."""
+    """The checkpoint that ships: the best by held-out loss. Others are for the run itself, while it may go on."""
     details = training.get(session, workspace_id=principal.workspace_id, run_id=fine_tuning_job_id)
     found = [checkpoint for checkpoint in checkpoints_of(details) if after is None or checkpoint.id < after]
     return list_body(Page.cut(found, limit), lambda checkpoint: checkpoint)

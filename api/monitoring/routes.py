@@ -175,7 +175,7 @@ def create_worker_token(
 
 @router.delete("/v1/admin/worker_tokens/{token_id}")
 def revoke_worker_token(token_id: str, principal: AdminDep, session: SystemSessionDep) -> WorkerTokenBody:
-    """Revoke a token: workers that joined with it hand back their jobs and end."""
+    """Revoke a token: workers that joined with it hand back their jobs and claim no more."""
     actions.revoke_token(session, principal=principal, token_id=token_id)
     return token_body(workers.get_token(session, token_id=token_id))
 

@@ -220,7 +220,7 @@ export interface paths {
         post?: never;
         /**
          * Revoke Worker Token
-         * @description Revoke a token: workers that joined with it hand back their jobs and end.
+         * @description Revoke a token: workers that joined with it hand back their jobs and claim no more.
          */
         delete: operations["revoke_worker_token"];
         options?: never;
@@ -734,7 +734,7 @@ export interface paths {
         };
         /**
          * List Fine Tuning Checkpoints
-         * @description The checkpoint that ships: the best by held-out loss. Others live on the worker's disk while the run does.
+         * @description The checkpoint that ships: the best by held-out loss. Others are for the run itself, while it may go on.
          */
         get: operations["list_fine_tuning_checkpoints"];
         put?: never;
@@ -1562,7 +1562,7 @@ export interface components {
             }[] | null;
             /**
              * Max Cost Usd
-             * @description Our extension: the run pauses, its work kept, before it costs more than this.
+             * @description Our extension: the run pauses, its work kept, when it has cost this much.
              */
             max_cost_usd?: number | null;
             /** Metadata */
@@ -1641,7 +1641,7 @@ export interface components {
             }[] | null;
             /**
              * Max Cost Usd
-             * @description Our extension: the run pauses, its work kept, before it costs more than this.
+             * @description Our extension: the run pauses, its work kept, when it has cost this much.
              */
             max_cost_usd?: number | null;
             /** Metadata */
@@ -1939,7 +1939,7 @@ export interface components {
             hyperparameters?: components["schemas"]["HyperparametersBody"] | null;
             /**
              * Max Cost Usd
-             * @description Our extension: the run pauses, its work kept, before it costs more than this.
+             * @description Our extension: the run pauses, its work kept, when it has cost this much.
              */
             max_cost_usd?: number | null;
             method?: components["schemas"]["MethodBody"] | null;
@@ -2935,7 +2935,7 @@ export interface components {
         PatchJobBody: {
             /**
              * Max Cost Usd
-             * @description The run pauses before it costs more than this.
+             * @description The run pauses when it has cost this much.
              */
             max_cost_usd?: number | null;
             /**
