@@ -281,6 +281,8 @@ async def stream_fine_tuning_job(
 ) -> EventStream:
     """The run as it happens. Continues after `Last-Event-ID`; ends after the run has.
 
+    Without an id it begins with the newest 1,000 events: earlier ones are in the lists of events and metrics.
+
     A page that opens a stream anew cannot set headers: it gives the id as `?last_event_id=`.
     """
     watch = stream.Watch(

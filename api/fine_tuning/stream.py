@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from api.fine_tuning.feed import BATCH, Feed, Feeds, Line, lines_of
 from api.streaming import COMMENT_HEARTBEAT, event
 from core.db.session import Database, workspace_scope
+from core.kit.pagination import PageRequest
 from core.training import service as training
 
 logger = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ def seq_of(event_id: str | None) -> int:
 
 async def begin(watch: Watch) -> AsyncGenerator[str, None]:
     """The stream after a first look, so that a run that is not there is an ordinary 404."""
-    return _follow(watch, await run_in_threadpool(_missed, watch))
+    return _follow(watch, await run_in_threadpool(_missed if watch.after_seq else _newest, watch))
 
 
 async def _follow(watch: Watch, missed: list[Line]) -> AsyncGenerator[str, None]:
@@ -118,6 +119,15 @@ async def _news(watch: Watch, feed: Feed) -> AsyncGenerator[str, None]:
 def _sent(watch: Watch, lines: list[Line]) -> str:
     watch.after_seq, watch.sent_at = lines[-1][0], monotonic()
     return "".join(line for _, line in lines)
+
+
+def _newest(watch: Watch) -> list[Line]:
+    """For a viewer who has seen nothing: the older part of a long run is on its curve and in its log already."""
+    with watch.database.session(workspace_scope(watch.workspace_id)) as session:
+        page = training.list_events(
+            session, workspace_id=watch.workspace_id, run_id=watch.run_id, page=PageRequest(limit=BATCH)
+        )
+    return lines_of(list(reversed(page.items)))
 
 
 def _missed(watch: Watch) -> list[Line]:

@@ -879,6 +879,8 @@ export interface paths {
          * Stream Fine Tuning Job
          * @description The run as it happens. Continues after `Last-Event-ID`; ends after the run has.
          *
+         *     Without an id it begins with the newest 1,000 events: earlier ones are in the lists of events and metrics.
+         *
          *     A page that opens a stream anew cannot set headers: it gives the id as `?last_event_id=`.
          */
         get: operations["stream_fine_tuning_job"];

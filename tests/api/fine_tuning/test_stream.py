@@ -180,7 +180,7 @@ class TestPlaces:
             feeds = Feeds(scene.database, scene.bus)
             await asyncio.to_thread(scene.say, 1500)
             said = scene.all_seqs()
-            places = [0, said[0], said[700], said[-2], said[-1]]
+            places = [said[0] - 1, said[0], said[700], said[-2], said[-1]]
             viewers = [asyncio.create_task(read(scene.watch(feeds, place))) for place in places]
             for _ in range(5):
                 await scene.say_and_ring(40)
@@ -191,6 +191,18 @@ class TestPlaces:
             texts = await asyncio.gather(*viewers)
             for place, text in zip(places * 2, texts, strict=True):
                 assert seqs(text) == [seq for seq in scene.all_seqs() if seq > place]
+
+        run(watched())
+
+    def test_who_has_seen_nothing_of_a_long_run_gets_its_newest_events(self, scene: Scene, eager: None) -> None:
+        async def watched() -> None:
+            await asyncio.to_thread(scene.say, 1500)
+            newest = scene.all_seqs()[-1000:]
+            viewer = asyncio.create_task(read(scene.watch(Feeds(scene.database, scene.bus))))
+            await asyncio.sleep(0.1)
+            await scene.say_and_ring(40)
+            await asyncio.to_thread(scene.end)
+            assert seqs(await viewer) == [seq for seq in scene.all_seqs() if seq >= newest[0]]
 
         run(watched())
 
