@@ -87,7 +87,7 @@ class TestToken:
             assert used.last_used_at is not None
 
     @pytest.mark.parametrize("is_required", [True, False])
-    def test_an_unknown_one_lets_nobody_in(self, beat: Beat, database: Database, is_required: bool) -> None:
+    def test_an_unknown_one_lets_nobody_in(self, beat: Beat, database: Database, *, is_required: bool) -> None:
         assert not beat(token="tb_worker_forged", is_token_required=is_required).is_let_in
         with database.session(SYSTEM) as session:
             assert workers.list_workers(session) == []
