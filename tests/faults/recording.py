@@ -35,7 +35,7 @@ class TestRecord:
             "reason": self.reason,
             "seconds": round(self.seconds, 1),
             "times": self.times,
-            "figures": {name: round(value, 3) for name, value in sorted(self.figures.items())},
+            "figures": {name: float(f"{value:.3g}") for name, value in sorted(self.figures.items())},
         }
 
 

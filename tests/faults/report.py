@@ -1,7 +1,6 @@
 """`python -m tests.faults.report`: the table of `docs/reliability.md`, from what the drills recorded."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +91,7 @@ def _figures(tests: list[dict[str, Any]]) -> list[str]:
 
 
 def _short(value: float) -> str:
-    return re.sub(r"\.?0+$", "", f"{value:.2f}") or "0"
+    return f"{value:.3g}"
 
 
 if __name__ == "__main__":

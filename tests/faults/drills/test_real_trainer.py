@@ -57,14 +57,11 @@ def same_bits(arena: Arena, *runs: Submitted) -> bool:
 
 
 def wait_for_step_of(arena: Arena, run: Submitted, attempt: int, step: int) -> None:
-    arena.wait_until(
-        lambda: (
-            (arena.job(run).attempt, arena.state(run)) == (attempt, JobState.RUNNING)
-            and (arena.job(run).progress_step or 0) >= step
-        ),
-        timeout_s=START_S,
-        what=f"attempt {attempt} is at step {step}",
-    )
+    def is_there() -> bool:
+        job = arena.job(run)
+        return (job.attempt, job.state) == (attempt, JobState.RUNNING) and (job.progress_step or 0) >= step
+
+    arena.wait_until(is_there, timeout_s=START_S, what=f"attempt {attempt} is at step {step}")
 
 
 @pytest.mark.drill(1)
@@ -173,9 +170,7 @@ def test_real_training_on_a_full_disk_keeps_its_checkpoint_and_goes_on(
 def test_real_training_that_may_not_have_its_memory_is_tried_twice_and_told(real: Arena, record_figure: Record) -> None:
     real.worker(child_memory_bytes=150 * MIB)
     run = submit(real)
-    real.wait_until(
-        lambda: real.make_due(run) or real.state(run) is JobState.FAILED, timeout_s=2 * START_S, what="it has failed"
-    )
+    real.wait_for_end(run, timeout_s=2 * START_S)
     kind, told = failure(real, run)
     assert (kind, real.job(run).attempt) == (FailureClass.OUT_OF_MEMORY, 2)
     assert "Choose" in told
@@ -201,7 +196,8 @@ def test_real_training_in_half_portions_has_the_same_effective_batch(real: Arena
     assert len(losses[0]) == len(losses[1]) == 200
     worst = max(abs(one - other) for one, other in zip(*losses, strict=True))
     record_figure("loss_difference_worst", worst)
-    assert worst < 0.05
+    # not nothing: sums of other portions differ in their last bits, so the portions were others
+    assert 0 < worst < 1e-3
 
 
 @pytest.mark.drill(28)
