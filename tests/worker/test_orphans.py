@@ -20,6 +20,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from core.config import Settings
+from core.jobs.kinds import JobKind
+from core.jobs.types import Lease
 from worker.context import WorkContext
 from worker.supervise import run_child
 
@@ -37,7 +39,8 @@ keeper = SimpleNamespace(
     is_lost=False, cancel_requested=False, pause_requested=False, note=lambda line: None,
     note_output=lambda chunk: None, flush=lambda: True, shared_with=shared_with)
 context = WorkContext(settings=Settings(), database=None, backends=None, worker_id="w", keeper=keeper)
-run_child([sys.executable, "-c", sys.argv[2], sys.argv[1]], Path(sys.argv[1]), None, context=context)
+lease = Lease(job_id="j", workspace_id="w", kind=JobKind.TRAINING_RUN, attempt=1, payload={}, worker_id="w")
+run_child([sys.executable, "-c", sys.argv[2], sys.argv[1]], Path(sys.argv[1]), lease, context=context)
 """
 WATCHING = "from pathlib import Path\nfrom worker import lease_file\nlease_file.watch(Path(sys.argv[1]))\n"
 TELL = "say(type='result', data={'pid': os.getpid()})\n"
