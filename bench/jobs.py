@@ -5,6 +5,7 @@ trainer on the bundled model where the trainer's time is part of the figure. Pee
 servers: procrastinate for the claim, plain Celery for the start of a task, a bare training script for the first step.
 """
 
+import json
 import statistics
 import subprocess
 import sys
@@ -37,36 +38,28 @@ _DEFAULTS: dict[str, Any] = {
 }
 _NUM_STARTS, _NUM_CRASHES, _NUM_FIRST_STEPS = 60, 5, 3
 _PATIENCE_S = 240
+_PACKAGES = ("celery", "procrastinate", "sqlalchemy", "torch", "transformers")
+MEASURES = ("turns", "starts", "crashes", "crash_by_default", "cancels", "first_steps")
 
 
 def main() -> None:
+    """Measure all, or only what the arguments name; what was measured before is kept beside it."""
+    wanted = sys.argv[1:] or MEASURES
+    before = json.loads(_RESULTS.read_text()) if sys.argv[1:] and _RESULTS.exists() else {"figures": {}, "runs": []}
+    figures, runs = before["figures"], {run["measured"]: run for run in before["runs"]}
     with (
         tempfile.TemporaryDirectory(prefix="bench-jobs-") as name,
         arena_servers(Path(name) / "servers", seed=1) as servers,
     ):
         bench = Bench(servers, Path(name))
-        figures: dict[str, float] = {}
-        runs: list[dict[str, Any]] = []
-        for measure in (
-            bench.turns,
-            bench.starts,
-            bench.crashes,
-            bench.crash_by_default,
-            bench.cancels,
-            bench.first_steps,
-        ):
-            found, details = measure()
+        for measured in wanted:
+            found, details = getattr(bench, measured)()
             figures |= {key: round(value, 3) for key, value in found.items()}
-            runs.append({"measured": measure.__name__, **details})
+            runs[measured] = {"measured": measured, **details}
             for key in found:
                 print(f"{key:32} {figures[key]}", flush=True)
-        write_figures(
-            _RESULTS,
-            packages=("celery", "procrastinate", "sqlalchemy", "torch", "transformers"),
-            figures=figures,
-            runs=runs,
-        )
-        print(f"Written to {_RESULTS.relative_to(ROOT)}")
+            write_figures(_RESULTS, packages=_PACKAGES, figures=figures, runs=list(runs.values()))
+    print(f"Written to {_RESULTS.relative_to(ROOT)}")
 
 
 Found = tuple[dict[str, float], dict[str, Any]]
@@ -123,7 +116,7 @@ class Bench:
     def crash_by_default(self) -> Found:
         """With the settings that people have, and the real trainer on the bundled model."""
         with self._arena(trainer=(), is_real=True) as arena:
-            took_s = _crash(arena, at_step=4, **_DEFAULTS, checkpoint_every_s=5)
+            took_s = _crash(arena, at_step=4, **_DEFAULTS | {"checkpoint_every_s": 5})
         return {"crash_to_resume_s": took_s}, {"settings": _DEFAULTS | {"checkpoint_every_s": 5}}
 
     def cancels(self) -> Found:
