@@ -34,7 +34,7 @@ class FaultProxy:
         self.port = 0
         self.faults = Faults()
         self.counts: Counter[str] = Counter()
-        """connections, refused_by_target, bytes_up, bytes_down, requests, and one entry for each action of a rule."""
+        """connections, refused_by_target, swallowed, bytes_up, bytes_down, requests, and each action of a rule."""
 
     def start(self) -> None:
         self._thread.start()
@@ -199,6 +199,7 @@ class FaultProxy:
             await writer.drain()
 
     async def _swallow(self, reader: asyncio.StreamReader) -> None:
+        self.counts["swallowed"] += 1
         while await reader.read(_CHUNK_BYTES):
             pass
 

@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
@@ -75,6 +75,13 @@ def say(proxy: FaultProxy, data: bytes = b"hello") -> bytes:
         return client.recv(65536)
 
 
+def wait_until(is_true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not is_true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def get(proxy: FaultProxy, path: str = "/", body: bytes = b"") -> bytes:
     with connect(proxy) as client:
         client.sendall(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % path.encode() + body)
@@ -95,7 +102,7 @@ def test_latency_and_jitter_delay_every_chunk(tcp: tuple[FaultProxy, Echo]) -> N
     proxy.faults.latency_s, proxy.faults.jitter_s = 0.1, 0.05
     started = time.monotonic()
     assert say(proxy) == b"hello"
-    assert 0.2 <= time.monotonic() - started < 1
+    assert 0.2 <= time.monotonic() - started < 5
 
 
 def test_a_throttle_lets_so_many_bytes_through_a_second(tcp: tuple[FaultProxy, Echo]) -> None:
@@ -103,7 +110,7 @@ def test_a_throttle_lets_so_many_bytes_through_a_second(tcp: tuple[FaultProxy, E
     proxy.faults.bytes_per_s = 10_000
     started = time.monotonic()
     assert say(proxy, b"x" * 1000) == b"x" * 1000
-    assert 0.2 <= time.monotonic() - started < 1
+    assert 0.2 <= time.monotonic() - started < 5
 
 
 def test_open_connections_are_reset_and_new_ones_pass(tcp: tuple[FaultProxy, Echo]) -> None:
@@ -135,9 +142,12 @@ def test_a_black_hole_takes_everything_and_says_nothing(tcp: tuple[FaultProxy, E
 def test_what_a_black_hole_swallowed_stays_dead_when_it_heals(tcp: tuple[FaultProxy, Echo]) -> None:
     proxy, _ = tcp
     with connect(proxy) as idle, connect(proxy) as swallowed:
+        for client in (idle, swallowed):  # the kernel accepts before the proxy does: an echo shows both are through
+            client.sendall(b"a")
+            assert client.recv(10) == b"a"
         proxy.faults.black_hole = True
         swallowed.sendall(b"hello")
-        time.sleep(0.2)
+        wait_until(lambda: proxy.counts["swallowed"] == 1)
         proxy.heal()
         swallowed.settimeout(0.2)
         swallowed.sendall(b"still there?")
@@ -165,10 +175,7 @@ def test_a_half_closed_server_says_no_more_but_still_hears(tcp: tuple[FaultProxy
         client.sendall(b"one")
         assert client.recv(10) == b""
         client.sendall(b"two")
-        deadline = time.monotonic() + 5
-        while echo.received != b"onetwo":
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_until(lambda: echo.received == b"onetwo")
 
 
 def test_a_connection_is_cut_after_so_many_bytes(tcp: tuple[FaultProxy, Echo]) -> None:
