@@ -28,6 +28,17 @@ class Split(StrEnum):
     LEFT_OUT = "left_out"
 
 
+class RowKind(StrEnum):
+    """What the rows of a version hold; each objective of training reads one kind."""
+
+    # conversations
+    CHAT = "chat"
+    # a prompt with the answer that was preferred and the one that was not
+    PREFERENCE = "preference"
+    # plain text, to go on reading
+    TEXT = "text"
+
+
 class RowFilter(StrEnum):
     ALL = "all"
     PROBLEMS = "problems"

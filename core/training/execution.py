@@ -20,10 +20,11 @@ from core.jobs import service as jobs
 from core.jobs.states import JobState
 from core.jobs.types import Lease, NewEvent
 from core.training import billing
+from core.training.methods import QloraMethod
 from core.training.models import Run
 from core.training.repository import RunRepository
 from core.training.service import run_not_found
-from core.training.spec import Lineage, QloraMethod, TrainingSpec
+from core.training.spec import Lineage, TrainingSpec
 from core.workspaces import service as workspaces
 
 

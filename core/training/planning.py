@@ -11,6 +11,7 @@ from core.base_models.types import BaseModel
 from core.datasets.models import DatasetVersion, File
 from core.errors import Invalid
 from core.kit.money import priced
+from core.training.methods import LoraMethod, QloraMethod
 from core.training.recipes import (
     BaseModelInfo,
     DatasetStats,
@@ -21,7 +22,7 @@ from core.training.recipes import (
     resolve,
 )
 from core.training.request import AdapterType, RunRequest
-from core.training.spec import MAX_LEARNING_RATE, LoraMethod, QloraMethod, TrainingSpec
+from core.training.spec import MAX_LEARNING_RATE, TrainingSpec
 
 # longer than people wait with the page open; then the quick recipe is the better first try
 _RECOMMENDED_MAX_S = 2 * 3600

@@ -10,7 +10,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from core.errors import Invalid
-from core.training.spec import LoraMethod, QloraMethod, TrainingSpec
+from core.training.methods import LoraMethod, QloraMethod
+from core.training.spec import TrainingSpec
 
 
 class Recipe(StrEnum):

@@ -4,57 +4,22 @@ It names no file and no machine; `RunInput` adds what the trainer needs to know 
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, model_validator
+
+from core.training.methods import Closed, FullMethod, Method, PissaMethod, QloraMethod
+from core.training.objectives import DpoObjective, Objective, SftObjective
 
 MAX_LEARNING_RATE = 0.1
 
 
-class _Closed(BaseModel):
-    """Unknown fields are refused, so that a misspelt setting never trains silently with its default."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _LowRank(_Closed):
-    rank: int = Field(16, ge=1, le=256, description="Width of the learned matrices.")
-    alpha: int = Field(32, ge=1, le=1024, description="Scale of the learned matrices; alpha / rank multiplies them.")
-    dropout: float = Field(0.0, ge=0, lt=1, description="Share of the adapter's inputs dropped while training.")
-    target_modules: Literal["all-linear"] = Field(
-        "all-linear", description="Every linear layer but the output head: attention-only learns less at any rank."
-    )
-
-
-class LoraMethod(_LowRank):
-    """LoRA (Hu et al. 2021): W x + (alpha / rank) B A x with W frozen in bfloat16, A and B trained in float32."""
-
-    type: Literal["lora"] = "lora"
-
-
-class QloraMethod(_LowRank):
-    """QLoRA (Dettmers et al. 2023): LoRA over a base whose linear layers are kept in 4-bit NormalFloat."""
-
-    type: Literal["qlora"] = "qlora"
-    quantization: Literal["nf4"] = Field("nf4", description="The 4-bit data type of the frozen weights.")
-    double_quantization: Literal[True] = Field(True, description="The scales of the 4-bit blocks are quantised too.")
-
-
-class SftObjective(_Closed):
-    """Supervised fine-tuning: cross-entropy on the assistant's words only."""
-
-    type: Literal["sft"] = "sft"
-
-
-Method = Annotated[LoraMethod | QloraMethod, Field(discriminator="type")]
-
-
-class TrainingSpec(_Closed):
+class TrainingSpec(Closed):
     """All that decides what is learned: equal spec, data, hardware and versions give the same adapter, bit by bit."""
 
     base_model: str = Field(min_length=1, max_length=200, description="Id in the catalogue of base models.")
     method: Method = Field(default_factory=QloraMethod)
-    objective: SftObjective = Field(default_factory=SftObjective)
+    objective: Objective = Field(default_factory=SftObjective)
     num_epochs: int = Field(1, ge=1, le=50, description="Times that every row is seen.")
     max_seen_tokens: int | None = Field(
         None,
@@ -73,15 +38,42 @@ class TrainingSpec(_Closed):
         None, ge=1, description="Held-out rows are also measured this often; the best adapter ships."
     )
     max_heldout_rows: int = Field(200, ge=1, le=5000, description="Held-out rows measured, the first by number.")
+    early_stopping_patience: int | None = Field(
+        None, ge=1, description="Training ends after so many measurements in a row that are no better than the best."
+    )
+    optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit"] = Field(
+        "adamw", description="AdamW; with moments of 8 bits; with those in memory that is paged to the processor."
+    )
+
+    @model_validator(mode="after")
+    def _has_a_reference(self) -> Self:
+        if isinstance(self.objective, DpoObjective) and isinstance(self.method, FullMethod | PissaMethod):
+            raise ValueError(  # noqa: TRY004 - pydantic turns it into a validation error
+                f"dpo compares with the untouched base, which {self.method.type} does not keep; use orpo, or lora."
+            )
+        return self
 
 
-class Lineage(_Closed):
+class Lineage(Closed):
     """Where the data came from; copied into the adapter's manifest, read by no code of the trainer."""
 
     run_id: str | None = None
     attempt: int | None = None
     dataset_version_id: str | None = None
     dataset_sha256: str | None = None
+
+
+class ExecutionPlan(Closed):
+    """How a machine does a run; the planner chooses it for the memory that is there. It decides no result but rounding.
+
+    `micro_batch_tokens` None is the device's usual size; `sharding` "full" spreads the frozen base over the processes.
+    """
+
+    micro_batch_tokens: int | None = Field(None, ge=64, description="Tokens of one packed micro-batch.")
+    gradient_checkpointing: bool = Field(False, description="Activations are computed twice instead of kept.")
+    compile: bool = Field(False, description="The decoder's layers are compiled before the first step.")
+    num_processes: int = Field(1, ge=1, le=64, description="Processes that share each step, one a GPU.")
+    sharding: Literal["none", "full"] = "none"
 
 
 class RunInput(TrainingSpec):
@@ -94,6 +86,7 @@ class RunInput(TrainingSpec):
     micro_batch_divisor: int = Field(
         1, ge=1, le=64, description="Makes micro-batches smaller, for want of memory; the effective batch stays."
     )
+    execution: ExecutionPlan = Field(default_factory=ExecutionPlan)
     lineage: Lineage = Field(default_factory=Lineage)
 
     def training_spec(self) -> TrainingSpec:

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from core.training.spec import LoraMethod, QloraMethod, RunInput, TrainingSpec
+from core.training.methods import LoraMethod, QloraMethod
+from core.training.spec import RunInput, TrainingSpec
 
 
 def test_the_type_decides_the_method() -> None:
@@ -23,6 +24,9 @@ def test_the_type_decides_the_method() -> None:
         {"method": {"type": "lora", "quantization": "nf4"}},
         {"method": {"type": "os.system"}},
         {"method": {"type": "lora", "target_modules": "q_proj"}},
+        {"method": {"type": "pissa", "rank": 256}},
+        {"method": {"type": "full"}, "objective": {"type": "dpo"}},
+        {"method": {"type": "pissa"}, "objective": {"type": "dpo"}},
     ],
 )
 def test_what_is_not_in_the_spec_is_refused(wrong: dict[str, object]) -> None:
@@ -34,7 +38,7 @@ def test_the_knobs_are_these_and_a_new_one_must_justify_itself_here() -> None:
     assert set(TrainingSpec.model_fields) == {
         "base_model", "method", "objective", "num_epochs", "max_seen_tokens", "learning_rate", "batch_size",
         "max_length_tokens", "warmup_ratio", "schedule", "weight_decay", "max_grad_norm", "seed", "eval_every_steps",
-        "max_heldout_rows",
+        "max_heldout_rows", "early_stopping_patience", "optimizer",
     }  # fmt: skip
 
 

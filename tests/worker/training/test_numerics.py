@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM
 
-from core.training.spec import LoraMethod, Method, QloraMethod
+from core.training.methods import LoraMethod, Method, QloraMethod
 from worker.training.data.packing import epoch_order, pack
 from worker.training.methods import registry
 from worker.training.methods.adapters import TunableModel

@@ -9,7 +9,8 @@ from transformers import AutoTokenizer
 
 from core.base_models import service as base_models
 from core.config import Settings
-from core.training.spec import QloraMethod, RunInput
+from core.training.methods import QloraMethod
+from core.training.spec import RunInput
 from tests.worker.training.conftest import events_of, row, write_rows
 from worker.base_models import prepare
 from worker.training import run as runner

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 
 from core.jobs.exit_codes import ExitCode
 from core.kit.hashing import sha256_file
-from core.training.spec import LoraMethod
+from core.training.methods import LoraMethod
 from tests.worker.training.conftest import events_of
 from worker.training import __main__ as program
 from worker.training import checkpoint, loop, snapshot

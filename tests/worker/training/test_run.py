@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM
 from core.errors import Invalid
 from core.jobs.exit_codes import ExitCode
 from core.kit.hashing import sha256_file
-from core.training.spec import LoraMethod, Method, QloraMethod
+from core.training.methods import LoraMethod, Method, QloraMethod
 from tests.worker.training.conftest import events_of, row, write_rows
 from worker.training import __main__ as program
 from worker.training import run as runner

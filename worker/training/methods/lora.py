@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM
 
-from core.training.spec import LoraMethod
+from core.training.methods import LoraMethod
 from worker.training import attention
 from worker.training.methods.adapters import TunableModel, attach
 

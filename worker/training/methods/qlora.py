@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-from core.training.spec import QloraMethod
+from core.training.methods import QloraMethod
 from worker.training import attention
 from worker.training.methods.adapters import TunableModel, attach
 

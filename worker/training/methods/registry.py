@@ -3,7 +3,7 @@ from typing import assert_never
 
 import torch
 
-from core.training.spec import LoraMethod, Method, QloraMethod
+from core.training.methods import LoraMethod, Method, QloraMethod
 from worker.training.methods import lora, qlora
 from worker.training.methods.adapters import TunableModel
 
