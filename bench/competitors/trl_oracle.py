@@ -38,8 +38,8 @@ sft: rows of input_ids and completion_mask (1 = trained; the first token of a ro
 dpo: pairs of prompt_ids, chosen_ids, rejected_ids; loss_type sigmoid; the mean over pairs. `*_log_probs` are sums over
   the answer's tokens. `reward_margin` is beta * mean((chosen - reference) - (rejected - reference)).
 orpo: the same pairs. `loss` = `nll` - beta * mean(log_sigmoid(log_odds)); TRL's `nll` is the mean over all tokens of
-  all chosen rows, PROMPTS INCLUDED. `odds_loss` = -beta * mean(log_sigmoid(log_odds)) stands alone beside it; in the case
-  'one_token_prompts' no prompt token is predicted, so that the definition with and without prompts is the same.
+  all chosen rows, PROMPTS INCLUDED. `odds_loss` = -beta * mean(log_sigmoid(log_odds)) stands alone beside it; in
+  the case 'one_token_prompts' no prompt token is predicted, so that the definition with and without prompts is the same.
   `*_mean_log_probs` are means over the answer's tokens.
 lora_gradient_norms: the L2 norm of d loss / d parameter of each LoRA matrix; grad_norm: of all of them together."""
 
