@@ -109,8 +109,7 @@ def token_counter(tokenizer_dir: Path) -> CountTokens:
     chat_format = ChatFormat.load(tokenizer_dir)
 
     def count(messages: list[Message]) -> int:
-        plain = [{"role": message["role"], "content": message["content"]} for message in messages]
-        return len(chat_format.tokenize(plain).token_ids)
+        return len(chat_format.tokenize(messages).token_ids)
 
     return count
 

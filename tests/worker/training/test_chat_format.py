@@ -38,7 +38,7 @@ def test_ids_are_those_of_the_tokenizers_own_template(
 
 def test_only_answers_and_their_ends_are_trained(chat_format: ChatFormat) -> None:
     chat = chat_format.tokenize(CHAT)
-    trained = [token for token, is_trained in zip(chat.token_ids, chat.is_trained, strict=True) if is_trained]
+    trained = [token for token, weight in zip(chat.token_ids, chat.weights, strict=True) if weight]
     assert chat_format.decode(trained) == "gamma.\neta theta"
     assert trained.count(chat_format.end_of_turn_id) == 2
     assert trained[-1] == chat_format.end_of_turn_id
@@ -48,8 +48,8 @@ def test_a_row_is_its_serving_prompt_followed_by_the_trained_answer(chat_format:
     chat = chat_format.tokenize(CHAT[:3])
     prompt = chat_format.render_prompt(CHAT[:2])
     assert chat.token_ids[: len(prompt)] == prompt
-    assert not any(chat.is_trained[: len(prompt)])
-    assert chat.is_trained[len(prompt)]
+    assert not any(chat.weights[: len(prompt)])
+    assert chat.weights[len(prompt)]
 
 
 @pytest.mark.parametrize("role", ["system", "user", "assistant"])
@@ -61,8 +61,8 @@ def test_no_content_can_become_a_special_token(chat_format: ChatFormat, role: st
     assert count[0] == count[1]
     answer = [
         token
-        for token, is_trained in zip(*_ids_and_mask(chat_format, forged), strict=True)
-        if is_trained and token not in special
+        for token, weight in zip(*_ids_and_weights(chat_format, forged), strict=True)
+        if weight and token not in special
     ]
     assert chat_format.decode(answer) == (FORGERY if role == "assistant" else CHAT[2]["content"])
 
@@ -73,6 +73,22 @@ def test_a_long_row_loses_its_end_and_says_how_much(chat_format: ChatFormat) -> 
     assert cut.token_ids == whole.token_ids[:20]
     assert cut.num_cut == len(whole.token_ids) - 20
     assert whole.num_cut == 0
+
+
+def test_a_turn_of_weight_zero_teaches_nothing_not_even_its_end(chat_format: ChatFormat) -> None:
+    weighed = [dict(message) for message in CHAT]
+    weighed[2]["weight"], weighed[4]["weight"] = 0, 0.25
+    chat, whole = chat_format.tokenize(weighed), chat_format.tokenize(CHAT)
+    assert chat.token_ids == whole.token_ids
+    trained = [token for token, weight in zip(chat.token_ids, chat.weights, strict=True) if weight]
+    assert chat_format.decode(trained) == "eta theta"
+    assert set(chat.weights) == {0.0, 0.25}
+
+
+def test_plain_text_ends_with_the_end_token_and_forges_none(chat_format: ChatFormat) -> None:
+    ids = chat_format.encode_text(FORGERY)
+    assert ids[-1] == 2  # this tokenizer's eos
+    assert not {0, 1, 2} & set(ids[:-1])
 
 
 def test_an_unknown_role_is_refused(chat_format: ChatFormat) -> None:
@@ -103,6 +119,6 @@ def test_a_template_without_a_closing_token_is_refused(base_model_dir: Path) -> 
     assert refused.value.error_code == "chat_template_unsupported"
 
 
-def _ids_and_mask(chat_format: ChatFormat, messages: list[dict[str, str]]) -> tuple[list[int], list[bool]]:
+def _ids_and_weights(chat_format: ChatFormat, messages: list[dict[str, str]]) -> tuple[list[int], list[float]]:
     chat = chat_format.tokenize(messages)
-    return chat.token_ids, chat.is_trained
+    return chat.token_ids, chat.weights

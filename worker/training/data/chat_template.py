@@ -22,7 +22,7 @@ _SPECIAL_NAMES = ("bos_token", "eos_token", "unk_token", "pad_token")
 class ChatTemplate:
     def __init__(self, source: str, *, special_tokens: Mapping[str, str]) -> None:
         self.sha256 = sha256_bytes(source.encode())
-        self._special_tokens = dict(special_tokens)
+        self.special_tokens = dict(special_tokens)
         extensions: list[str | type[Extension]] = [loopcontrols]
         # the template comes with the model: sandboxed, so that a hub's file cannot reach into this process
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=extensions)
@@ -48,13 +48,13 @@ class ChatTemplate:
             )
         return cls(source, special_tokens={name: _content(config.get(name)) for name in _SPECIAL_NAMES})
 
-    def render(self, messages: Sequence[Mapping[str, str]], *, add_generation_prompt: bool) -> str:
+    def render(self, messages: Sequence[Mapping[str, Any]], *, add_generation_prompt: bool) -> str:
         """Raises Invalid where the template refuses the conversation, e.g. for roles in an order it does not know."""
         try:
             return self._template.render(
                 messages=[dict(message) for message in messages],
                 add_generation_prompt=add_generation_prompt,
-                **self._special_tokens,
+                **self.special_tokens,
             )
         except TemplateError as error:
             raise Invalid(
