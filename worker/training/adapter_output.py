@@ -13,7 +13,7 @@ from core.kit.clock import utc_now
 from core.kit.hashing import sha256_file
 from core.training.spec import RunInput
 from worker.training import snapshot
-from worker.training.methods.adapters import TunableModel
+from worker.training.methods.model import TunableModel
 
 WEIGHTS, CONFIG, MANIFEST = "adapter_model.safetensors", "adapter_config.json", "manifest.json"
 

@@ -22,12 +22,12 @@ def packed_attention(
     value_BKTD: Tensor,
     attention_mask: Tensor | None,  # noqa: ARG001
     *,
-    row_lengths: Sequence[int],
+    sequence_lengths: Sequence[int],
     scaling: float | None = None,
     dropout: float = 0.0,
     **_: Any,  # noqa: ANN401
 ) -> tuple[Tensor, None]:
-    lengths = list(row_lengths)
+    lengths = list(sequence_lengths)
     rows = zip(*(torch.split(all_rows, lengths, 2) for all_rows in (query_BHTD, key_BKTD, value_BKTD)), strict=True)
     attended = [
         scaled_dot_product_attention(

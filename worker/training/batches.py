@@ -1,45 +1,42 @@
-"""Rows of the index as tensors of one packed micro-batch."""
+"""Examples of the index as tensors of one packed micro-batch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from worker.training.data.packing import pack
 from worker.training.data.token_index import TokenIndex
 
 
 @dataclass(frozen=True, slots=True)
 class MicroBatch:
-    """T tokens of several rows end to end. `targets_T[t]` is the next token of the same row."""
+    """T tokens of several sequences end to end.
+
+    `targets_T[t]` is the next token of the same sequence and `weights_T[t]` (float32) what its prediction weighs in the
+    loss; 0 where there is nothing to learn, as at the last token of every sequence.
+    """
 
     token_ids_T: Tensor
     targets_T: Tensor
-    is_target_T: Tensor
-    row_lengths: tuple[int, ...]
+    weights_T: Tensor
+    sequence_lengths: tuple[int, ...]
+    num_examples: int
 
 
-def micro_batches(index: TokenIndex, rows: Sequence[int], *, capacity: int, device: str) -> Iterator[MicroBatch]:
-    for chosen in pack([index.length(row) for row in rows], capacity=capacity):
-        yield _assemble(index, [rows[place] for place in chosen], device)
-
-
-def num_targets(index: TokenIndex, rows: Sequence[int]) -> int:
-    """Trained targets of these rows; a row's first token is predicted by nothing, so never one."""
-    return sum(int(index.trained(row)[1:].sum()) for row in rows)
-
-
-def _assemble(index: TokenIndex, rows: Sequence[int], device: str) -> MicroBatch:
-    tokens = [np.asarray(index.tokens(row), dtype=np.int64) for row in rows]
-    trained = [np.asarray(index.trained(row)) for row in rows]
-    # the last position of a row predicts nothing: shifted in by one, closed with a non-target
+def assemble(index: TokenIndex, examples: Sequence[int], *, device: str) -> MicroBatch:
+    """The examples' sequences in their order; those of one example stay together."""
+    sequences = [sequence for example in examples for sequence in index.sequences(example)]
+    tokens = [np.asarray(index.tokens(sequence), dtype=np.int64) for sequence in sequences]
+    weights = [np.asarray(index.sequence_weights(sequence)) for sequence in sequences]
+    # both are shifted by one: position t answers for token t + 1
     targets = [np.append(ids[1:], 0) for ids in tokens]
-    is_target = [np.append(mask[1:], False) for mask in trained]
+    shifted = [np.append(values[1:], np.float32(0)) for values in weights]
     return MicroBatch(
         token_ids_T=torch.from_numpy(np.concatenate(tokens)).to(device),
         targets_T=torch.from_numpy(np.concatenate(targets)).to(device),
-        is_target_T=torch.from_numpy(np.concatenate(is_target)).to(device),
-        row_lengths=tuple(len(ids) for ids in tokens),
+        weights_T=torch.from_numpy(np.concatenate(shifted)).to(device),
+        sequence_lengths=tuple(len(ids) for ids in tokens),
+        num_examples=len(examples),
     )

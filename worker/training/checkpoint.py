@@ -37,6 +37,8 @@ class Position:
     best_step: int | None = None
     best_loss: float | None = None
     best_accuracy: float | None = None
+    num_worse: int = 0
+    """Measurements in a row that were no better than the best; early stopping counts them."""
 
 
 @dataclass(slots=True)

@@ -1,12 +1,13 @@
 """The training loop. Top to bottom: measure the base, step through the planned batches, measure again, keep the best.
 
-It knows nothing of methods (a `TunableModel` comes prepared) or of files other than checkpoints.
+It knows nothing of methods (a `TunableModel` comes prepared), of objectives (a micro-batch has a loss that adds up), of
+other processes (which share each step), or of files other than checkpoints.
 """
 
 import math
-import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,52 +16,55 @@ import torch
 from torch import Tensor
 
 from core.training.spec import RunInput
-from worker.training import checkpoint, recovery
-from worker.training.batches import micro_batches, num_targets
+from worker.training import checkpoint, memory, optimizers, recovery
+from worker.training.batches import assemble
 from worker.training.checkpoint import Position
+from worker.training.data.packing import pack
 from worker.training.data.token_index import TokenIndex
 from worker.training.events import EventWriter
 from worker.training.failures import Interrupted, NonFiniteLoss
-from worker.training.methods.adapters import TunableModel
-from worker.training.objectives.sft import sft_loss
+from worker.training.methods.model import TunableModel
+from worker.training.objectives.objective import Objective, Totals
+from worker.training.processes import Processes
 from worker.training.schedule import learning_rate, plan_batches
 
 _STEP_SEED_STRIDE = 1_000_003  # a prime: dropout of (seed, step) does not repeat under a neighbouring seed
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """Means over trained tokens: of the loss in nats, and of how often the likeliest token was the right one."""
+class Task:
+    """What is learned, from what, by which measure."""
 
-    loss: float
-    accuracy: float
+    run: RunInput
+    train: TokenIndex
+    heldout: TokenIndex
+    objective: Objective
+    belongs_to: str
+    """Digest of all that a checkpoint must have in common with the run that continues from it."""
 
 
 class Loop:
     def __init__(
         self,
-        run: RunInput,
+        task: Task,
         model: TunableModel,
         *,
-        train: TokenIndex,
-        heldout: TokenIndex,
         checkpoints: Path,
-        belongs_to: str,
         micro_batch_tokens: int,
+        processes: Processes,
         events: EventWriter,
         stop_requested: Callable[[], bool],
     ) -> None:
-        self._run, self._model, self._events, self._stop_requested = run, model, events, stop_requested
-        self._train, self._heldout = train, heldout
-        self._checkpoints, self._belongs_to = checkpoints, belongs_to
+        run = task.run
+        self._task, self._run, self._model, self._processes = task, run, model, processes
+        self._events, self._stop_requested = events, stop_requested
+        self._checkpoints = checkpoints
         self._capacity = micro_batch_tokens
         self._parameters = model.trainable()
-        self._optimizer = torch.optim.AdamW(
-            self._parameters.values(), lr=run.learning_rate, betas=(0.9, 0.999), weight_decay=run.weight_decay
-        )
-        self._batches = plan_batches(train, run)
+        self._optimizer = optimizers.build(run, model)
+        self._batches = plan_batches(task.train, run)
         self._learning_rate = learning_rate(run, total_steps=len(self._batches))
-        self._tokens_left = sum(train.length(row) for batch in self._batches for row in batch)
+        self._tokens_left = sum(task.train.length(example) for batch in self._batches for example in batch)
         self._position = Position()
         self._best: dict[str, Tensor] = {}
         self._evaluation_s = 0.0
@@ -89,7 +93,11 @@ class Loop:
         return self._best, self._results()
 
     def _is_last(self) -> bool:
-        return self._position.step == len(self._batches)
+        return self._position.step == len(self._batches) or self._is_stopped_early()
+
+    def _is_stopped_early(self) -> bool:
+        patience = self._run.early_stopping_patience
+        return patience is not None and self._position.num_worse >= patience
 
     def _is_evaluation_due(self) -> bool:
         position, every = self._position, self._run.eval_every_steps
@@ -98,12 +106,13 @@ class Loop:
 
     def _measure_base(self) -> None:
         self._events.stage("measuring_base")
-        base = self._measure()
-        self._position.base_loss, self._position.base_accuracy = base.loss, base.accuracy
-        self._report_measured({"full_valid_loss": base.loss, "valid_mean_token_accuracy": base.accuracy})
+        with self._model.reference() if self._model.keeps_base else nullcontext():
+            base = self._measure()
+        self._position.base_loss, self._position.base_accuracy = base["loss"], base["accuracy"]
+        self._report_measured({"full_valid_loss": base["loss"], "valid_mean_token_accuracy": base["accuracy"]})
 
     def _stop_if_asked(self) -> None:
-        if self._stop_requested():
+        if self._processes.any(self._stop_requested()):
             self._save()
             raise Interrupted
 
@@ -116,75 +125,92 @@ class Loop:
     def _step(self) -> None:
         """One optimizer step over the whole effective batch: gradients of its micro-batches add up to those of one."""
         started, step = time.monotonic(), self._position.step
-        rows = self._batches[step]
-        torch.manual_seed(self._run.seed * _STEP_SEED_STRIDE + step)
+        examples = self._batches[step]
+        # each process draws its own dropout, and the same one when the step is done again
+        torch.manual_seed((self._run.seed * _STEP_SEED_STRIDE + step) * self._processes.num + self._processes.rank)
         self._model.set_dropout(is_on=True)
-        targets = num_targets(self._train, rows)
-        loss_sum, num_correct = 0.0, 0
-        for batch in micro_batches(self._train, rows, capacity=self._capacity, device=self._model.device):
-            hidden_TD = self._model.hidden(batch.token_ids_T, row_lengths=batch.row_lengths)
-            loss = sft_loss(hidden_TD, self._model.head, targets_T=batch.targets_T, is_target_T=batch.is_target_T)
-            (loss.sum / targets).backward()  # type: ignore[no-untyped-call]
-            loss_sum += loss.sum.item()
-            num_correct += loss.num_correct
-            self._refuse_unless_finite(loss_sum)
-            self._events.alive()
+        totals = Totals.of(self._task.train, examples)
+        shares = self._forward(self._task.train, examples, totals, learns=True)
+        self._refuse_unless_finite(shares["loss"])
+        self._processes.sum_gradients(self._parameters.values())
         # the norm of all gradients is finite only if each of them is
         grad_norm = float(torch.nn.utils.clip_grad_norm_(self._parameters.values(), self._run.max_grad_norm))
         self._refuse_unless_finite(grad_norm)
         rate = self._learning_rate(step)
         for group in self._optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["rate_scale"]
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
-        tokens = sum(self._train.length(row) for row in rows)
+        tokens = sum(self._task.train.length(example) for example in examples)
         seconds = time.monotonic() - started
-        self._advance(tokens=tokens, targets=targets, seconds=seconds)
+        self._advance(tokens=tokens, targets=totals.num_targets, seconds=seconds)
         self._report_step(
             {
-                "train_loss": loss_sum / targets,
-                "train_mean_token_accuracy": num_correct / targets,
+                "train_loss": shares.pop("loss"),
+                "train_mean_token_accuracy": shares.pop("accuracy"),
                 "learning_rate": rate,
                 "grad_norm": grad_norm,
                 "tokens_per_second": round(tokens / seconds, 1),
             }
+            | shares
         )
 
-    def _measure(self) -> Measured:
-        """Loss and accuracy on all held-out rows. With the adapter's first (zero) weights this measures the base."""
+    def _forward(self, index: TokenIndex, examples: Sequence[int], totals: Totals, *, learns: bool) -> dict[str, float]:
+        """The objective's shares added up over the micro-batches of all processes; with `learns` the gradients too."""
+        sums: dict[str, Tensor | float] = {}
+        bins = pack([index.length(example) for example in examples], capacity=self._capacity)
+        for share in self._processes.share_of(bins):
+            if not learns:
+                self._leave_measurement_if_asked()
+            batch = assemble(index, [examples[place] for place in share.places], device=self._model.device)
+            micro = self._task.objective.micro_loss(self._model, batch, totals)
+            if learns:
+                (micro.loss * share.counts).backward()  # type: ignore[no-untyped-call]
+            for name, value in micro.shares.items():
+                # one transfer at the end: reading a value here would make a card wait for it
+                sums[name] = sums.get(name, 0.0) + value.double() * share.counts
+            self._events.alive()
+        return self._processes.sum_values({name: float(value) for name, value in sums.items()})
+
+    def _measure(self) -> dict[str, float]:
+        """The objective's values over all held-out examples."""
         started = time.monotonic()
         self._model.set_dropout(is_on=False)
-        rows = range(self._heldout.num_rows)
-        loss_sum, num_correct, targets = 0.0, 0, 0
+        heldout = self._task.heldout
+        examples = range(heldout.num_examples)
         with torch.no_grad():
-            for batch in micro_batches(self._heldout, rows, capacity=self._capacity, device=self._model.device):
-                self._events.alive()
-                if self._stop_requested():
-                    if self._position.step > 0:
-                        self._save()  # as it was before this measurement, which will be made anew
-                    raise Interrupted
-                hidden_TD = self._model.hidden(batch.token_ids_T, row_lengths=batch.row_lengths)
-                loss = sft_loss(hidden_TD, self._model.head, targets_T=batch.targets_T, is_target_T=batch.is_target_T)
-                loss_sum += loss.sum.item()
-                num_correct += loss.num_correct
-                targets += loss.num_targets
-        self._refuse_unless_finite(loss_sum)
+            measured = self._forward(heldout, examples, Totals.of(heldout, examples), learns=False)
+        self._refuse_unless_finite(measured["loss"])
         self._evaluation_s = time.monotonic() - started
         self._position.billable_s += self._evaluation_s
         self._position.measured_step = self._position.step
-        return Measured(loss=loss_sum / targets, accuracy=num_correct / targets)
+        return measured
+
+    def _leave_measurement_if_asked(self) -> None:
+        if self._processes.any(self._stop_requested()):
+            if self._position.step > 0:
+                self._save()  # as it was before this measurement, which will be made anew
+            raise Interrupted
 
     def _keep_if_best(self) -> None:
         self._events.stage("evaluating")
         position, measured = self._position, self._measure()
-        if position.best_loss is None or measured.loss < position.best_loss:
-            position.best_step = position.step
-            position.best_loss, position.best_accuracy = measured.loss, measured.accuracy
+        if position.best_loss is None or measured["loss"] < position.best_loss:
+            position.best_step, position.num_worse = position.step, 0
+            position.best_loss, position.best_accuracy = measured["loss"], measured["accuracy"]
             self._best = self._model.adapter_tensors()
+        else:
+            position.num_worse += 1
         name = "full_valid_loss" if self._is_last() else "valid_loss"
-        self._report_measured({name: measured.loss, "valid_mean_token_accuracy": measured.accuracy})
+        self._report_measured({name: measured["loss"], "valid_mean_token_accuracy": measured["accuracy"]})
         if not self._is_last():
             self._events.stage("training")
+        elif self._is_stopped_early() and position.step < len(self._batches):
+            self._events.message(
+                f"Stopped at step {position.step} of {len(self._batches)}: the examples kept back were not answered "
+                f"better than after step {position.best_step}. That state is kept, and the other steps cost nothing.",
+                data={"best_step": position.best_step, "step": position.step},
+            )
 
     def _refuse_unless_finite(self, value: float) -> None:
         if not math.isfinite(value):
@@ -230,7 +256,7 @@ class Loop:
 
     def _resume(self) -> None:
         found = recovery.recover(
-            self._checkpoints, belongs_to=self._belongs_to, events=self._events, load=checkpoint.load
+            self._checkpoints, belongs_to=self._task.belongs_to, events=self._events, load=checkpoint.load
         )
         if found is None:
             return
@@ -251,7 +277,7 @@ class Loop:
         written = checkpoint.save(
             self._checkpoints,
             position=self._position,
-            belongs_to=self._belongs_to,
+            belongs_to=self._task.belongs_to,
             sections={
                 "adapter": self._parameters,
                 "best": self._best,
@@ -265,6 +291,7 @@ class Loop:
         position = self._position
         return {
             "steps": position.step,
+            "planned_steps": len(self._batches),
             "best_step": position.best_step,
             "seen_tokens": position.seen_tokens,
             "trained_tokens": position.trained_tokens,
@@ -275,5 +302,5 @@ class Loop:
             "base_heldout_accuracy": position.base_accuracy,
             "tuned_heldout_loss": position.best_loss,
             "tuned_heldout_accuracy": position.best_accuracy,
-            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "peak_memory_bytes": memory.peak_bytes(self._model.device),
         }

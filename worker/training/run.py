@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import torch
 
 from core.errors import Invalid
 from core.kit.hashing import sha256_bytes
+from core.training.objectives import row_kind_of
 from core.training.recipes import micro_batch_tokens
 from core.training.spec import RunInput
 from worker.training import adapter_output, loading
@@ -15,9 +17,14 @@ from worker.training.data.chat_format import ChatFormat
 from worker.training.data.token_index import TokenIndex
 from worker.training.events import EventWriter
 from worker.training.failures import Interrupted
-from worker.training.loop import Loop
-from worker.training.methods import registry
+from worker.training.loop import Loop, Task
+from worker.training.methods import registry as methods
+from worker.training.methods.model import Machine
+from worker.training.objectives import registry as objectives
 from worker.training.precision import compute_dtype
+from worker.training.processes import OneProcess
+
+_ROWS_PER_MESSAGE = 20_000
 
 
 def execute(folder: Path, *, events: EventWriter, stop_requested: Callable[[], bool]) -> None:
@@ -25,26 +32,32 @@ def execute(folder: Path, *, events: EventWriter, stop_requested: Callable[[], b
     run = RunInput.model_validate_json((folder / "spec.json").read_text())
     torch.set_num_threads(run.num_threads)
     events.stage("tokenizing")
-    chat_format = ChatFormat.load(run.base_model_dir)
-    train, heldout = _tokenize(folder, run, chat_format, events)
+    template_sha256 = ChatFormat.load(run.base_model_dir).template_sha256
+    train, heldout = _tokenize(folder, run, events)
     _stop_here_if(stop_requested)
 
     events.stage("loading_model")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    dtype = compute_dtype(device)
+    device: Literal["cuda", "cpu"] = "cuda" if torch.cuda.is_available() else "cpu"
+    plan = run.execution
+    machine = Machine(device, compute_dtype(device), plan.gradient_checkpointing, plan.compile)
     torch.manual_seed(run.seed)
     with loading.heard(events.alive):
-        model = registry.prepare(run.method, run.base_model_dir, compute_dtype=dtype, device=device)
+        model = methods.prepare(run.method, run.base_model_dir, machine=machine)
     _stop_here_if(stop_requested)
 
-    loop = Loop(
-        run,
-        model,
+    task = Task(
+        run=run,
         train=train,
         heldout=heldout,
+        objective=objectives.build(run.objective),
+        belongs_to=_belongs_to(run, train, machine),
+    )
+    loop = Loop(
+        task,
+        model,
         checkpoints=folder / "checkpoints",
-        belongs_to=_belongs_to(run, train, dtype, device),
-        micro_batch_tokens=micro_batch_tokens("cuda" if device == "cuda" else "cpu") // run.micro_batch_divisor,
+        micro_batch_tokens=(plan.micro_batch_tokens or micro_batch_tokens(device)) // run.micro_batch_divisor,
+        processes=OneProcess(),
         events=events,
         stop_requested=stop_requested,
     )
@@ -55,33 +68,39 @@ def execute(folder: Path, *, events: EventWriter, stop_requested: Callable[[], b
         model=model,
         tensors=tensors,
         run=run,
-        template_sha256=chat_format.template_sha256,
-        compute_dtype=dtype,
+        template_sha256=template_sha256,
+        compute_dtype=machine.compute_dtype,
         results=results,
     )
     events.result(results)
 
 
-def _tokenize(
-    folder: Path, run: RunInput, chat_format: ChatFormat, events: EventWriter
-) -> tuple[TokenIndex, TokenIndex]:
-    train = token_index.build(
-        folder / "train.jsonl",
-        folder / "index" / "train",
-        chat_format=chat_format,
-        max_length=run.max_length_tokens,
-        on_row=events.alive,
-    )
-    heldout = token_index.build(
-        folder / "heldout.jsonl",
-        folder / "index" / "heldout",
-        chat_format=chat_format,
-        max_length=run.max_length_tokens,
-        max_rows=run.max_heldout_rows,
-        on_row=events.alive,
-    )
+def _tokenize(folder: Path, run: RunInput, events: EventWriter) -> tuple[TokenIndex, TokenIndex]:
+    kind = row_kind_of(run.objective)
+    said = 0
+
+    def on_progress(num_rows: int) -> None:
+        nonlocal said
+        events.alive()
+        if num_rows >= said + _ROWS_PER_MESSAGE:
+            said = num_rows
+            events.message(f"{num_rows:,} examples are read.")
+
+    def build(name: str, max_rows: int | None = None) -> TokenIndex:
+        return token_index.build(
+            folder / f"{name}.jsonl",
+            folder / "index" / name,
+            kind=kind,
+            model_dir=run.base_model_dir,
+            max_length=run.max_length_tokens,
+            max_rows=max_rows,
+            num_workers=run.num_threads,
+            on_progress=on_progress,
+        )
+
+    train, heldout = build("train"), build("heldout", run.max_heldout_rows)
     for index, name in ((train, "training"), (heldout, "held-out")):
-        if index.num_rows == 0:
+        if index.num_examples == 0:
             raise Invalid(
                 f"No {name} example has an answer within {run.max_length_tokens} tokens. "
                 "Shorten the questions, or allow longer examples.",
@@ -98,10 +117,10 @@ def _tokenize(
     return train, heldout
 
 
-def _belongs_to(run: RunInput, train: TokenIndex, dtype: torch.dtype, device: str) -> str:
+def _belongs_to(run: RunInput, train: TokenIndex, machine: Machine) -> str:
     """A checkpoint of another spec, other data or another precision must never be continued."""
     spec = run.training_spec().model_dump_json()
-    return sha256_bytes(f"{spec}\n{token_index.fingerprint(train)}\n{dtype}\n{device}".encode())
+    return sha256_bytes(f"{spec}\n{token_index.fingerprint(train)}\n{machine.compute_dtype}\n{machine.device}".encode())
 
 
 def _stop_here_if(stop_requested: Callable[[], bool]) -> None:

@@ -1,4 +1,4 @@
-"""Which rows each optimizer step sees, and at what learning rate: all known before the first step."""
+"""Which examples each optimizer step sees, and at what learning rate: all known before the first step."""
 
 import math
 from collections.abc import Callable
@@ -10,15 +10,15 @@ from worker.training.data.token_index import TokenIndex
 
 
 def plan_batches(index: TokenIndex, spec: TrainingSpec) -> list[list[int]]:
-    """Rows of every step, in order. Each epoch shuffles anew; its last step may be smaller."""
+    """Examples of every step, in order. Each epoch shuffles anew; its last step may be smaller."""
     batches: list[list[int]] = []
     seen_tokens = 0
     for epoch in range(spec.num_epochs):
-        order = epoch_order(index.num_rows, seed=spec.seed, epoch=epoch)
+        order = epoch_order(index.num_examples, seed=spec.seed, epoch=epoch)
         for begin in range(0, len(order), spec.batch_size):
             batch = order[begin : begin + spec.batch_size]
             batches.append(batch)
-            seen_tokens += sum(index.length(row) for row in batch)
+            seen_tokens += sum(index.length(example) for example in batch)
             if spec.max_seen_tokens is not None and seen_tokens >= spec.max_seen_tokens:
                 return batches
     return batches

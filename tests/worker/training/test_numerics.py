@@ -4,21 +4,22 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM
 
 from core.training.methods import LoraMethod, Method, QloraMethod
+from worker.training.batches import MicroBatch
 from worker.training.data.packing import epoch_order, pack
 from worker.training.methods import registry
-from worker.training.methods.adapters import TunableModel
-from worker.training.objectives.sft import sft_loss
+from worker.training.methods.model import Machine, TunableModel
+from worker.training.objectives.objective import Totals
+from worker.training.objectives.sft import Sft
 
 METHODS: list[Method] = [LoraMethod(rank=4, alpha=8), QloraMethod(rank=4, alpha=8)]
 
 
 def prepare(base_model_dir: Path, method: Method = METHODS[0]) -> TunableModel:
     torch.manual_seed(0)
-    model = registry.prepare(method, base_model_dir, compute_dtype=torch.float32, device="cpu")
+    model = registry.prepare(method, base_model_dir, machine=Machine("cpu", torch.float32))
     with torch.no_grad():  # B starts at zero, which would hide half of the adapter
         for weight in model.trainable().values():
             weight.normal_(std=0.05)
@@ -30,14 +31,22 @@ def rows(*lengths: int) -> list[torch.Tensor]:
     return [torch.randint(3, 300, (length,), generator=generator) for length in lengths]
 
 
+def batch_of(sequences: list[torch.Tensor]) -> MicroBatch:
+    """Every token is trained but the first of each sequence, which nothing predicts."""
+    return MicroBatch(
+        token_ids_T=torch.cat(sequences),
+        targets_T=torch.cat([one.roll(-1) for one in sequences]),
+        weights_T=torch.cat([torch.tensor([1.0] * (len(one) - 1) + [0.0]) for one in sequences]),
+        sequence_lengths=tuple(len(one) for one in sequences),
+        num_examples=len(sequences),
+    )
+
+
 def loss_of(model: TunableModel, packs: list[list[torch.Tensor]], num_targets: int) -> torch.Tensor:
     total = torch.zeros(())
     for packed in packs:
-        ids = torch.cat(packed)
-        is_target = torch.cat([torch.tensor([True] * (len(one) - 1) + [False]) for one in packed])
-        targets = torch.cat([torch.cat([one[1:], one[:1]]) for one in packed])
-        hidden = model.hidden(ids, row_lengths=[len(one) for one in packed])
-        loss = sft_loss(hidden, model.head, targets_T=targets, is_target_T=is_target).sum / num_targets
+        totals = Totals(weight=num_targets, num_targets=num_targets, num_examples=1)
+        loss = Sft().micro_loss(model, batch_of(packed), totals).loss
         loss.backward()
         total = total + loss.detach()
     return total
@@ -48,8 +57,8 @@ def test_a_row_does_not_feel_its_neighbours(base_model_dir: Path, method: Method
     model = prepare(base_model_dir, method)
     first, second, third = rows(7, 11, 5)
     with torch.no_grad():
-        hidden = model.hidden(torch.cat([first, second, third]), row_lengths=[7, 11, 5])
-        changed = model.hidden(torch.cat([first, second.flip(0), third]), row_lengths=[7, 11, 5])
+        hidden = model.hidden(torch.cat([first, second, third]), sequence_lengths=[7, 11, 5])
+        changed = model.hidden(torch.cat([first, second.flip(0), third]), sequence_lengths=[7, 11, 5])
     assert torch.equal(hidden[:7], changed[:7])
     assert torch.equal(hidden[18:], changed[18:])
     assert not torch.equal(hidden[7:18], changed[7:18])
@@ -59,18 +68,18 @@ def test_packed_rows_give_the_hidden_states_and_logits_of_rows_alone(base_model_
     model = prepare(base_model_dir)
     some = rows(7, 11, 5)
     with torch.no_grad():
-        packed = model.hidden(torch.cat(some), row_lengths=[7, 11, 5])
-        alone = torch.cat([model.hidden(one, row_lengths=[len(one)]) for one in some])
+        packed = model.hidden(torch.cat(some), sequence_lengths=[7, 11, 5])
+        alone = torch.cat([model.hidden(one, sequence_lengths=[len(one)]) for one in some])
     torch.testing.assert_close(packed, alone, rtol=1e-5, atol=1e-5)
 
 
 def test_an_untouched_base_predicts_as_transformers_does(base_model_dir: Path) -> None:
-    model = registry.prepare(METHODS[0], base_model_dir, compute_dtype=torch.float32, device="cpu")
+    model = registry.prepare(METHODS[0], base_model_dir, machine=Machine("cpu", torch.float32))
     plain = AutoModelForCausalLM.from_pretrained(base_model_dir, dtype=torch.float32)
     [ids] = rows(12)
     with torch.no_grad():
         expected = plain(input_ids=ids[None]).logits[0]
-        found = model.head(model.hidden(ids, row_lengths=[12]))
+        found = model.head(model.hidden(ids, sequence_lengths=[12]))
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -108,20 +117,6 @@ def test_qlora_keeps_the_base_in_four_bits(base_model_dir: Path) -> None:
     assert layer.weight.quant_state.quant_type == "nf4"
     assert layer.weight.quant_state.nested
     assert type(model.head).__name__ == "Linear"
-
-
-def test_the_chunked_loss_is_the_plain_one_with_the_plain_gradient() -> None:
-    torch.manual_seed(0)
-    head = torch.nn.Linear(8, 50, bias=False)
-    hidden = torch.randn(700, 8, requires_grad=True)
-    targets, is_target = torch.randint(0, 50, (700,)), torch.rand(700) < 0.9
-    expected = cross_entropy(head(hidden[is_target]), targets[is_target], reduction="sum")
-    [expected_gradient] = torch.autograd.grad(expected, hidden)
-    loss = sft_loss(hidden, head, targets_T=targets, is_target_T=is_target)
-    [gradient] = torch.autograd.grad(loss.sum, hidden)
-    torch.testing.assert_close(loss.sum, expected)
-    torch.testing.assert_close(gradient, expected_gradient)
-    assert loss.num_targets == int(is_target.sum())
 
 
 class TestPacking:

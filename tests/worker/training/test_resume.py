@@ -28,6 +28,7 @@ from worker.training import run as runner
 from worker.training.checkpoint import Position
 from worker.training.events import EventWriter
 from worker.training.failures import Interrupted, classify
+from worker.training.objectives.sft import Sft
 
 MakeRun = Callable[..., Path]
 
@@ -49,7 +50,7 @@ class Fate:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.left: dict[str, int] = {}
         for name, owner, attribute in (
-            ("backward", loop, "sft_loss"),
+            ("backward", Sft, "micro_loss"),
             ("measure", loop.Loop, "_measure"),
             ("step", torch.optim.AdamW, "step"),
             ("disk", snapshot, "sync"),

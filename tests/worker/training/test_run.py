@@ -13,6 +13,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
+from core.datasets.types import RowKind
 from core.errors import Invalid
 from core.jobs.exit_codes import ExitCode
 from core.kit.hashing import sha256_file
@@ -94,13 +95,17 @@ def test_an_adapter_loads_in_plain_peft_with_equal_logits(make_run: MakeRun, bas
     base = AutoModelForCausalLM.from_pretrained(base_model_dir, dtype=torch.float32)
     tuned = PeftModel.from_pretrained(base, str(folder / "adapter")).eval()
     heldout = runner.token_index.build(  # the very rows that were measured
-        folder / "heldout.jsonl", folder / "index" / "heldout", chat_format=None, max_length=128
+        folder / "heldout.jsonl",
+        folder / "index" / "heldout",
+        kind=RowKind.CHAT,
+        model_dir=base_model_dir,
+        max_length=128,
     )
     loss_sum = count = 0.0
-    for number in range(heldout.num_rows):
+    for number in range(heldout.num_examples):
         ids = torch.from_numpy(heldout.tokens(number).astype("int64"))[None]
         logits = tuned(input_ids=ids).logits[0, :-1].float()
-        mask = torch.from_numpy(heldout.trained(number).copy())[1:]
+        mask = torch.from_numpy(heldout.sequence_weights(number).copy())[1:] > 0
         loss_sum += float(torch.nn.functional.cross_entropy(logits[mask], ids[0, 1:][mask], reduction="sum"))
         count += float(mask.sum())
     assert loss_sum / count == pytest.approx(result["tuned_heldout_loss"], rel=1e-2)

@@ -1,118 +1,202 @@
-"""Rows as tokens in three flat, memory-mapped arrays, written once into the run folder and never changed.
+"""Examples as tokens in flat, memory-mapped arrays, written once into the run folder and never changed.
 
-Row i is `token_ids[offsets[i]:offsets[i + 1]]`. A resumed run maps the same files and cannot see other data.
+Sequence i is `token_ids[offsets[i]:offsets[i + 1]]`. An example is one sequence, or two for a preference: the
+answer that was preferred, then the other. A resumed run maps the same files and cannot see other data.
 """
 
+import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.datasets.types import RowKind
 from core.errors import Invalid
-from core.kit.hashing import sha256_bytes
 from worker.training.data.chat_format import ChatFormat
+from worker.training.data.encoding import SEQUENCES_PER_EXAMPLE, Encoded, encode_lines
+
+_ROWS_PER_CHUNK = 1000
+# starting a process and reading the tokenizer in it takes as long as encoding this many short rows
+_MIN_ROWS_FOR_WORKERS = 4000
+_DESCRIPTION = "index.json"
 
 
 @dataclass(frozen=True, slots=True)
 class TokenIndex:
     token_ids: NDArray[np.uint32]
-    is_trained: NDArray[np.bool_]
+    weights: NDArray[np.float32]
+    """Of each token's prediction in the loss; 0 is not trained, as is the first of every sequence."""
     offsets: NDArray[np.int64]
+    sequences_per_example: int
     num_cut_rows: int
     num_dropped_rows: int
 
     @property
-    def num_rows(self) -> int:
+    def num_sequences(self) -> int:
         return len(self.offsets) - 1
 
-    def length(self, row: int) -> int:
-        return int(self.offsets[row + 1] - self.offsets[row])
+    @property
+    def num_examples(self) -> int:
+        return self.num_sequences // self.sequences_per_example
 
-    def tokens(self, row: int) -> NDArray[np.uint32]:
-        return self.token_ids[self.offsets[row] : self.offsets[row + 1]]
+    def sequences(self, example: int) -> range:
+        first = example * self.sequences_per_example
+        return range(first, first + self.sequences_per_example)
 
-    def trained(self, row: int) -> NDArray[np.bool_]:
-        return self.is_trained[self.offsets[row] : self.offsets[row + 1]]
+    def length(self, example: int) -> int:
+        """Tokens of all the example's sequences."""
+        first = example * self.sequences_per_example
+        return int(self.offsets[first + self.sequences_per_example] - self.offsets[first])
+
+    def tokens(self, sequence: int) -> NDArray[np.uint32]:
+        return self.token_ids[self.offsets[sequence] : self.offsets[sequence + 1]]
+
+    def sequence_weights(self, sequence: int) -> NDArray[np.float32]:
+        return self.weights[self.offsets[sequence] : self.offsets[sequence + 1]]
+
+    def example_weights(self, example: int) -> NDArray[np.float32]:
+        """Of all the example's sequences, end to end."""
+        first = example * self.sequences_per_example
+        return self.weights[self.offsets[first] : self.offsets[first + self.sequences_per_example]]
 
 
 def build(
     rows_path: Path,
     folder: Path,
     *,
-    chat_format: ChatFormat,
+    kind: RowKind,
+    model_dir: Path,
     max_length: int,
     max_rows: int | None = None,
-    on_row: Callable[[], None] = lambda: None,
+    num_workers: int = 1,
+    on_progress: Callable[[int], None] = lambda _: None,
 ) -> TokenIndex:
     """The index of a `.jsonl` of rows, made on the first call and mapped on every later one.
 
-    `on_row` is called as each row is done.
-    A row that has no trained token left after cutting teaches nothing and is dropped. Raises Invalid for a row that
-    the chat format refuses.
+    Many rows are encoded by `num_workers` processes side by side, to the very same index. `on_progress` is told the
+    number of rows done. A row that has no trained token left after cutting teaches nothing and is dropped.
+    Raises Invalid for a row that the chat format refuses.
     """
-    if not (folder / "index.json").exists():
-        rows = _tokenized(rows_path, chat_format=chat_format, max_length=max_length, max_rows=max_rows)
-        _write(folder, rows, on_row)
-    counts: dict[str, int] = json.loads((folder / "index.json").read_text())
-    return TokenIndex(
-        token_ids=np.load(folder / "token_ids.npy", mmap_mode="r"),
-        is_trained=np.load(folder / "is_trained.npy", mmap_mode="r"),
-        offsets=np.load(folder / "offsets.npy", mmap_mode="r"),
-        num_cut_rows=counts["num_cut_rows"],
-        num_dropped_rows=counts["num_dropped_rows"],
-    )
+    if not (folder / _DESCRIPTION).exists():
+        encode = partial(_encode_chunk, kind=kind, model_dir=model_dir, max_length=max_length)
+        with ExitStack() as stack, rows_path.open(encoding="utf-8") as stream:
+            chunks = _chunks(islice(stream, max_rows))
+            first = list(islice(chunks, _MIN_ROWS_FOR_WORKERS // _ROWS_PER_CHUNK))
+            encoded: Iterator[Encoded | Invalid] = map(encode, first)
+            is_long = len(first) == _MIN_ROWS_FOR_WORKERS // _ROWS_PER_CHUNK
+            if is_long and num_workers > 1:
+                # a fork would copy this process's threads' locks, and torch's state
+                context = multiprocessing.get_context("spawn")
+                pool = stack.enter_context(ProcessPoolExecutor(num_workers, mp_context=context))
+                encoded = _in_order(pool, encode, first, chunks, ahead=2 * num_workers)
+            elif is_long:
+                encoded = map(encode, _chained(first, chunks))
+            _write(folder, encoded, SEQUENCES_PER_EXAMPLE[kind], on_progress)
+    return _map(folder)
 
 
 def fingerprint(index: TokenIndex) -> str:
-    """Equal for equal tokens, masks and row bounds; a checkpoint is bound to it."""
-    return sha256_bytes(index.token_ids.tobytes() + index.is_trained.tobytes() + index.offsets.tobytes())
+    """Equal for equal tokens, weights and bounds; a checkpoint is bound to it."""
+    digest = hashlib.sha256(str(index.sequences_per_example).encode())
+    for array in (index.token_ids, index.weights, index.offsets):
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
-def _read(rows_path: Path, max_rows: int | None) -> Iterator[dict[str, Any]]:
-    with rows_path.open(encoding="utf-8") as lines:
-        for position, line in enumerate(lines):
-            if max_rows is not None and position >= max_rows:
-                return
-            yield json.loads(line)
+def _chunks(lines: Iterator[str]) -> Iterator[list[str]]:
+    while chunk := list(islice(lines, _ROWS_PER_CHUNK)):
+        yield chunk
 
 
-def _tokenized(
-    rows_path: Path, *, chat_format: ChatFormat, max_length: int, max_rows: int | None
-) -> Iterable[tuple[list[int], list[bool], int]]:
-    for row in _read(rows_path, max_rows):
-        try:
-            chat = chat_format.tokenize(row["messages"], max_length=max_length)
-        except Invalid as problem:
-            raise Invalid(
-                f"Row {row.get('number')}: {problem.message}",
-                code=problem.error_code,
-                details={"row": row.get("number")},
-            ) from problem
-        yield chat.token_ids, chat.is_trained, chat.num_cut
+def _chained(first: list[list[str]], rest: Iterator[list[str]]) -> Iterator[list[str]]:
+    yield from first
+    yield from rest
 
 
-def _write(folder: Path, rows: Iterable[tuple[list[int], list[bool], int]], on_row: Callable[[], None]) -> None:
+def _in_order(
+    pool: ProcessPoolExecutor,
+    encode: Callable[[list[str]], Encoded | Invalid],
+    first: list[list[str]],
+    rest: Iterator[list[str]],
+    *,
+    ahead: int,
+) -> Iterator[Encoded | Invalid]:
+    """Results in the order of the file, with only so many chunks in memory."""
+    waiting = [pool.submit(encode, chunk) for chunk in first]
+    while waiting:
+        while len(waiting) < ahead and (chunk := next(rest, None)) is not None:
+            waiting.append(pool.submit(encode, chunk))
+        yield waiting.pop(0).result()
+
+
+_formats: dict[Path, ChatFormat] = {}
+
+
+def _encode_chunk(lines: list[str], *, kind: RowKind, model_dir: Path, max_length: int) -> Encoded | Invalid:
+    """Runs in the pool's processes, where the chat format is read once. A refusal is a value: it keeps its details."""
+    chat_format = _formats.get(model_dir)
+    if chat_format is None:
+        chat_format = _formats.setdefault(model_dir, ChatFormat.load(model_dir))
+    try:
+        return encode_lines(lines, kind=kind, chat_format=chat_format, max_length=max_length)
+    except Invalid as problem:
+        return problem
+
+
+def _write(
+    folder: Path,
+    chunks: Iterator[Encoded | Invalid],
+    sequences_per_example: int,
+    on_progress: Callable[[int], None],
+) -> None:
+    """Appends chunk by chunk: memory does not grow with the data."""
     folder.mkdir(parents=True, exist_ok=True)
-    token_ids: list[int] = []
-    is_trained: list[bool] = []
-    offsets = [0]
-    num_cut_rows = num_dropped_rows = 0
-    for ids, trained, num_cut in rows:
-        on_row()
-        num_cut_rows += num_cut > 0
-        # position 0 predicts nothing: its token is never a target
-        if not any(trained[1:]):
-            num_dropped_rows += 1
-            continue
-        token_ids.extend(ids)
-        is_trained.extend(trained)
-        offsets.append(len(token_ids))
-    np.save(folder / "token_ids.npy", np.asarray(token_ids, dtype=np.uint32), allow_pickle=False)
-    np.save(folder / "is_trained.npy", np.asarray(is_trained, dtype=np.bool_), allow_pickle=False)
-    np.save(folder / "offsets.npy", np.asarray(offsets, dtype=np.int64), allow_pickle=False)
-    counts = {"num_cut_rows": num_cut_rows, "num_dropped_rows": num_dropped_rows}
-    (folder / "index.json").write_text(json.dumps(counts))  # last: its presence says the arrays are whole
+    num_rows = num_cut_rows = num_dropped_rows = end = 0
+    with (
+        (folder / "token_ids.u32").open("wb") as token_ids,
+        (folder / "weights.f32").open("wb") as weights,
+        (folder / "offsets.i64").open("wb") as offsets,
+    ):
+        offsets.write(np.zeros(1, dtype=np.int64).tobytes())
+        for encoded in chunks:
+            if isinstance(encoded, Invalid):
+                raise encoded
+            token_ids.write(encoded.token_ids.tobytes())
+            weights.write(encoded.weights.tobytes())
+            offsets.write((end + np.cumsum(encoded.lengths)).tobytes())
+            end += int(encoded.lengths.sum())
+            num_cut_rows += encoded.num_cut_rows
+            num_dropped_rows += encoded.num_dropped_rows
+            num_rows += encoded.num_rows
+            on_progress(num_rows)
+    description = {
+        "sequences_per_example": sequences_per_example,
+        "num_cut_rows": num_cut_rows,
+        "num_dropped_rows": num_dropped_rows,
+    }
+    (folder / _DESCRIPTION).write_text(json.dumps(description))  # last: its presence says the arrays are whole
+
+
+def _map(folder: Path) -> TokenIndex:
+    description: dict[str, int] = json.loads((folder / _DESCRIPTION).read_text())
+    return TokenIndex(
+        token_ids=_array(folder / "token_ids.u32", np.uint32),
+        weights=_array(folder / "weights.f32", np.float32),
+        offsets=_array(folder / "offsets.i64", np.int64),
+        **description,
+    )
+
+
+def _array(path: Path, dtype: Any) -> NDArray[Any]:  # noqa: ANN401 - numpy's own word for a type
+    if path.stat().st_size == 0:
+        return np.empty(0, dtype=dtype)  # nothing can be mapped
+    return np.memmap(path, dtype=dtype, mode="r")

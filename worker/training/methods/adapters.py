@@ -1,7 +1,8 @@
-"""The model as the loop sees it: a decoder, an output head, and the adapter's parameters."""
+"""A base with low-rank adapters beside its linear layers, by PEFT."""
 
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -10,11 +11,13 @@ import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
 from torch import Tensor, nn
 
+from core.training.methods import LowRankMethod
+
 _DROPOUT_NAME = "lora_dropout"
 
 
 @dataclass(frozen=True, slots=True)
-class TunableModel:
+class LowRankModel:
     peft_model: Any
     device: str
 
@@ -22,13 +25,30 @@ class TunableModel:
     def head(self) -> nn.Module:
         return cast("nn.Module", self.peft_model.get_base_model().get_output_embeddings())
 
-    def hidden(self, token_ids_T: Tensor, *, row_lengths: Sequence[int]) -> Tensor:
-        """Last hidden states [T, D] of rows laid end to end; positions restart and attention stops at each row."""
-        positions_T = torch.cat([torch.arange(length, device=token_ids_T.device) for length in row_lengths])
+    def hidden(self, token_ids_T: Tensor, *, sequence_lengths: Sequence[int]) -> Tensor:
+        """Last hidden states [T, D] of sequences end to end; positions restart and attention stops at each."""
+        positions_T = torch.cat([torch.arange(length, device=token_ids_T.device) for length in sequence_lengths])
         output = self.peft_model.get_base_model().get_decoder()(
-            input_ids=token_ids_T[None], position_ids=positions_T[None], use_cache=False, row_lengths=tuple(row_lengths)
+            input_ids=token_ids_T[None],
+            position_ids=positions_T[None],
+            use_cache=False,
+            sequence_lengths=tuple(sequence_lengths),
         )
         return cast("Tensor", output.last_hidden_state[0])
+
+    @property
+    def logit_softcap(self) -> float | None:
+        return cast("float | None", getattr(self.peft_model.config, "final_logit_softcapping", None))
+
+    @property
+    def keeps_base(self) -> bool:
+        return True
+
+    def reference(self) -> AbstractContextManager[None]:
+        return cast("AbstractContextManager[None]", self.peft_model.disable_adapter())
+
+    def rate_scale(self, name: str) -> float:  # noqa: ARG002
+        return 1.0
 
     def trainable(self) -> dict[str, nn.Parameter]:
         return {name: weight for name, weight in self.peft_model.named_parameters() if weight.requires_grad}
@@ -53,10 +73,15 @@ class TunableModel:
         self.peft_model.peft_config["default"].save_pretrained(str(folder))
 
 
-def attach(base: Any, *, rank: int, alpha: int, dropout: float) -> TunableModel:  # noqa: ANN401 - transformers has no types
+def attach(base: Any, method: LowRankMethod) -> LowRankModel:  # noqa: ANN401 - transformers has no types
     """Freezes the base and adds LoRA to every linear layer but the head; B starts at zero, so nothing changes yet."""
     config = LoraConfig(
-        r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules="all-linear", bias="none", task_type="CAUSAL_LM"
+        r=method.rank,
+        lora_alpha=method.alpha,
+        lora_dropout=method.dropout,
+        target_modules="all-linear",
+        bias="none",
+        task_type="CAUSAL_LM",
     )
     with warnings.catch_warnings():
         # peft still reads a property that transformers has renamed
@@ -66,5 +91,4 @@ def attach(base: Any, *, rank: int, alpha: int, dropout: float) -> TunableModel:
         if weight.requires_grad:
             weight.data = weight.data.float()  # updates of 1e-3 of a weight vanish in bfloat16's 8 bits
     peft_model.train()
-    device = str(next(peft_model.parameters()).device)
-    return TunableModel(peft_model=peft_model, device=device)
+    return LowRankModel(peft_model=peft_model, device=str(next(peft_model.parameters()).device))

@@ -1,0 +1,59 @@
+"""The model as the loop and the objectives see it, and the machine that a method prepares it for."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where a model is prepared: a function of the hardware and the plan, never of what is learned."""
+
+    device: str
+    """As torch names it: `cpu`, `cuda:0`."""
+    compute_dtype: torch.dtype
+    gradient_checkpointing: bool = False
+    compile: bool = False
+
+
+class TunableModel(Protocol):
+    """A decoder, an output head, and the parameters that learn. Shapes: T tokens of the pack, D hidden size."""
+
+    @property
+    def device(self) -> str: ...
+
+    @property
+    def head(self) -> nn.Module: ...
+
+    @property
+    def logit_softcap(self) -> float | None:
+        """Of the model's configuration: logits are `c tanh(z / c)`."""
+
+    @property
+    def keeps_base(self) -> bool:
+        """Whether `reference()` can be had: the base is untouched, and what is learned can be left out."""
+
+    def hidden(self, token_ids_T: Tensor, *, sequence_lengths: Sequence[int]) -> Tensor:
+        """Last hidden states [T, D] of sequences end to end; positions restart and attention stops at each."""
+
+    def reference(self) -> AbstractContextManager[None]:
+        """Within it the model computes as the untouched base."""
+
+    def trainable(self) -> dict[str, nn.Parameter]: ...
+
+    def rate_scale(self, name: str) -> float:
+        """What the learning rate is multiplied by for a parameter."""
+
+    def set_dropout(self, *, is_on: bool) -> None: ...
+
+    def adapter_tensors(self) -> dict[str, Tensor]:
+        """A copy, on the processor, of what is shipped, under the names that plain PEFT loads."""
+
+    def load_trainable(self, tensors: Mapping[str, Tensor]) -> None: ...
+
+    def save_adapter_config(self, folder: Path) -> None: ...
