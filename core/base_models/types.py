@@ -36,6 +36,14 @@ class BaseModel(_Value):
     num_parameters: int = Field(gt=0)
     num_layers: int = Field(gt=0)
     hidden_size: int = Field(gt=0)
+    # of the MLP between its up and its down projection
+    intermediate_size: int = Field(gt=0)
+    num_heads: int = Field(gt=0)
+    # fewer than heads where several share their keys and values (grouped-query attention)
+    num_key_value_heads: int = Field(gt=0)
+    head_size: int = Field(gt=0)
+    # the output head is the table of embeddings itself
+    is_head_tied: bool
     vocab_size: int = Field(gt=0)
     context_tokens: int = Field(gt=0)
     license: str
