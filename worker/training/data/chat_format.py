@@ -87,6 +87,7 @@ class ChatFormat:
         self._with_special_tokens = _without_limits(tokenizer_json)
         added = self._plain.get_added_tokens_decoder().items()
         self._special_ids = {token.content: token_id for token_id, token in added if token.special}
+        self._special_id_set = frozenset(self._special_ids.values())
         longest_first = sorted(self._special_ids, key=len, reverse=True)
         self._special_pattern = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
         self._text_start, self._text_end = self._find_text_ends()
@@ -127,6 +128,13 @@ class ChatFormat:
     def decode(self, token_ids: Sequence[int]) -> str:
         """Text of generated ids, special tokens left out."""
         return self._plain.decode(list(token_ids), skip_special_tokens=True)
+
+    def decode_all(self, token_ids: Sequence[int]) -> str:
+        """Text of ids, special tokens as they are written."""
+        return self._plain.decode(list(token_ids), skip_special_tokens=False)
+
+    def is_special(self, token_id: int) -> bool:
+        return token_id in self._special_id_set
 
     def _encode(self, messages: Sequence[Message], *, add_generation_prompt: bool) -> tuple[list[int], list[float]]:
         layout = self._layout(tuple(message["role"] for message in messages), add_generation_prompt)

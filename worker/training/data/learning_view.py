@@ -1,0 +1,80 @@
+"""A row as the model will see it: what the template adds, what is learned and how much, and what is cut off.
+
+Made for a page, so nothing here is needed to train. Imports no torch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Literal
+
+from core.datasets.types import RowKind
+from worker.training.data.chat_format import ChatFormat
+
+SpanKind = Literal["template", "text", "special"]
+SequenceName = Literal["chat", "chosen", "rejected", "text"]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Neighbouring tokens of one kind, weight and side of the cut; `text` is theirs.
+
+    `kind`: `special` tokens, words that the `template` adds, or the row's own `text`.
+    """
+
+    text: str
+    weight: float
+    kind: SpanKind
+    is_cut: bool
+    num_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceView:
+    """One sequence of a row, whole: the texts of its spans, one after another, are the sequence."""
+
+    name: SequenceName
+    spans: list[Span]
+    num_tokens: int
+    """Within `max_length`."""
+    num_trained: int
+    num_cut: int
+
+
+def view(chat_format: ChatFormat, row: Mapping[str, Any], kind: RowKind, max_length: int) -> list[SequenceView]:
+    """The sequences that training makes of a row of a run folder: two of a preference, one of any other.
+
+    Raises Invalid for a row that the chat format refuses.
+    """
+    if kind is RowKind.TEXT:
+        ids = chat_format.encode_text(row["text"])
+        return [_sequence(chat_format, "text", ids, [0.0] + [1.0] * (len(ids) - 1), len(ids))]
+    if kind is RowKind.CHAT:
+        return [_conversation(chat_format, "chat", row, row["messages"], max_length)]
+    prompt = [message | {"weight": 0} if message["role"] == "assistant" else message for message in row["messages"]]
+    sides: tuple[SequenceName, SequenceName] = ("chosen", "rejected")
+    return [_conversation(chat_format, side, row, [*prompt, *row[side]], max_length) for side in sides]
+
+
+def _conversation(
+    chat_format: ChatFormat, name: SequenceName, row: Mapping[str, Any], messages: list[Any], max_length: int
+) -> SequenceView:
+    chat = chat_format.tokenize(messages, tools=row.get("tools"))
+    return _sequence(chat_format, name, chat.token_ids, [0.0, *chat.weights[1:]], max_length)
+
+
+def _sequence(
+    chat_format: ChatFormat, name: SequenceName, ids: list[int], weights: list[float], max_length: int
+) -> SequenceView:
+    def class_of(at: int) -> tuple[SpanKind, float, bool]:
+        return "special" if chat_format.is_special(ids[at]) else "text", weights[at], at >= max_length
+
+    spans = [
+        Span(chat_format.decode_all([ids[at] for at in places]), weight, kind, is_cut, len(places))
+        for (kind, weight, is_cut), group in groupby(range(len(ids)), key=class_of)
+        for places in [list(group)]
+    ]
+    num_tokens = min(len(ids), max_length)
+    return SequenceView(
+        name, spans, num_tokens, sum(weight > 0 for weight in weights[:num_tokens]), len(ids) - num_tokens
+    )
