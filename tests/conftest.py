@@ -21,6 +21,7 @@ from core.backends.blobs import S3BlobStore
 from core.backends.events import RecordingEventBus
 from core.backends.queue import RecordingTaskQueue
 from core.backends.registry import Backends
+from core.base_models.service import default_base_model
 from core.config import Settings
 from core.db import migrate
 from core.db.session import SYSTEM, Database
@@ -44,6 +45,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerUrls]:
     with embedded_servers(tmp_path_factory.mktemp("servers"), is_durable=False) as urls:
         yield urls
+
+
+@pytest.fixture(scope="session")
+def bundled_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the model that comes with the product. Converted once: it takes most of a minute."""
+    # slow imports, for the few tests that want it
+    from worker.base_models import prepare
+
+    return prepare(Settings(home=tmp_path_factory.mktemp("models")), default_base_model().id)
 
 
 @pytest.fixture(scope="session")

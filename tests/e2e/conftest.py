@@ -1,7 +1,9 @@
 """The whole product as processes, started once for all end-to-end tests, and a real Chromium to drive it with."""
 
+import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -23,8 +25,10 @@ _PAGE_TIMEOUT_MS = 30_000
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+def stack(tmp_path_factory: pytest.TempPathFactory, bundled_model: Path) -> Iterator[RunningStack]:
     home = tmp_path_factory.mktemp("stack") / "home"
+    # links, not copies: nothing writes into a prepared model
+    shutil.copytree(bundled_model, home / "base_models" / bundled_model.name, copy_function=os.link)
     with running_stack(home, public_port=choose(["api"], {})["api"], timeout_s=900) as running:
         yield running
 

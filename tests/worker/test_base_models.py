@@ -1,5 +1,4 @@
 import json
-import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -133,10 +132,9 @@ def test_a_hub_model_is_downloaded_at_its_pinned_revision(
 
 
 @pytest.mark.model
-def test_the_bundled_model_converts(settings: Settings) -> None:
-    folder = base_models.prepare(settings, MODEL.id)
-    config = json.loads((folder / "config.json").read_text())
+def test_the_bundled_model_converts(bundled_model: Path) -> None:
+    config = json.loads((bundled_model / "config.json").read_text())
     assert (config["num_hidden_layers"], config["hidden_size"]) == (MODEL.num_layers, MODEL.hidden_size)
     assert "quantization_config" not in config
-    assert "<|im_start|>" in (folder / "chat_template.jinja").read_text()
-    shutil.rmtree(folder)
+    assert "<|im_start|>" in (bundled_model / "chat_template.jinja").read_text()
+    assert base_models.is_intact(bundled_model, MODEL)

@@ -6,21 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from core.base_models import service as base_models
-from core.config import Settings
 from core.inference.types import DeltaLine, DoneLine, Message, Sampling, StreamLine
-from worker.base_models import prepare
 from worker.inference.generation import Generation
 from worker.inference.runtime import BaseRuntime, load_runtime
 from worker.inference.scheduler import Scheduler
 
 pytestmark = pytest.mark.model
 QUESTION = [Message(role="user", content="What is the capital of France?").model_dump()]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return prepare(Settings(home=tmp_path_factory.mktemp("home")), base_models.default_base_model().id)
 
 
 @pytest.fixture
@@ -43,9 +35,9 @@ def answer(scheduler: Scheduler, runtime: BaseRuntime) -> tuple[str, StreamLine]
 
 @pytest.mark.parametrize("quantization", [None, "nf4"])
 def test_the_bundled_model_knows_the_capital_of_france(
-    folder: Path, scheduler: Scheduler, quantization: str | None
+    bundled_model: Path, scheduler: Scheduler, quantization: str | None
 ) -> None:
-    text, done = answer(scheduler, load_runtime(folder, quantization))  # type: ignore[arg-type]
+    text, done = answer(scheduler, load_runtime(bundled_model, quantization))  # type: ignore[arg-type]
     assert "Paris" in text
     assert isinstance(done, DoneLine)
     assert done.finish_reason == "stop" or quantization  # the rounded model likes to go on

@@ -7,12 +7,9 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
-from core.base_models import service as base_models
-from core.config import Settings
 from core.training.methods import QloraMethod
 from core.training.spec import RunInput
 from tests.worker.training.conftest import events_of, row, write_rows
-from worker.base_models import prepare
 from worker.training import run as runner
 from worker.training.data.chat_format import ChatFormat
 from worker.training.events import EventWriter
@@ -20,14 +17,9 @@ from worker.training.events import EventWriter
 pytestmark = pytest.mark.model
 
 
-@pytest.fixture(scope="module")
-def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return prepare(Settings(home=tmp_path_factory.mktemp("home")), base_models.default_base_model().id)
-
-
 @pytest.mark.parametrize("has_system", [True, False], ids=["with system turn", "with the template's default one"])
-def test_prompts_are_those_of_the_models_own_template(model_dir: Path, has_system: bool) -> None:  # noqa: FBT001
-    tokenizer, chat_format = AutoTokenizer.from_pretrained(model_dir), ChatFormat.load(model_dir)
+def test_prompts_are_those_of_the_models_own_template(bundled_model: Path, has_system: bool) -> None:  # noqa: FBT001
+    tokenizer, chat_format = AutoTokenizer.from_pretrained(bundled_model), ChatFormat.load(bundled_model)
     system = [{"role": "system", "content": "Answer in one word."}] if has_system else []
     question = [*system, {"role": "user", "content": "Capital of France?\n\n  Naïve 日本 🐦"}]
     answered = [*question, {"role": "assistant", "content": "Paris."}]
@@ -36,7 +28,7 @@ def test_prompts_are_those_of_the_models_own_template(model_dir: Path, has_syste
     assert chat_format.render_prompt(question) == expected
 
 
-def test_three_steps_of_qlora_lower_the_loss(model_dir: Path, tmp_path: Path) -> None:
+def test_three_steps_of_qlora_lower_the_loss(bundled_model: Path, tmp_path: Path) -> None:
     write_rows(tmp_path / "train.jsonl", [row(number, answer="yes") for number in range(12)])
     write_rows(tmp_path / "heldout.jsonl", [row(number, answer="yes") for number in range(12, 16)])
     spec = RunInput(
@@ -45,7 +37,7 @@ def test_three_steps_of_qlora_lower_the_loss(model_dir: Path, tmp_path: Path) ->
         learning_rate=1e-3,
         batch_size=4,
         max_length_tokens=128,
-        base_model_dir=model_dir,
+        base_model_dir=bundled_model,
     )
     (tmp_path / "spec.json").write_text(spec.model_dump_json())
     with closing(EventWriter(tmp_path / "events.jsonl")) as events:
