@@ -93,7 +93,7 @@ def test_plain_text_ends_with_the_end_token_and_forges_none(chat_format: ChatFor
 
 def test_an_unknown_role_is_refused(chat_format: ChatFormat) -> None:
     with pytest.raises(Invalid) as refused:
-        chat_format.tokenize([{"role": "tool", "content": "x"}])
+        chat_format.tokenize([{"role": "narrator", "content": "x"}])
     assert refused.value.error_code == "unknown_role"
 
 

@@ -1,36 +1,26 @@
 """Messages to token ids and the weights of trained tokens, by the tokenizer's own chat template.
 
-The template is rendered with a sentinel in place of every content: it decides the turn markers and never sees the text.
-Text between two special tokens (the template's own words and the contents) is then encoded as one string with special
-tokens switched off: ids equal `apply_chat_template` for benign text, and no content can forge a turn.
-Training and serving both come here, so the model meets in production exactly the prompt it was trained on.
+Ids equal `apply_chat_template` for benign text, and no text can forge a turn (`guarded_tokenizer`). Trained is all
+that the model must write itself in its turns (`turns`). Training and serving both come here, so the model meets in
+production exactly the prompt it was trained on.
 """
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tokenizers import Tokenizer
 
 from core.errors import Invalid
 from worker.training.data.chat_template import ChatTemplate
+from worker.training.data.conversation import Guards, Message, Tool, guarded, normal, weight_of, without_marks
+from worker.training.data.guarded_tokenizer import EncodedText, GuardedTokenizer
+from worker.training.data.probes import Probes
+from worker.training.data.turns import Turns, token_weights
 
-Message = Mapping[str, Any]
-Tool = Mapping[str, Any]
-
-_ROLES = frozenset({"system", "user", "assistant"})
-# Private-use characters: no template writes them. The tabs tell whether the template trims a content.
-_OPEN, _CLOSE, _PADDING = "\ue000", "\ue001", "\t"
-_SLOT = re.compile(f"({_PADDING}?){_OPEN}(\\d+){_CLOSE}({_PADDING}?)")
-_PROBE = (
-    {"role": "user", "content": "What is 2 + 2?\n\nIn one word."},
-    {"role": "assistant", "content": "Four, naturally."},
-    {"role": "user", "content": "Thanks!"},
-    {"role": "assistant", "content": "You are welcome."},
-)
+PieceKind = Literal["template", "text", "special"]
+_END_OF_REASONING = "</think>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,60 +31,48 @@ class TokenizedChat:
     weights: list[float]
     num_cut: int = 0
 
-    @property
-    def is_trained(self) -> list[bool]:
-        return [weight > 0 for weight in self.weights]
-
 
 @dataclass(frozen=True, slots=True)
-class _Slot:
-    """The place of message `index`; the template may trim the text on either side."""
-
-    index: int
-    strips_left: bool
-    strips_right: bool
-
-    def fill(self, content: str) -> str:
-        content = content.lstrip() if self.strips_left else content
-        return content.rstrip() if self.strips_right else content
-
-
-@dataclass(frozen=True, slots=True)
-class _Special:
-    """A special token; `closes` is the assistant's message whose turn it ends."""
+class Piece:
+    """One token's share of the text; of several that share a character the first has it."""
 
     token_id: int
-    closes: int | None
+    text: str
+    weight: float
+    kind: PieceKind
 
 
 @dataclass(frozen=True, slots=True)
-class _Text:
-    """A stretch between two special tokens: the template's words and slots, in order."""
+class _Written:
+    """A conversation as one text with special tokens as aliases, and where in it the assistant's turns lie."""
 
-    parts: tuple[str | _Slot, ...]
-
-
-_Layout = tuple[_Special | _Text, ...]
+    text: str
+    turns: list[tuple[int, int]]
+    contents: list[tuple[int, int]]
 
 
 class ChatFormat:
     """The chat format of one base model. Build once; safe to share between threads."""
 
     def __init__(self, tokenizer_json: str, template: ChatTemplate) -> None:
+        tokenizer = Tokenizer.from_str(tokenizer_json)
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
         self._template = template
-        self._plain = _without_limits(tokenizer_json)
-        self._plain.encode_special_tokens = True  # "encode them as ordinary text", in spite of the name
-        self._with_special_tokens = _without_limits(tokenizer_json)
-        added = self._plain.get_added_tokens_decoder().items()
-        self._special_ids = {token.content: token_id for token_id, token in added if token.special}
-        self._special_id_set = frozenset(self._special_ids.values())
-        longest_first = sorted(self._special_ids, key=len, reverse=True)
-        self._special_pattern = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
-        self._text_start, self._text_end = self._find_text_ends()
-        self._layout = lru_cache(maxsize=1024)(self._render_layout)
+        self._probes = Probes(template)
+        texts = [probe.rendered for probe in self._probes.all]
+        expected = [tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
+        self._tokenizer = GuardedTokenizer(
+            tokenizer,
+            template_texts=[template.source, *template.special_tokens.values(), *texts],
+            end_of_text=template.special_tokens.get("eos_token", ""),
+        )
+        self._guards = Guards(self._tokenizer.asking_guard, self._tokenizer.answering_guard)
+        tool_prompt = self._probes.tool_prompt
+        self._turns = Turns(template, self._tokenizer, tool_prompt and self._tokenizer.written(tool_prompt))
         self.template_sha256 = template.sha256
-        self.end_of_turn_id = self._find_end_of_turn()
-        self._refuse_if_different_from_the_template()
+        self.end_of_turn_id = self._turns.end_id
+        self._refuse_if_different(expected)
 
     @classmethod
     def load(cls, model_dir: Path) -> "ChatFormat":
@@ -104,13 +82,13 @@ class ChatFormat:
     def tokenize(
         self, messages: Sequence[Message], *, tools: Sequence[Tool] | None = None, max_length: int | None = None
     ) -> TokenizedChat:
-        """A whole conversation; the assistant's words and end-of-turn tokens weigh what its message's `weight` says.
+        """A whole conversation; each of the assistant's turns weighs what its message's `weight` says.
 
         Beyond `max_length` tokens the end is cut off and `num_cut` says how much.
-        Raises Invalid where the template refuses the conversation (roles it does not know, or in a wrong order).
+        Raises Invalid where the template refuses the conversation, has no place for its tools, or drops words of it.
         """
-        _refuse_tools(messages, tools)
-        ids, weights = self._encode(messages, add_generation_prompt=False)
+        encoded, weights, _ = self._encode_row(messages, tools)
+        ids = encoded.token_ids
         num_cut = max(0, len(ids) - max_length) if max_length else 0
         if num_cut:
             ids, weights = ids[:max_length], weights[:max_length]
@@ -118,142 +96,164 @@ class ChatFormat:
 
     def render_prompt(self, messages: Sequence[Message], *, tools: Sequence[Tool] | None = None) -> list[int]:
         """Ids up to and including the opening of the assistant's next turn: what generation starts from."""
-        _refuse_tools(messages, tools)
-        return self._encode(messages, add_generation_prompt=True)[0]
+        clean = self._normal(messages, tools)
+        return self._tokenizer.encode(self._write(clean, tools, add_generation_prompt=True).text).token_ids
 
     def encode_text(self, text: str) -> list[int]:
         """Plain text with the tokenizer's begin and end tokens; what looks like a special token in it stays text."""
-        return [*self._text_start, *self._plain.encode(text, add_special_tokens=False).ids, *self._text_end]
+        return self._tokenizer.encode_text(text).token_ids
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Text of generated ids, special tokens left out."""
-        return self._plain.decode(list(token_ids), skip_special_tokens=True)
+        return self._tokenizer.decode(token_ids)
 
-    def decode_all(self, token_ids: Sequence[int]) -> str:
-        """Text of ids, special tokens as they are written."""
-        return self._plain.decode(list(token_ids), skip_special_tokens=False)
+    def explain(self, messages: Sequence[Message], *, tools: Sequence[Tool] | None = None) -> list[Piece]:
+        """The tokens of `tokenize`, each with its text and with who wrote it."""
+        encoded, weights, written = self._encode_row(messages, tools, marks_contents=True)
+        is_text = token_weights(encoded.spans, written.contents, [1.0] * len(written.contents))
+        kinds: list[PieceKind] = ["text" if one else "template" for one in is_text]
+        return self._pieces(written.text, encoded, weights, kinds)
 
-    def is_special(self, token_id: int) -> bool:
-        return token_id in self._special_id_set
+    def explain_text(self, text: str) -> list[Piece]:
+        """The tokens of `encode_text`; nothing predicts the first."""
+        encoded = self._tokenizer.encode_text(text)
+        num_tokens = len(encoded.token_ids)
+        return self._pieces(text, encoded, [0.0] + [1.0] * (num_tokens - 1), ["text"] * num_tokens)
 
-    def _encode(self, messages: Sequence[Message], *, add_generation_prompt: bool) -> tuple[list[int], list[float]]:
-        layout = self._layout(tuple(message["role"] for message in messages), add_generation_prompt)
-        ids: list[int] = []
-        weights: list[float] = []
-        turn_weights = [_weight(message) for message in messages]
-        for piece in layout:
-            if isinstance(piece, _Special):
-                ids.append(piece.token_id)
-                weights.append(0.0 if piece.closes is None else turn_weights[piece.closes])
+    def _encode_row(
+        self, messages: Sequence[Message], tools: Sequence[Tool] | None, *, marks_contents: bool = False
+    ) -> tuple[EncodedText, list[float], _Written]:
+        asked = [weight_of(message) for message in messages if message["role"] == "assistant"]
+        clean = self._normal(messages, tools)
+        written = self._write_row(clean, tools, marks_contents=marks_contents)
+        self._refuse_if_left_out(clean, written.text)
+        weights = self._kept_weights(clean, written, asked)
+        if marks_contents:
+            written = replace(written, contents=sorted(written.contents + self._answers(clean, written)))
+        encoded = self._tokenizer.encode(written.text)
+        return encoded, token_weights(encoded.spans, written.turns, weights), written
+
+    def _normal(self, messages: Sequence[Message], tools: Sequence[Tool] | None) -> list[dict[str, Any]]:
+        clean = normal(messages, has_short_ids=self._probes.has_short_ids)
+        is_calling = bool(tools) or any(message["role"] == "tool" or "tool_calls" in message for message in clean)
+        if is_calling and not self._probes.has_tools:
+            raise Invalid(
+                "This base model's chat template has no place for tools. Choose a base model that calls tools, or "
+                "leave them out.",
+                code="tools_unsupported",
+                param="tools",
+            )
+        return clean
+
+    def _write_row(
+        self, clean: list[dict[str, Any]], tools: Sequence[Tool] | None, *, marks_contents: bool
+    ) -> _Written:
+        row = self._write(clean, tools, add_generation_prompt=False, marks_contents=marks_contents)
+        if self._probes.keeps_prompts or clean[-1]["role"] != "assistant" or not row.turns:
+            return row
+        # this template would show the answer after another prompt than the one it is asked for with
+        prompt = self._write(clean[:-1], tools, add_generation_prompt=True, marks_contents=marks_contents)
+        text = prompt.text + row.text[row.turns[-1][0] :]
+        return _Written(text, self._turns.find(text), prompt.contents)
+
+    def _write(
+        self,
+        clean: list[dict[str, Any]],
+        tools: Sequence[Tool] | None,
+        *,
+        add_generation_prompt: bool,
+        marks_contents: bool = False,
+    ) -> _Written:
+        given = guarded(clean, tools, self._guards, marks_contents=marks_contents)
+        rendered = self._template.render(given.messages, tools=given.tools, add_generation_prompt=add_generation_prompt)
+        mark, opening, closing = given.marks
+        text = self._tokenizer.written(rendered, mark)
+        contents: list[tuple[int, int]] = []
+        if marks_contents:
+            text, contents = without_marks(text, opening, closing)
+        return _Written(text, self._turns.find(text), contents)
+
+    def _refuse_if_left_out(self, clean: list[dict[str, Any]], text: str) -> None:
+        for message in clean:
+            content = message["content"].strip()
+            is_said = message["role"] in {"system", "user"} and content
+            if is_said and content not in text and content not in self._tokenizer.spelled(text):
+                raise Invalid(
+                    f"The base model's chat template leaves out a message of this conversation (role "
+                    f"{message['role']}). Say it in the user's message instead.",
+                    code="message_left_out",
+                )
+
+    def _kept_weights(self, clean: list[dict[str, Any]], written: _Written, asked: list[float]) -> list[float]:
+        """Weights of the turns; 0 where the template took an earlier answer's reasoning out.
+
+        What is left of such a turn is not what the model is to say: it would unlearn to reason. Raises Invalid where
+        turns are merged, or lose words otherwise.
+        """
+        answers = [message for message in clean if message["role"] == "assistant"]
+        if len(written.turns) != len(answers):
+            raise Invalid(
+                "The base model's chat template does not write each of the assistant's messages as a turn of its own.",
+                code="conversation_refused",
+            )
+        weights = list(asked)
+        for at, (message, (start, end)) in enumerate(zip(answers, written.turns, strict=True)):
+            turn = written.text[start:end]
+            names = [call["function"]["name"] for call in message.get("tool_calls", [])]
+            if message["content"].strip() in turn and all(name in turn for name in names):
                 continue
-            text, answers = _fill(piece, messages, turn_weights)
-            encoding = self._plain.encode(text, add_special_tokens=False)
-            ids.extend(encoding.ids)
-            # a token that reaches into an answer is trained, also where it begins in the template's words
-            weights.extend(
-                max((weight for first, last, weight in answers if begin < last and end > first), default=0.0)
-                for begin, end in encoding.offsets
-            )
-        return ids, weights
+            spelled = _squeezed(self._tokenizer.spelled(turn))
+            if all(_squeezed(text) in spelled for text in (message["content"], *names)):
+                continue
+            answer = message["content"].rpartition(_END_OF_REASONING)[2]
+            if at == len(answers) - 1 or _squeezed(answer) not in spelled:
+                raise Invalid(
+                    "The base model's chat template leaves out words of an answer, as some do with a text beside a "
+                    "call of a tool. Leave the text out.",
+                    code="answer_left_out",
+                )
+            weights[at] = 0.0
+        return weights
 
-    def _render_layout(self, roles: tuple[str, ...], add_generation_prompt: bool) -> _Layout:  # noqa: FBT001 - cached by position
-        """The conversation's skeleton; it depends on the roles alone, so thousands of rows share one."""
-        if unknown := set(roles) - _ROLES:
-            raise Invalid(
-                f"The role '{min(unknown)}' is not known; use system, user or assistant.",
-                code="unknown_role",
-                param="role",
-            )
-        slots = [
-            {"role": role, "content": f"{_PADDING}{_OPEN}{index}{_CLOSE}{_PADDING}"} for index, role in enumerate(roles)
-        ]
-        rendered = self._template.render(slots, add_generation_prompt=add_generation_prompt)
-        pieces: list[_Special | _Text] = []
+    def _answers(self, clean: list[dict[str, Any]], written: _Written) -> list[tuple[int, int]]:
+        """The places of the assistant's own words: contents, and calls with all that belongs to them."""
+        found = []
+        answers = [message for message in clean if message["role"] == "assistant"]
+        for message, (start, end) in zip(answers, written.turns, strict=True):
+            content = self._tokenizer.written(message["content"].strip())
+            at = written.text.find(content, start, end)
+            if "tool_calls" in message or at < 0:
+                found.append((start, end))
+            elif content:
+                found.append((at, at + len(content)))
+        return found
+
+    def _pieces(self, text: str, encoded: EncodedText, weights: list[float], kinds: Sequence[PieceKind]) -> list[Piece]:
+        pieces: list[Piece] = []
         begin = 0
-        for match in self._special_pattern.finditer(rendered):
-            pieces.extend(_text_piece(rendered[begin : match.start()]))
-            pieces.append(_Special(token_id=self._special_ids[match.group()], closes=_closed_answer(pieces, roles)))
-            begin = match.end()
-        pieces.extend(_text_piece(rendered[begin:]))
-        return tuple(pieces)
+        for token_id, (_, end), weight, kind in zip(encoded.token_ids, encoded.spans, weights, kinds, strict=True):
+            is_marker = self._tokenizer.is_marker(token_id)
+            share = self._tokenizer.spelled(text[begin:end])
+            pieces.append(Piece(token_id, share, weight, "special" if is_marker else kind))
+            begin = max(begin, end)
+        return pieces
 
-    def _find_text_ends(self) -> tuple[list[int], list[int]]:
-        """What the tokenizer itself puts before a text, and its end-of-text token after."""
-        marked = self._plain.encode("a", add_special_tokens=True).ids
-        bare = self._plain.encode("a", add_special_tokens=False).ids
-        start = marked[: next(at for at in range(len(marked)) if marked[at : at + len(bare)] == bare)]
-        end = self._special_ids.get(self._template.special_tokens.get("eos_token", ""))
-        return start, [] if end is None else [end]
-
-    def _find_end_of_turn(self) -> int:
-        layout = self._layout(("user", "assistant"), False)
-        closing = [piece.token_id for piece in layout if isinstance(piece, _Special) and piece.closes is not None]
-        if len(closing) != 1:
-            raise Invalid(
-                "This base model's chat template does not close an answer with a special token, so a tuned model would "
-                "never learn to stop.",
-                code="chat_template_unsupported",
-            )
-        return closing[0]
-
-    def _refuse_if_different_from_the_template(self) -> None:
-        """A tokenizer that treats a text's first word specially would encode our pieces differently: find out now."""
-        for messages, add_generation_prompt in ((_PROBE, False), (_PROBE[:1], True)):
-            text = self._template.render(messages, add_generation_prompt=add_generation_prompt)
-            expected = self._with_special_tokens.encode(text, add_special_tokens=False).ids
-            if self._encode(messages, add_generation_prompt=add_generation_prompt)[0] != expected:
+    def _refuse_if_different(self, expected: Sequence[list[int]]) -> None:
+        """From the plain tokenizer on what the template renders, in ids, or in where the answers are."""
+        for probe, ids in zip(self._probes.all, expected, strict=True):
+            clean = normal(probe.messages, has_short_ids=self._probes.has_short_ids)
+            written = self._write(clean, probe.tools, add_generation_prompt=probe.add_generation_prompt)
+            answers = [message["content"] for message in clean if message["role"] == "assistant"]
+            turns = [written.text[start:end] for start, end in written.turns]
+            questions = [message["content"] for message in clean if message["role"] != "assistant"]
+            if (
+                self._tokenizer.encode(written.text).token_ids != ids
+                or len(turns) != len(answers)
+                or any(answer not in turn for answer, turn in zip(answers, turns, strict=True))
+                or any(question in turn for question in questions for turn in turns)
+            ):
                 raise Invalid("This base model's tokenizer is not supported yet.", code="chat_template_unsupported")
 
 
-def _weight(message: Message) -> float:
-    return float(message.get("weight", 1.0)) if message["role"] == "assistant" else 0.0
-
-
-def _refuse_tools(messages: Sequence[Message], tools: Sequence[Tool] | None) -> None:
-    if tools or any(message.get("tool_calls") for message in messages):
-        raise Invalid("Conversations with tools are not supported yet.", code="tools_unsupported", param="tools")
-
-
-def _without_limits(tokenizer_json: str) -> Tokenizer:
-    tokenizer = Tokenizer.from_str(tokenizer_json)
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
-
-
-def _text_piece(text: str) -> list[_Text]:
-    parts: list[str | _Slot] = []
-    begin = 0
-    for match in _SLOT.finditer(text):
-        parts.append(text[begin : match.start()])
-        parts.append(_Slot(int(match[2]), strips_left=not match[1], strips_right=not match[3]))
-        begin = match.end()
-    parts.append(text[begin:])
-    kept = tuple(part for part in parts if part != "")
-    return [_Text(kept)] if kept else []
-
-
-def _closed_answer(pieces: list[_Special | _Text], roles: tuple[str, ...]) -> int | None:
-    """The assistant's message that a special token placed now follows with nothing but blanks between."""
-    if not pieces or not isinstance(pieces[-1], _Text):
-        return None
-    slots_and_words = [part for part in pieces[-1].parts if isinstance(part, _Slot) or part.strip()]
-    last = slots_and_words[-1] if slots_and_words else ""
-    return last.index if isinstance(last, _Slot) and roles[last.index] == "assistant" else None
-
-
-def _fill(
-    piece: _Text, messages: Sequence[Message], turn_weights: Sequence[float]
-) -> tuple[str, list[tuple[int, int, float]]]:
-    """The text of a piece, and where in it the assistant's contents lie and what they weigh."""
-    text = ""
-    answers = []
-    for part in piece.parts:
-        if isinstance(part, str):
-            text += part
-            continue
-        content = part.fill(messages[part.index]["content"])
-        if messages[part.index]["role"] == "assistant":
-            answers.append((len(text), len(text) + len(content), turn_weights[part.index]))
-        text += content
-    return text, answers
+def _squeezed(text: str) -> str:
+    return "".join(text.split())

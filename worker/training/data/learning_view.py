@@ -9,9 +9,9 @@ from itertools import groupby
 from typing import Any, Literal
 
 from core.datasets.types import RowKind
-from worker.training.data.chat_format import ChatFormat
+from worker.training.data.chat_format import ChatFormat, Piece
+from worker.training.data.chat_format import PieceKind as SpanKind
 
-SpanKind = Literal["template", "text", "special"]
 SequenceName = Literal["chat", "chosen", "rejected", "text"]
 
 
@@ -47,8 +47,9 @@ def view(chat_format: ChatFormat, row: Mapping[str, Any], kind: RowKind, max_len
     Raises Invalid for a row that the chat format refuses.
     """
     if kind is RowKind.TEXT:
-        ids = chat_format.encode_text(row["text"])
-        return [_sequence(chat_format, "text", ids, [0.0] + [1.0] * (len(ids) - 1), len(ids))]
+        # a long text becomes several examples, so nothing of it is cut
+        pieces = chat_format.explain_text(row["text"])
+        return [_sequence("text", pieces, len(pieces))]
     if kind is RowKind.CHAT:
         return [_conversation(chat_format, "chat", row, row["messages"], max_length)]
     prompt = [message | {"weight": 0} if message["role"] == "assistant" else message for message in row["messages"]]
@@ -59,22 +60,22 @@ def view(chat_format: ChatFormat, row: Mapping[str, Any], kind: RowKind, max_len
 def _conversation(
     chat_format: ChatFormat, name: SequenceName, row: Mapping[str, Any], messages: list[Any], max_length: int
 ) -> SequenceView:
-    chat = chat_format.tokenize(messages, tools=row.get("tools"))
-    return _sequence(chat_format, name, chat.token_ids, [0.0, *chat.weights[1:]], max_length)
+    return _sequence(name, chat_format.explain(messages, tools=row.get("tools")), max_length)
 
 
-def _sequence(
-    chat_format: ChatFormat, name: SequenceName, ids: list[int], weights: list[float], max_length: int
-) -> SequenceView:
+def _sequence(name: SequenceName, pieces: list[Piece], max_length: int) -> SequenceView:
     def class_of(at: int) -> tuple[SpanKind, float, bool]:
-        return "special" if chat_format.is_special(ids[at]) else "text", weights[at], at >= max_length
+        # nothing predicts the first token
+        return pieces[at].kind, pieces[at].weight if at else 0.0, at >= max_length
 
-    spans = [
-        Span(chat_format.decode_all([ids[at] for at in places]), weight, kind, is_cut, len(places))
-        for (kind, weight, is_cut), group in groupby(range(len(ids)), key=class_of)
-        for places in [list(group)]
-    ]
-    num_tokens = min(len(ids), max_length)
+    spans = []
+    for (kind, weight, is_cut), group in groupby(range(len(pieces)), key=class_of):
+        places = list(group)
+        spans.append(Span("".join(pieces[at].text for at in places), weight, kind, is_cut, len(places)))
     return SequenceView(
-        name, spans, num_tokens, sum(weight > 0 for weight in weights[:num_tokens]), len(ids) - num_tokens
+        name,
+        spans,
+        num_tokens=sum(span.num_tokens for span in spans if not span.is_cut),
+        num_trained=sum(span.num_tokens for span in spans if span.weight > 0 and not span.is_cut),
+        num_cut=sum(span.num_tokens for span in spans if span.is_cut),
     )
