@@ -45,7 +45,7 @@ def batch_of(sequences: list[torch.Tensor]) -> MicroBatch:
 def loss_of(model: TunableModel, packs: list[list[torch.Tensor]], num_targets: int) -> torch.Tensor:
     total = torch.zeros(())
     for packed in packs:
-        totals = Totals(weight=num_targets, num_targets=num_targets, num_examples=1)
+        totals = Totals(weight=num_targets, preferred_weight=num_targets, num_targets=num_targets, num_examples=1)
         loss = Sft().micro_loss(model, batch_of(packed), totals).loss
         loss.backward()
         total = total + loss.detach()

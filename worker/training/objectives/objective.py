@@ -17,17 +17,23 @@ class Totals:
 
     weight: float
     """Sum of the weights of all trained targets."""
+    preferred_weight: float
+    """The part of it that lies in the first sequence of each example: all of it, or the preferred answers of pairs."""
     num_targets: int
     num_examples: int
 
     @staticmethod
     def of(index: TokenIndex, examples: Sequence[int]) -> "Totals":
-        weight, num_targets = 0.0, 0
+        weight, preferred_weight, num_targets = 0.0, 0.0, 0
         for example in examples:
             weights = index.example_weights(example)
+            first, *_ = index.sequences(example)
             weight += float(weights.sum(dtype="float64"))
+            preferred_weight += float(index.sequence_weights(first).sum(dtype="float64"))
             num_targets += int((weights > 0).sum())
-        return Totals(weight=weight, num_targets=num_targets, num_examples=len(examples))
+        return Totals(
+            weight=weight, preferred_weight=preferred_weight, num_targets=num_targets, num_examples=len(examples)
+        )
 
 
 @dataclass(frozen=True, slots=True)
