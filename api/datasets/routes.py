@@ -113,7 +113,7 @@ def list_rows(
     session: SessionDep,
     page: PageDep,
     row_filter: Annotated[RowFilter, Query(alias="filter")] = RowFilter.ALL,
-    q: Annotated[str | None, Query(max_length=200, description="Words that a message or a problem holds.")] = None,
+    q: Annotated[str | None, Query(max_length=200, description="Words that a row or its problem holds.")] = None,
 ) -> ListBody[RowBody]:
     """The examples in the file's order."""
     found = datasets.list_rows(

@@ -1,11 +1,11 @@
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from api.schemas import RequestBody, ResponseBody
 from core.datasets.models import Row
 from core.datasets.service import DatasetDetails, VersionDetails
-from core.datasets.types import Health, Mapping, Message, Problem, Split, VersionStatus
+from core.datasets.types import Health, Mapping, Message, Problem, RowKind, Split, VersionStatus
 from core.kit.clock import unix_s
 
 
@@ -35,6 +35,7 @@ class DatasetVersionBody(ResponseBody):
     object: Literal["dataset_version"] = "dataset_version"
     dataset_id: str
     number: int
+    kind: RowKind = Field(description="What every row holds: a conversation, a preference, or plain text.")
     status: VersionStatus
     created_at: int
     mapping: Mapping | None
@@ -72,7 +73,11 @@ class RowBody(ResponseBody):
     object: Literal["row"] = "row"
     number: int = Field(description="As in the file: in a table the header is row 1.")
     split: Split
-    messages: list[Message]
+    messages: list[Message] = Field(description="A conversation; of a preference, what was said before the answers.")
+    tools: list[dict[str, Any]] | None = Field(description="The functions that the assistant could call.")
+    chosen: list[Message] | None = Field(description="Of a preference, the answer that was preferred.")
+    rejected: list[Message] | None = Field(description="Of a preference, the answer that was not.")
+    text: str | None = Field(description="Of plain text, all of the row.")
     num_tokens: int
     problem: Problem | None
 
@@ -94,6 +99,7 @@ def version_body(details: VersionDetails) -> DatasetVersionBody:
         id=version.id,
         dataset_id=version.dataset_id,
         number=version.number,
+        kind=version.kind,
         status=version.status,
         created_at=unix_s(version.created_at),
         mapping=None if version.mapping is None else Mapping.model_validate(version.mapping),
@@ -120,6 +126,10 @@ def row_body(row: Row) -> RowBody:
         number=row.number,
         split=row.split,
         messages=row.messages,
+        tools=row.tools,
+        chosen=row.chosen,
+        rejected=row.rejected,
+        text=row.text,
         num_tokens=row.num_tokens or 0,
         problem=None if row.problem is None else Problem.model_validate(row.problem),
     )

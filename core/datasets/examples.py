@@ -1,62 +1,86 @@
-"""Records of any format to examples: the conversation that a row becomes, or what is wrong with the row."""
+"""Records of any format to examples: what a row holds, or what is wrong with the row."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, Final, TypeVar
 
-from core.datasets import columns
-from core.datasets.formats import csv, jsonl, refusals
+from core.datasets import columns, rows
+from core.datasets.formats import conversations, csv, jsonl, plain_text, preferences, refusals
 from core.datasets.formats.csv import CsvRecord
 from core.datasets.formats.jsonl import JsonRecord
-from core.datasets.types import FileFormat, Mapping, Message, Problem, Severity
+from core.datasets.formats.plain_text import TextRecord
+from core.datasets.types import FileFormat, Mapping, Problem, RowContent, RowKind, Severity
 
 # as many rows as are looked at to tell what a table's columns are
 NUM_ROWS_LOOKED_AT = 200
 _MAX_BYTES_LOOKED_AT = 4 * 1024 * 1024
 
+# what a line of plain text may have beside it, and nobody learns from
+_ABOUT_A_TEXT: Final = frozenset(
+    {"id", "meta", "metadata", "url", "source", "title", "date", "timestamp", "lang", "language"}
+)
+_LINE_OF: Final = {
+    RowKind.CHAT: 'a conversation ("messages")',
+    RowKind.PREFERENCE: "a preference (two answers to one prompt)",
+    RowKind.TEXT: 'plain text ("text")',
+}
+
 R = TypeVar("R")
+Record = CsvRecord | JsonRecord | TextRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """`problem` is an error of this row alone: it is left out. Without a mapping there are no messages."""
+    """`problem` is an error of this row alone: it is left out. Without a mapping, a table's rows have no content."""
 
     row: int
-    messages: list[Message]
+    content: RowContent | None
     problem: Problem | None = None
 
 
 class Table:
-    """A file's rows, whatever its format. `columns` is empty where every row is a conversation already."""
+    """A file's rows, whatever its format; all of one kind.
+
+    `columns` is empty where every row says by itself what it is. Only rows of a table with columns need a mapping;
+    they become conversations.
+    """
 
     def __init__(self, stream: BinaryIO, file_format: FileFormat) -> None:
         """Reads the first rows. Raises Invalid if the file as a whole is no table of examples."""
         self.first_rows: list[list[str]] = []
-        self._records: Iterator[CsvRecord] | Iterator[JsonRecord]
-        self.columns: list[str]
+        self.kind = RowKind.CHAT
+        self.columns: list[str] = []
+        self._names: list[str] = []
+        self._records: Iterator[Record]
         if file_format is FileFormat.CSV:
-            self.columns, self._records = self._open_csv(stream)
+            self._records = self._open_csv(stream)
+        elif file_format is FileFormat.JSONL:
+            self._records = self._open_jsonl(stream)
         else:
-            self.columns, self._records = self._open_jsonl(stream)
-
-    @property
-    def is_conversations(self) -> bool:
-        return not self.columns
+            self._records = self._open_text(stream, is_markdown=file_format is FileFormat.MARKDOWN)
 
     def examples(self, mapping: Mapping | None) -> Iterator[Example]:
         """Every row, once. Raises Invalid if the mapping does not fit the columns, or at what breaks the file."""
         if mapping is not None:
             columns.refuse_unfit_mapping(mapping, self.columns)
         for record in self._records:
-            if isinstance(record, CsvRecord):
+            if isinstance(record, TextRecord):
+                yield _checked(record.row, RowContent(text=rows.clean(record.text)))
+            elif isinstance(record, CsvRecord):
                 yield self._from_cells(record, mapping)
-            elif self.is_conversations:
-                yield _from_conversation(record)
             else:
-                yield self._from_values(record, mapping)
+                yield self._from_object(record, mapping)
 
-    def _open_csv(self, stream: BinaryIO) -> tuple[list[str], Iterator[CsvRecord]]:
+    def _open_text(self, stream: BinaryIO, *, is_markdown: bool) -> Iterator[Record]:
+        self.kind = RowKind.TEXT
+        records = plain_text.read_texts(stream, is_markdown=is_markdown)
+        first = next(records, None)
+        if first is None:
+            raise refusals.file_empty()
+        return chain([first], records)
+
+    def _open_csv(self, stream: BinaryIO) -> Iterator[Record]:
         records = csv.read_records(stream)
         names = csv.read_header(records)
         first = _first_of(records, stream)
@@ -72,15 +96,23 @@ class Table:
             )
         csv.refuse_duplicate_names(names)
         columns.refuse_unfit_names(names, row=1)
-        return names, chain(first, records)
+        self._names = names
+        folded = [name.casefold() for name in names]
+        if preferences.are_columns(folded):
+            self.kind, self._names = RowKind.PREFERENCE, folded
+        else:
+            self.columns = names
+        return chain(first, records)
 
-    def _open_jsonl(self, stream: BinaryIO) -> tuple[list[str], Iterator[JsonRecord]]:
+    def _open_jsonl(self, stream: BinaryIO) -> Iterator[Record]:
         records = jsonl.read_objects(stream)
         first = _first_of(records, stream)
         if not first:
             raise refusals.file_empty()
-        if "messages" in first[0].values:
-            return [], chain(first, records)
+        kind = _kind_of(first[0].values)
+        if kind is not None:
+            self.kind = kind
+            return chain(first, records)
         names = list(dict.fromkeys(name for record in first for name in record.values))
         columns.refuse_unfit_names(names, row=first[0].row)
         if len(names) < 2:  # noqa: PLR2004 - a question and an answer
@@ -90,39 +122,94 @@ class Table:
                 cause="An example needs a question and an answer, or messages.",
                 fix='Write each line like {"question": "…", "answer": "…"}.',
             )
-        self.first_rows = [[_shown(record.values.get(name)) for name in names] for record in first]
-        return names, chain(first, records)
+        self.first_rows = [[rows.shown(record.values.get(name)) for name in names] for record in first]
+        self.columns = names
+        return chain(first, records)
 
     def _from_cells(self, record: CsvRecord, mapping: Mapping | None) -> Example:
-        extra = [cell for cell in record.cells[len(self.columns) :] if cell.strip()]
+        extra = [cell for cell in record.cells[len(self._names) :] if cell.strip()]
         if extra:
             problem = Problem(
                 row=record.row,
                 column=None,
                 code="too_many_cells",
-                cause=f"The row has {len(record.cells)} cells, but there are {len(self.columns)} columns.",
+                cause=f"The row has {len(record.cells)} cells, but there are {len(self._names)} columns.",
                 fix='Put a text that holds a comma between quotation marks: "like, this".',
                 severity=Severity.ERROR,
             )
-            return Example(record.row, [], problem)
+            return Example(record.row, None, problem)
         # spreadsheets leave out empty cells at the end of a row
-        values = dict.fromkeys(self.columns, "") | dict(zip(self.columns, record.cells, strict=False))
+        values = dict.fromkeys(self._names, "") | dict(zip(self._names, record.cells, strict=False))
+        if self.kind is RowKind.PREFERENCE:
+            return _checked(record.row, preferences.preference(record.row, values))
         return _from_texts(record.row, values, mapping)
 
-    def _from_values(self, record: JsonRecord, mapping: Mapping | None) -> Example:
-        for name, value in record.values.items():
-            if isinstance(value, dict | list) and mapping is not None and name in _chosen(mapping):
-                problem = Problem(
-                    row=record.row,
-                    column=name,
-                    code="value_not_text",
-                    cause=f"The value of {refusals.quoted(name)} is a list or an object, not a text.",
-                    fix="Write one text.",
-                    severity=Severity.ERROR,
-                )
-                return Example(record.row, [], problem)
-        values = {name: _shown(value) for name, value in record.values.items()}
-        return _from_texts(record.row, values, mapping)
+    def _from_object(self, record: JsonRecord, mapping: Mapping | None) -> Example:
+        found = _kind_of(record.values)
+        if self.columns:
+            if found in {RowKind.CHAT, RowKind.PREFERENCE}:
+                raise _mixed(record.row, "named values, such as question and answer,", found)
+            return _from_values(record, mapping)
+        if found is not None and found is not self.kind:
+            raise _mixed(record.row, _LINE_OF[self.kind], found)
+        return _checked(record.row, _READERS[self.kind](record.row, record.values))
+
+
+def _kind_of(values: dict[str, Any]) -> RowKind | None:
+    """None for a line of named values, which a mapping makes a conversation of."""
+    if "messages" in values:
+        return RowKind.CHAT
+    if preferences.is_preference(values):
+        return RowKind.PREFERENCE
+    return RowKind.TEXT if "text" in values and values.keys() - {"text"} <= _ABOUT_A_TEXT else None
+
+
+def _mixed(row: int, others: str, found: RowKind) -> Exception:
+    return refusals.refuse(
+        "mixed_kinds",
+        row=row,
+        cause=f"The lines before hold {others}; this one holds {_LINE_OF[found]}.",
+        fix="Put each kind into a file of its own.",
+    )
+
+
+def _read_conversation(row: int, values: dict[str, Any]) -> RowContent:
+    if "messages" not in values:
+        raise _missing(row, "messages_malformed", "messages")
+    return conversations.conversation(row, values)
+
+
+def _read_preference(row: int, values: dict[str, Any]) -> RowContent:
+    if not preferences.is_preference(values):
+        raise _missing(row, "preference_malformed", "chosen")
+    return preferences.preference(row, values)
+
+
+def _read_text(row: int, values: dict[str, Any]) -> RowContent:
+    if "text" not in values:
+        raise _missing(row, "text_malformed", "text")
+    if not isinstance(values["text"], str):
+        raise refusals.refuse(
+            "text_malformed", row=row, column="text", cause="This is not a text.", fix="Write the text as one string."
+        )
+    return RowContent(text=rows.clean(values["text"]))
+
+
+def _missing(row: int, code: str, name: str) -> Exception:
+    return refusals.refuse(
+        code,
+        row=row,
+        column=name,
+        cause=f"Other lines have {name}, this one has none.",
+        fix="Write every line in the same way.",
+    )
+
+
+_READERS: Final[dict[RowKind, Callable[[int, dict[str, Any]], RowContent]]] = {
+    RowKind.CHAT: _read_conversation,
+    RowKind.PREFERENCE: _read_preference,
+    RowKind.TEXT: _read_text,
+}
 
 
 def _first_of(records: Iterator[R], stream: BinaryIO) -> list[R]:
@@ -135,83 +222,35 @@ def _first_of(records: Iterator[R], stream: BinaryIO) -> list[R]:
     return first
 
 
-def _chosen(mapping: Mapping) -> list[str]:
-    return [name for name in (mapping.question, mapping.answer, mapping.system) if name is not None]
+def _from_values(record: JsonRecord, mapping: Mapping | None) -> Example:
+    chosen = () if mapping is None else (mapping.question, mapping.answer, mapping.system)
+    for name, value in record.values.items():
+        if isinstance(value, dict | list) and name in chosen:
+            problem = Problem(
+                row=record.row,
+                column=name,
+                code="value_not_text",
+                cause=f"The value of {refusals.quoted(name)} is a list or an object, not a text.",
+                fix="Write one text.",
+                severity=Severity.ERROR,
+            )
+            return Example(record.row, None, problem)
+    values = {name: rows.shown(value) for name, value in record.values.items()}
+    return _from_texts(record.row, values, mapping)
 
 
 def _from_texts(row: int, values: dict[str, str], mapping: Mapping | None) -> Example:
     if mapping is None:
-        return Example(row, [])
+        return Example(row, None)
     for name in (mapping.question, mapping.answer):
         if not values.get(name, "").strip():
-            return Example(row, [], _empty(row, name))
-    messages = [
-        Message(role="user", content=_clean(values[mapping.question])),
-        Message(role="assistant", content=_clean(values[mapping.answer])),
-    ]
-    system = _clean(values.get(mapping.system, "")) if mapping.system is not None else ""
-    if system:
-        messages.insert(0, Message(role="system", content=system))
-    return _checked(row, messages)
+            return Example(row, None, rows.empty(row, name))
+    system = values.get(mapping.system, "") if mapping.system is not None else ""
+    return _checked(row, rows.question_and_answer(values[mapping.question], values[mapping.answer], system=system))
 
 
-def _from_conversation(record: JsonRecord) -> Example:
-    if "messages" not in record.values:
-        raise refusals.refuse(
-            "messages_malformed",
-            row=record.row,
-            column="messages",
-            cause="Other lines have messages, this one has none.",
-            fix="Write every line in the same way.",
-        )
-    given = jsonl.conversation(record)
-    messages = [Message(role=message["role"], content=_clean(message["content"])) for message in given]
-    found = _checked(record.row, messages)
-    for index, message in enumerate(found.messages):
-        if not message["content"]:
-            return Example(record.row, messages, _empty(record.row, f"messages[{index}].content"))
-    return found
-
-
-def _checked(row: int, messages: list[Message]) -> Example:
-    """JSON can spell a zero character that no text column can hold."""
-    if any("\0" in message["content"] for message in messages):
-        problem = Problem(
-            row=row,
-            column=None,
-            code="zero_character",
-            cause="The text holds a zero character (\\u0000).",
-            fix="Remove it.",
-            severity=Severity.ERROR,
-        )
-        return Example(row, [], problem)
-    return Example(row, messages)
-
-
-def _empty(row: int, column: str) -> Problem:
-    return Problem(
-        row=row,
-        column=column,
-        code="empty",
-        cause="There is nothing here.",
-        fix="Fill it in, or delete the row; it is left out as it is.",
-        severity=Severity.ERROR,
-    )
-
-
-def _clean(text: str) -> str:
-    """Without blanks around it, and with one kind of line end."""
-    return text.replace("\r\n", "\n").replace("\r", "\n").strip()
-
-
-def _shown(value: object) -> str:
-    """A JSON value as a cell would show it."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    try:
-        return str(value)
-    except RecursionError:
-        # lists in lists a thousand deep, which the parser still takes
-        return "…"
+def _checked(row: int, given: RowContent) -> Example:
+    """Cleaned, with what is wrong about it; a zero character can be stored nowhere, so that row has no content."""
+    content = rows.cleaned(given)
+    problem = rows.fault_of(row, content)
+    return Example(row, None if problem is not None and problem.code == "zero_character" else content, problem)

@@ -4,33 +4,81 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any, Protocol
 
-from core.datasets.types import Message, Problem, Severity
+import orjson
+
+from core.datasets.types import Message, Problem, RowContent, RowKind, Severity
 
 # 13 to 19 digits, in groups or not, that are not part of a longer number
 _CARD = re.compile(r"(?<![\d.,-])[3-6](?:[ -]?\d){12,18}(?![\d-])")
 _MODULUS = 10
 
 
-def example_digest(messages: Sequence[Message]) -> bytes:
-    """The same for the same conversation, and for no other. 16 bytes, so that a million fit in memory."""
+def content_digest(content: RowContent) -> bytes:
+    """The same for the same row, and for no other. 16 bytes, so that a million fit in memory."""
     digest = hashlib.sha256()
-    for message in messages:
-        content = message["content"].encode()
-        digest.update(f"{message['role']} {len(content)} ".encode())
-        digest.update(content)
+    if content.text is not None:
+        digest.update(b"text ")
+        digest.update(content.text.encode())
+    _add_messages(digest, content.messages)
+    if content.tools:
+        _add_value(digest, "tools", content.tools)
+    for name, answer in (("chosen", content.chosen), ("rejected", content.rejected)):
+        if answer is not None:
+            digest.update(f"{name} ".encode())
+            _add_messages(digest, answer)
     return digest.digest()[:16]
 
 
-def question_digest(messages: Sequence[Message]) -> bytes:
-    """Of everything before the last answer, without regard to case and blanks."""
-    return example_digest(_folded(messages[:-1]))
+def question_and_answer_digests(content: RowContent) -> tuple[bytes, bytes] | None:
+    """What is asked and what is said to it, without regard to case and blanks; None for plain text, which asks nothing.
+
+    Of a preference the question is which of the two answers to prefer, in either order.
+    """
+    if content.text is not None:
+        return None
+    if content.chosen is None or content.rejected is None:
+        *asked, answer = _folded(content.messages)
+        return _digest(asked, content.tools), _digest([answer])
+    chosen, rejected = _digest(_folded(content.chosen)), _digest(_folded(content.rejected))
+    pair = b"".join(sorted((chosen, rejected)))
+    return _digest(_folded(content.messages), content.tools) + pair, chosen
+
+
+class _Digest(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+
+
+def _digest(messages: Sequence[Message], tools: list[dict[str, Any]] | None = None) -> bytes:
+    return content_digest(RowContent(messages=list(messages), tools=tools))
+
+
+def _add_messages(digest: _Digest, messages: Sequence[Message]) -> None:
+    for message in messages:
+        content = (message["content"] or "").encode()
+        digest.update(f"{message['role']} {len(content)} ".encode())
+        digest.update(content)
+        for name in ("weight", "name", "tool_calls", "tool_call_id"):
+            if name in message:
+                _add_value(digest, name, message[name])
+
+
+def _add_value(digest: _Digest, name: str, value: object) -> None:
+    written = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    digest.update(f"+{name} {len(written)} ".encode())
+    digest.update(written)
 
 
 def _folded(messages: Sequence[Message]) -> list[Message]:
-    return [
-        Message(role=message["role"], content=" ".join(message["content"].casefold().split())) for message in messages
-    ]
+    """Only what is said: who is named and how much it is learned makes no other question."""
+    found = []
+    for message in messages:
+        copy = Message(role=message["role"], content=" ".join((message["content"] or "").casefold().split()))
+        if "tool_calls" in message:
+            copy["tool_calls"] = [{"type": "function", "function": call["function"]} for call in message["tool_calls"]]
+        found.append(copy)
+    return found
 
 
 def has_card_number(text: str) -> bool:
@@ -67,26 +115,22 @@ class Repetition:
 
     @property
     def num_contradictions(self) -> int:
-        """Questions with more than one answer."""
+        """Questions with more than one answer, pairs preferred both ways round."""
         return len(self._contradicted)
 
-    def add(self, row: int, messages: Sequence[Message]) -> None:
-        example, question = example_digest(messages), question_digest(messages)
+    def add(self, row: int, content: RowContent) -> None:
+        example = content_digest(content)
         self._examples[example] += 1
         self._first_rows.setdefault(example, row)
-        answer = example_digest(_folded(messages[-1:]))
-        if self._answers.setdefault(question, answer) != answer:
-            self._contradicted.add(question)
+        asked = question_and_answer_digests(content)
+        if asked is not None and self._answers.setdefault(asked[0], asked[1]) != asked[1]:
+            self._contradicted.add(asked[0])
 
-    def problem(self, row: int, messages: Sequence[Message]) -> Problem | None:
-        first_row = self._first_rows[example_digest(messages)]
-        if question_digest(messages) in self._contradicted:
-            return _warning(
-                row,
-                "contradiction",
-                "The same question has a different answer in another row.",
-                "Decide for one answer, or say in the question what makes them differ.",
-            )
+    def problem(self, row: int, content: RowContent) -> Problem | None:
+        first_row = self._first_rows[content_digest(content)]
+        asked = question_and_answer_digests(content)
+        if asked is not None and asked[0] in self._contradicted:
+            return _contradiction_problem(row, content)
         if first_row != row:
             return _warning(
                 row,
@@ -95,6 +139,22 @@ class Repetition:
                 "Delete it, unless the model should take this example more to heart than others.",
             )
         return None
+
+
+def _contradiction_problem(row: int, content: RowContent) -> Problem:
+    if content.kind is RowKind.PREFERENCE:
+        return _warning(
+            row,
+            "contradiction",
+            "Another row has the same two answers and prefers the other one.",
+            "Decide which of the two is better, and delete the other row.",
+        )
+    return _warning(
+        row,
+        "contradiction",
+        "The same question has a different answer in another row.",
+        "Decide for one answer, or say in the question what makes them differ.",
+    )
 
 
 def card_number_problem(row: int) -> Problem:

@@ -74,6 +74,10 @@ def _values(row: IngestedRow) -> dict[str, Any]:
         "number": row.number,
         "split": row.split,
         "messages": row.messages,
+        "tools": row.tools,
+        "chosen": row.chosen,
+        "rejected": row.rejected,
+        "text": row.text,
         "num_tokens": row.num_tokens,
         "problem": None if row.problem is None else row.problem.model_dump(mode="json"),
     }

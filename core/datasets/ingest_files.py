@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from core.datasets.types import FileFormat, Health, Mapping, Message, Problem, Split
+from core.datasets.types import FileFormat, Health, Mapping, Problem, RowContent, RowKind, Split
 
 SPEC_NAME, SOURCE_NAME = "spec.json", "file"
 ROWS_NAME, REPORT_NAME, EVENTS_NAME = "rows.jsonl", "report.json", "events.jsonl"
@@ -20,23 +20,24 @@ class IngestSpec(BaseModel):
     max_row_tokens: int
 
 
-class IngestedRow(BaseModel):
-    """A line of `rows.jsonl`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class IngestedRow(RowContent):
+    """A line of `rows.jsonl`. A preference's tokens are those of both conversations that it makes."""
 
     number: int
     split: Split
-    messages: list[Message]
     num_tokens: int | None
     problem: Problem | None
 
 
 class IngestReport(BaseModel):
-    """`report.json`: what the whole file came to. Counts are of rows that can be learned from, except problems."""
+    """`report.json`: what the whole file came to. Counts are of rows that can be learned from, except problems.
+
+    The longest row is the longest that the model reads at once: of a preference, the longer of its two conversations.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    kind: RowKind
     num_rows: int
     num_train: int
     num_heldout: int

@@ -6,14 +6,7 @@ from core.datasets import columns
 from core.datasets.examples import NUM_ROWS_LOOKED_AT, Table
 from core.datasets.formats import refusals
 from core.datasets.formats.refusals import MIN_ROWS
-from core.datasets.types import (
-    MAX_PROBLEMS_SHOWN,
-    Column,
-    FileFormat,
-    Inspection,
-    Problem,
-    SampleRow,
-)
+from core.datasets.types import MAX_PROBLEMS_SHOWN, Column, FileFormat, Inspection, Problem, SampleRow
 
 # about a second's worth of reading; a dataset version reads everything
 MAX_ROWS_READ = 200_000
@@ -22,7 +15,13 @@ _NUM_SAMPLE_ROWS = 5
 _NUM_SAMPLE_VALUES = 3
 _MAX_SAMPLE_CHARS = 300
 
-_FORMATS = {".csv": FileFormat.CSV, ".jsonl": FileFormat.JSONL}
+_FORMATS = {
+    ".csv": FileFormat.CSV,
+    ".jsonl": FileFormat.JSONL,
+    ".txt": FileFormat.TXT,
+    ".md": FileFormat.MARKDOWN,
+    ".markdown": FileFormat.MARKDOWN,
+}
 
 
 def format_of(filename: str) -> FileFormat:
@@ -35,14 +34,14 @@ def format_of(filename: str) -> FileFormat:
     raise refusals.refuse(
         "unsupported_type",
         cause=f"{kind} cannot be read.",
-        fix="Upload a .csv or .jsonl file; from Excel, choose Save as, CSV UTF-8.",
+        fix="Upload a .csv or .jsonl file, or plain text as .txt or .md; from Excel, choose Save as, CSV UTF-8.",
     )
 
 
 def inspect(stream: BinaryIO, file_format: FileFormat, *, reads_all: bool = False) -> Inspection:
     """Read the beginning of a file, or all of it if it is small. Raises Invalid if it cannot be used as a whole."""
     table = Table(stream, file_format)
-    mapping = None if table.is_conversations else columns.suggest_mapping(table.columns, table.first_rows)
+    mapping = columns.suggest_mapping(table.columns, table.first_rows) if table.columns else None
     num_rows, num_problems = 0, 0
     is_complete = True
     problems: list[Problem] = []
@@ -56,12 +55,13 @@ def inspect(stream: BinaryIO, file_format: FileFormat, *, reads_all: bool = Fals
             num_problems += 1
             if len(problems) < MAX_PROBLEMS_SHOWN:
                 problems.append(example.problem)
-        elif example.messages and len(sample) < _NUM_SAMPLE_ROWS:
-            sample.append(SampleRow(row=example.row, messages=example.messages))
+        elif example.content is not None and len(sample) < _NUM_SAMPLE_ROWS:
+            sample.append(SampleRow(row=example.row, **example.content.dump_content()))
     if is_complete and num_rows < MIN_ROWS:
-        raise refusals.too_few_rows(num_rows)
+        raise refusals.too_few_rows(num_rows, table.kind)
     return Inspection(
         format=file_format,
+        kind=table.kind,
         columns=_columns(table),
         num_rows=num_rows,
         is_complete=is_complete,

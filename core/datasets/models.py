@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.datasets.types import FileFormat, Split, VersionStatus
+from core.datasets.types import FileFormat, RowKind, Split, VersionStatus
 from core.db.base import Base, WorkspaceOwned
 from core.db.enum_text import EnumText
 
@@ -47,6 +47,7 @@ class DatasetVersion(WorkspaceOwned, Base):
     __table_args__ = (
         UniqueConstraint("dataset_id", "number"),
         CheckConstraint("status in ('validating', 'ready', 'failed')", name="status"),
+        CheckConstraint("kind in ('chat', 'preference', 'text')", name="kind"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -54,9 +55,11 @@ class DatasetVersion(WorkspaceOwned, Base):
     dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"))
     number: Mapped[int]
     status: Mapped[VersionStatus] = mapped_column(EnumText(VersionStatus))
+    kind: Mapped[RowKind] = mapped_column(EnumText(RowKind), default=RowKind.CHAT, server_default="chat")
+    """What all its rows hold."""
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
     mapping: Mapped[dict[str, Any] | None]
-    """Null for a file whose rows are conversations already."""
+    """Null for a file whose rows say by themselves what they are."""
     base_model: Mapped[str | None]
     """Whose tokenizer counted the tokens."""
     num_rows: Mapped[int | None]
@@ -88,6 +91,11 @@ class Row(WorkspaceOwned, Base):
     workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
     split: Mapped[Split] = mapped_column(EnumText(Split))
     messages: Mapped[list[Any]]
+    """A conversation; of a preference, what was said before the answers; none of a text."""
+    tools: Mapped[list[Any] | None]
+    chosen: Mapped[list[Any] | None]
+    rejected: Mapped[list[Any] | None]
+    text: Mapped[str | None]
     num_tokens: Mapped[int | None]
     problem: Mapped[dict[str, Any] | None]
 

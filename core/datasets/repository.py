@@ -1,7 +1,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Select, column, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Select, column, delete, exists, func, insert, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import JSONB, distinct_on
 from sqlalchemy.orm import Session
 
@@ -197,9 +197,19 @@ class RowRepository:
 
 
 def _says(search: str) -> Any:  # noqa: ANN401 - a SQL expression
-    """Whether a message's text, or a problem's, holds the words: as they are, in any case."""
-    message = func.jsonb_array_elements(Row.messages).table_valued(column("value", JSONB)).lateral("message")
+    """Whether a message's text or call, a plain text, or a problem holds the words: as they are, in any case."""
+    none = literal([], JSONB)
+    said = Row.messages.concat(func.coalesce(Row.chosen, none)).concat(func.coalesce(Row.rejected, none))
+    message = func.jsonb_array_elements(said).table_valued(column("value", JSONB)).lateral("message")
+    value = message.c.value
     found = exists().select_from(message).where(
-        message.c.value["content"].astext.icontains(search, autoescape=True)
+        or_(
+            value["content"].astext.icontains(search, autoescape=True),
+            value["tool_calls"].astext.icontains(search, autoescape=True),
+        )
     )  # fmt: skip
-    return or_(found, Row.problem["cause"].astext.icontains(search, autoescape=True))
+    return or_(
+        found,
+        Row.text.icontains(search, autoescape=True),
+        Row.problem["cause"].astext.icontains(search, autoescape=True),
+    )

@@ -126,7 +126,12 @@ def create_version(
         raise _dataset_not_found(dataset_id)
     file = files.get_even_deleted(session, workspace_id=principal.workspace_id, file_id=dataset.file_id)
     version = _add_version(
-        session, dataset=dataset, mapping=_checked_mapping(file, mapping), created_by=principal.user_id, queue=queue
+        session,
+        dataset=dataset,
+        file=file,
+        mapping=_checked_mapping(file, mapping),
+        created_by=principal.user_id,
+        queue=queue,
     )
     details = {"dataset_id": dataset_id, "number": version.number}
     audit.record(session, principal=principal, action="dataset_version.created", target_id=version.id, details=details)
@@ -190,7 +195,14 @@ def stream_rows(session: Session, *, workspace_id: str, version_id: str, split: 
     """Every row of a split in the file's order, in constant memory. Raises Conflict while the version is not ready."""
     _ready_version(session, workspace_id, version_id)
     for row in RowRepository(session, workspace_id).stream(version_id, split):
-        yield RowRecord(number=row.number, messages=row.messages)
+        yield RowRecord(
+            number=row.number,
+            messages=row.messages,
+            tools=row.tools,
+            chosen=row.chosen,
+            rejected=row.rejected,
+            text=row.text,
+        )
 
 
 def _ready_version(session: Session, workspace_id: str, version_id: str) -> DatasetVersion:
@@ -225,11 +237,19 @@ def _add_dataset(
             deleted_at=None,
         )
     )
-    return dataset, _add_version(session, dataset=dataset, mapping=mapping, created_by=created_by, queue=queue)
+    return dataset, _add_version(
+        session, dataset=dataset, file=file, mapping=mapping, created_by=created_by, queue=queue
+    )
 
 
 def _add_version(
-    session: Session, *, dataset: Dataset, mapping: Mapping | None, created_by: str, queue: TaskQueue | None
+    session: Session,
+    *,
+    dataset: Dataset,
+    file: File,
+    mapping: Mapping | None,
+    created_by: str,
+    queue: TaskQueue | None,
 ) -> DatasetVersion:
     repository = VersionRepository(session, dataset.workspace_id)
     version_id = new_id("dsv_")
@@ -249,6 +269,7 @@ def _add_version(
             dataset_id=dataset.id,
             number=repository.last_number(dataset.id) + 1,
             status=VersionStatus.VALIDATING,
+            kind=Inspection.model_validate(file.inspection).kind,
             job_id=job.id,
             mapping=None if mapping is None else mapping.model_dump(),
         )

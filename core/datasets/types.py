@@ -1,7 +1,8 @@
 """The values of data sets: what is wrong with a row, which column plays which part, what a file turned out to hold."""
 
+from collections.abc import Iterator
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal, NotRequired
 
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
@@ -10,9 +11,28 @@ MAX_PROBLEMS_SHOWN = 100
 MAX_COLUMN_NAME_CHARS = 1000
 
 
+class FunctionCall(TypedDict):
+    name: str
+    # a JSON object, written as text
+    arguments: str
+
+
+class ToolCall(TypedDict):
+    id: NotRequired[str]
+    type: Literal["function"]
+    function: FunctionCall
+
+
 class Message(TypedDict):
-    role: Literal["system", "user", "assistant"]
-    content: str
+    """As OpenAI's chat has it; `content` may be missing (None) only beside `tool_calls`."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str | None
+    # 0 to 1, of the assistant's messages only: how much this one is learned; 1 if absent
+    weight: NotRequired[float]
+    name: NotRequired[str]
+    tool_calls: NotRequired[list[ToolCall]]
+    tool_call_id: NotRequired[str]
 
 
 class VersionStatus(StrEnum):
@@ -55,6 +75,9 @@ class Severity(StrEnum):
 class FileFormat(StrEnum):
     CSV = "csv"
     JSONL = "jsonl"
+    # plain text and Markdown, by paragraphs
+    TXT = "txt"
+    MARKDOWN = "md"
 
 
 class ColumnRole(StrEnum):
@@ -93,15 +116,50 @@ class Column(_Value):
     role_suggestion: ColumnRole | None
 
 
-class SampleRow(_Value):
+class RowContent(_Value):
+    """What a row holds: a conversation; the messages before two answers and both of these; or a text."""
+
+    messages: list[Message] = Field([], description="A conversation, or of a preference what was said before.")
+    tools: list[dict[str, Any]] | None = Field(None, description="The functions that the assistant could call.")
+    chosen: list[Message] | None = Field(None, description="Of a preference, the answer that was preferred.")
+    rejected: list[Message] | None = Field(None, description="Of a preference, the answer that was not.")
+    text: str | None = Field(None, description="Plain text, to go on reading.")
+
+    @property
+    def kind(self) -> RowKind:
+        if self.text is not None:
+            return RowKind.TEXT
+        return RowKind.CHAT if self.chosen is None else RowKind.PREFERENCE
+
+    def all_messages(self) -> list[Message]:
+        return [*self.messages, *(self.chosen or []), *(self.rejected or [])]
+
+    def words(self) -> Iterator[str]:
+        """Every text in it that a person or a program wrote: contents, arguments of calls, plain text."""
+        if self.text is not None:
+            yield self.text
+        for message in self.all_messages():
+            yield message["content"] or ""
+            yield from (call["function"]["arguments"] for call in message.get("tool_calls", []))
+
+    def dump_content(self) -> dict[str, Any]:
+        """The fields of its kind alone, as a run folder has them."""
+        if self.text is not None:
+            return {"text": self.text}
+        fields = {"messages": self.messages, "tools": self.tools, "chosen": self.chosen, "rejected": self.rejected}
+        return {name: value for name, value in fields.items() if value is not None}
+
+
+class SampleRow(RowContent):
     row: int
-    messages: list[Message]
 
 
 class Inspection(_Value):
     """What a first look at a file found."""
 
     format: FileFormat
+    # what is missing was looked at before there were other kinds
+    kind: RowKind = RowKind.CHAT
     columns: list[Column]
     num_rows: int
     # false for a large file of which only the beginning was looked at; a dataset version reads all of it
@@ -114,7 +172,10 @@ class Inspection(_Value):
 
 
 class Health(_Value):
-    """How many rows have what. `contradictions` counts questions that have more than one answer."""
+    """How many rows have what.
+
+    `contradictions` counts questions that have more than one answer, or pairs that are preferred both ways round.
+    """
 
     duplicates: int = 0
     contradictions: int = 0
@@ -123,8 +184,7 @@ class Health(_Value):
     card_numbers: int = 0
 
 
-class RowRecord(_Value):
+class RowRecord(RowContent):
     """A row as training reads it."""
 
     number: int
-    messages: list[Message]

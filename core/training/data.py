@@ -6,23 +6,26 @@ from core.backends.queue import TaskQueue
 from core.datasets import files
 from core.datasets import service as datasets
 from core.datasets.models import DatasetVersion
-from core.datasets.types import VersionStatus
+from core.datasets.types import Inspection, VersionStatus
 from core.errors import Conflict, Invalid
 from core.jobs.types import JobError
 from core.training.planning import data_stats, rough_stats
 from core.training.recipes import DatasetStats
-from core.training.request import RunRequest
+from core.training.request import RunRequest, check_row_kind
 from core.workspaces.principal import Principal
 
 
 def training_version(
     session: Session, *, principal: Principal, request: RunRequest, queue: TaskQueue | None
 ) -> DatasetVersion:
-    """The version trained on; one is made of a file. Raises `Invalid` for one whose check failed."""
+    """The version trained on; one is made of a file.
+
+    Raises `Invalid` for one whose check failed, or whose rows are of another kind than the method learns from.
+    """
     workspace_id = principal.workspace_id
     if request.dataset_version_id is not None:
         version = datasets.get_version(session, workspace_id=workspace_id, version_id=request.dataset_version_id)
-        return _usable(version, "dataset_version_id")
+        return _fitting(request, _usable(version, "dataset_version_id"))
     version = datasets.version_for_file(
         session,
         workspace_id=workspace_id,
@@ -30,7 +33,7 @@ def training_version(
         principal_user_id=principal.user_id,
         queue=queue,
     )
-    return _usable(version, "training_file")
+    return _fitting(request, _usable(version, "training_file"))
 
 
 def validation_version(
@@ -45,14 +48,18 @@ def validation_version(
         principal_user_id=principal.user_id,
         queue=queue,
     )
+    check_row_kind(request, version.kind, param="validation_file")
     return _usable(version, "validation_file")
 
 
 def stats_of(session: Session, *, workspace_id: str, request: RunRequest) -> DatasetStats:
     """Roughly, of a file. Raises `Conflict` while a version is still being checked."""
     if request.dataset_version_id is None:
-        return rough_stats(files.get(session, workspace_id=workspace_id, file_id=str(request.training_file)))
+        file = files.get(session, workspace_id=workspace_id, file_id=str(request.training_file))
+        check_row_kind(request, Inspection.model_validate(file.inspection).kind, param="method.type")
+        return rough_stats(file)
     version = datasets.get_version(session, workspace_id=workspace_id, version_id=request.dataset_version_id)
+    _fitting(request, version)
     if _usable(version, "dataset_version_id").status is not VersionStatus.READY:
         raise Conflict(
             "The examples are still being checked; ask again when the dataset version is ready.",
@@ -60,6 +67,11 @@ def stats_of(session: Session, *, workspace_id: str, request: RunRequest) -> Dat
             details={"dataset_version_id": version.id},
         )
     return data_stats(version, None)
+
+
+def _fitting(request: RunRequest, version: DatasetVersion) -> DatasetVersion:
+    check_row_kind(request, version.kind, param="method.type")
+    return version
 
 
 def _usable(version: DatasetVersion, param: str) -> DatasetVersion:

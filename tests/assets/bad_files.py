@@ -51,7 +51,7 @@ BAD_FILES = [
     _bad("an empty jsonl", "tickets.jsonl", b"\n", "file_empty"),
     _bad("no header", "tickets.csv", TWELVE, "header_missing", 1),
     _bad("one column", "tickets.csv", b"question\n" + b"Why?\n" * 12, "too_few_columns", 1, "question"),
-    _bad("one value a line", "tickets.jsonl", b'{"text": "Why?"}\n' * 12, "too_few_columns", 1),
+    _bad("one value a line", "tickets.jsonl", b'{"words": "Why?"}\n' * 12, "too_few_columns", 1),
     _bad("nine rows", "tickets.csv", b"".join(GOOD_CSV.splitlines(keepends=True)[:10]), "too_few_rows"),
     _bad("nine lines", "tickets.jsonl", _CHAT * 9, "too_few_rows"),
     BadFile("a line of 200 MB", "tickets.csv", lambda: GOOD_CSV + b"x" * (200 * MIB), "line_too_long", 14),

@@ -24,6 +24,15 @@ EVERY_OBJECT = """
     union all select 'type ' || typname from pg_type where typnamespace = 'public'::regnamespace and typtype = 'e'
 """
 
+# of rows whose workspace and job nobody needs
+NO_REFERENCES = """
+    do $$ declare found record; begin
+        for found in select conrelid::regclass as owner, conname from pg_constraint
+            where contype = 'f' and conrelid in ('dataset_versions'::regclass, 'rows'::regclass)
+        loop execute format('alter table %s drop constraint %I', found.owner, found.conname); end loop;
+    end $$
+"""
+
 
 @pytest.fixture
 def empty_urls(servers: ServerUrls) -> Iterator[tuple[str, str]]:
@@ -144,3 +153,45 @@ def _server(servers: ServerUrls) -> Iterator[psycopg.Connection]:
 def _revisions() -> list[str]:
     scripts = ScriptDirectory(str(migrate._MIGRATIONS)).walk_revisions()
     return [script.revision for script in reversed(list(scripts))]
+
+
+class TestRowKinds:
+    """0006: rows of three kinds."""
+
+    VERSION = (
+        "insert into dataset_versions (id, workspace_id, dataset_id, number, status, job_id{names}) "
+        "values ('{id}', 'ws_1', 'ds_1', {number}, 'ready', 'job_1'{values})"
+    )
+    ROW = (
+        "insert into rows (version_id, number, workspace_id, split, messages) values ('{id}', 1, 'ws_1', 'train', '[]')"
+    )
+
+    def test_what_was_there_is_conversations_and_going_back_keeps_them(self, empty_urls: tuple[str, str]) -> None:
+        owner_url, app_url = empty_urls
+        migrate.upgrade(owner_url, app_url, "0005")
+        self._run(owner_url, self._row("dsv_old", 1))
+        migrate.upgrade(owner_url, app_url, "0006")
+        assert self._run(owner_url, [], "select kind from dataset_versions") == [("chat",)]
+        self._run(owner_url, self._row("dsv_new", 2, names=", kind", values=", 'text'"))
+        migrate.downgrade(owner_url, "0005")
+        assert self._run(owner_url, [], "select id, status from dataset_versions order by id") == [
+            ("dsv_new", "failed"),
+            ("dsv_old", "ready"),
+        ]
+        assert self._run(owner_url, [], "select version_id from rows") == [("dsv_old",)]
+
+    def _row(self, version_id: str, number: int, *, names: str = "", values: str = "") -> list[str]:
+        return [
+            self.VERSION.format(id=version_id, number=number, names=names, values=values),
+            self.ROW.format(id=version_id),
+        ]
+
+    @staticmethod
+    def _run(url: str, statements: list[str], query: str = "select 1") -> list[tuple[object, ...]]:
+        """As the owner, in every workspace."""
+        with _engine(url) as engine, engine.begin() as connection:
+            connection.execute(text("select set_config('app.scope', 'system', true)"))
+            connection.execute(text(NO_REFERENCES))
+            for statement in statements:
+                connection.execute(text(statement))
+            return [tuple(row) for row in connection.execute(text(query))]

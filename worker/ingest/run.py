@@ -1,8 +1,10 @@
 """Two passes over the file in constant memory per row: the first learns what repeats, the second writes the rows."""
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
@@ -22,8 +24,8 @@ from core.datasets.ingest_files import (
     IngestSpec,
 )
 from core.datasets.splits import choose_heldout
-from core.datasets.types import MAX_PROBLEMS_SHOWN, Health, Message, Problem, Split
-from core.errors import AppError
+from core.datasets.types import MAX_PROBLEMS_SHOWN, Health, Problem, RowContent, RowKind, Split
+from core.errors import AppError, Invalid
 from core.jobs.exit_codes import ExitCode
 from worker.ingest.events import Events
 from worker.training.data.chat_format import ChatFormat
@@ -31,7 +33,7 @@ from worker.training.data.chat_format import ChatFormat
 _PROGRESS_EVERY_ROWS = 500
 _ENOSPC = 28
 
-CountTokens = Callable[[list[Message]], int]
+CountTokens = Callable[[RowContent], "TokenCount"]
 
 
 def run(run_dir: Path) -> ExitCode:
@@ -62,16 +64,17 @@ def ingest(run_dir: Path, spec: IngestSpec, events: Events) -> IngestReport:
     repetition = Repetition()
     with source.open("rb") as stream:
         num_read = 0
-        for example in _examples(stream, spec):
+        table = Table(stream, spec.format)
+        for example in table.examples(spec.mapping):
             num_read += 1
             if example.problem is None:
-                repetition.add(example.row, example.messages)
+                repetition.add(example.row, _content(example))
             if num_read % _PROGRESS_EVERY_ROWS == 0:
                 # the file's bytes twice over: once to read, once to write
                 events.progress(stream.tell(), 2 * source.stat().st_size)
-    _refuse_too_little(repetition, num_read)
+    _refuse_too_little(repetition, num_read, table.kind)
     events.stage("checking")
-    writer = _Writer(spec, repetition)
+    writer = _Writer(spec, repetition, table.kind)
     with source.open("rb") as stream, (run_dir / ROWS_NAME).open("w", encoding="utf-8") as out:
         for number, example in enumerate(_examples(stream, spec), start=1):
             writer.write(example, out)
@@ -86,15 +89,20 @@ def _examples(stream: BinaryIO, spec: IngestSpec) -> Iterator[Example]:
     return Table(stream, spec.format).examples(spec.mapping)
 
 
-def _refuse_too_little(repetition: Repetition, num_read: int) -> None:
+def _content(example: Example) -> RowContent:
+    """Of an example without a fault, which has one."""
+    return example.content or RowContent()
+
+
+def _refuse_too_little(repetition: Repetition, num_read: int, kind: RowKind) -> None:
     num_usable = repetition.counts.total()
     if num_read < MIN_ROWS:
-        raise refusals.too_few_rows(num_read)
+        raise refusals.too_few_rows(num_read, kind)
     if num_usable < MIN_ROWS:
         raise refusals.refuse(
             "too_few_rows",
             cause=f"Only {num_usable} of {num_read} rows can be used; a model needs at least {MIN_ROWS}.",
-            fix="Check that the right columns are chosen, and fill in the empty cells.",
+            fix="Check that the right columns are chosen, and mend the rows that are listed as problems.",
         )
     if len(repetition.counts) == 1:
         raise refusals.refuse(
@@ -104,12 +112,35 @@ def _refuse_too_little(repetition: Repetition, num_read: int) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class TokenCount:
+    """`total` is what a row costs to learn from, `longest` what the model reads of it at once."""
+
+    total: int
+    longest: int
+
+
 def token_counter(tokenizer_dir: Path) -> CountTokens:
-    """Counts as training will: with the base model's own tokenizer and chat template."""
+    """Counts as training does; about as it does where this model's template cannot say the row (tools, mostly).
+
+    Another base model may well read such a row, so that it is no fault of the data.
+    """
     chat_format = ChatFormat.load(tokenizer_dir)
 
-    def count(messages: list[Message]) -> int:
-        return len(chat_format.tokenize(messages).token_ids)
+    def count(content: RowContent) -> TokenCount:
+        if content.text is not None:
+            num_tokens = len(chat_format.encode_text(content.text))
+            return TokenCount(num_tokens, num_tokens)
+        try:
+            lengths = [
+                len(chat_format.tokenize([*content.messages, *answer], tools=content.tools).token_ids)
+                for answer in (content.chosen or [], content.rejected)
+                if answer is not None
+            ]
+        except Invalid:
+            written = json.dumps(content.dump_content(), ensure_ascii=False)
+            lengths = [len(chat_format.encode_text(written))]
+        return TokenCount(sum(lengths), max(lengths))
 
     return count
 
@@ -117,7 +148,8 @@ def token_counter(tokenizer_dir: Path) -> CountTokens:
 class _Writer:
     """The second pass: each row with its split, tokens and problem, and the sums of all."""
 
-    def __init__(self, spec: IngestSpec, repetition: Repetition) -> None:
+    def __init__(self, spec: IngestSpec, repetition: Repetition, kind: RowKind) -> None:
+        self._kind = kind
         self._max_row_tokens = spec.max_row_tokens
         self._count_tokens = None if spec.tokenizer_dir is None else token_counter(Path(spec.tokenizer_dir))
         self._repetition = repetition
@@ -125,6 +157,7 @@ class _Writer:
         self._splits: Counter[Split] = Counter()
         self._codes: Counter[str] = Counter()
         self._lengths: list[int] = []
+        self._num_tokens = 0
         self._content = hashlib.sha256()
         self._problems: list[Problem] = []
         self._num_problems = 0
@@ -142,11 +175,12 @@ class _Writer:
         lengths = sorted(self._lengths)
         num_train, num_heldout = self._splits[Split.TRAIN], self._splits[Split.HELDOUT]
         return IngestReport(
+            kind=self._kind,
             num_rows=num_train + num_heldout,
             num_train=num_train,
             num_heldout=num_heldout,
             num_problems=self._num_problems,
-            num_tokens=sum(lengths),
+            num_tokens=self._num_tokens,
             max_row_tokens=lengths[-1] if lengths else 0,
             p99_row_tokens=lengths[(len(lengths) - 1) * 99 // 100] if lengths else 0,
             content_sha256=self._content.hexdigest(),
@@ -166,33 +200,35 @@ class _Writer:
         return IngestedRow(
             number=example.row,
             split=Split.LEFT_OUT,
-            messages=example.messages,
             num_tokens=None,
             problem=example.problem,
+            **_content(example).dump_content(),
         )
 
     def _usable(self, example: Example) -> IngestedRow:
-        row, messages = example.row, example.messages
-        digest = health.example_digest(messages)
+        row, content = example.row, _content(example)
+        digest = health.content_digest(content)
         self._content.update(digest)
-        num_tokens = None if self._count_tokens is None else self._count_tokens(messages)
-        if num_tokens is not None:
-            self._lengths.append(num_tokens)
+        tokens = None if self._count_tokens is None else self._count_tokens(content)
+        if tokens is not None:
+            self._num_tokens += tokens.total
+            self._lengths.append(tokens.longest)
         return IngestedRow(
             number=row,
             split=Split.HELDOUT if digest in self._heldout else Split.TRAIN,
-            messages=messages,
-            num_tokens=num_tokens,
-            problem=self._warning(row, messages, num_tokens),
+            num_tokens=None if tokens is None else tokens.total,
+            problem=self._warning(row, content, tokens),
+            **content.dump_content(),
         )
 
-    def _warning(self, row: int, messages: list[Message], num_tokens: int | None) -> Problem | None:
+    def _warning(self, row: int, content: RowContent, tokens: TokenCount | None) -> Problem | None:
         """The gravest of what is odd about a row; each kind is counted even where another is shown."""
         found = []
-        if any(health.has_card_number(message["content"]) for message in messages):
+        if any(health.has_card_number(text) for text in content.words()):
             found.append(health.card_number_problem(row))
-        if num_tokens is not None and num_tokens > self._max_row_tokens:
-            found.append(health.too_long_problem(row, num_tokens, self._max_row_tokens))
+        # a long text is learned in pieces, nothing of it is lost
+        if tokens is not None and tokens.longest > self._max_row_tokens and content.text is None:
+            found.append(health.too_long_problem(row, tokens.longest, self._max_row_tokens))
         self._codes.update(problem.code for problem in found)
-        repeated = self._repetition.problem(row, messages)
+        repeated = self._repetition.problem(row, content)
         return next(iter([*found, *([repeated] if repeated else [])]), None)

@@ -1,5 +1,6 @@
 """The folder that a run's child works in, `runs/<job>/a<attempt>`, with what an earlier attempt here left behind."""
 
+import json
 import shutil
 import time
 from collections.abc import Iterable
@@ -56,11 +57,11 @@ def make(runs_dir: Path, lease: Lease) -> RunFolder:
 
 
 def write_rows(path: Path, rows: Iterable[RowRecord]) -> int:
-    """One JSON row a line; the number of rows."""
+    """One JSON row a line, with the fields of its kind; the number of rows."""
     num_rows = 0
     with path.open("w", encoding="utf-8") as stream:
         for row in rows:
-            stream.write(row.model_dump_json() + "\n")
+            stream.write(json.dumps({"number": row.number} | row.dump_content(), ensure_ascii=False) + "\n")
             num_rows += 1
     return num_rows
 

@@ -1,5 +1,6 @@
 """Why a file is refused as a whole: one place for the sentences, so that upload and ingest tell the same story."""
 
+from core.datasets.types import RowKind
 from core.errors import Invalid
 
 MAX_RECORD_BYTES = 1024 * 1024
@@ -75,7 +76,13 @@ def too_many_columns(row: int, num_columns: int) -> Invalid:
     )
 
 
-def too_few_rows(num_rows: int) -> Invalid:
+def too_few_rows(num_rows: int, kind: RowKind) -> Invalid:
+    if kind is RowKind.TEXT:
+        return refuse(
+            "too_few_rows",
+            cause=f"The text makes {num_rows} row{'' if num_rows == 1 else 's'}; a model needs at least {MIN_ROWS}.",
+            fix="Add more text: a paragraph of a thousand characters, or several shorter ones, make a row.",
+        )
     return refuse(
         "too_few_rows",
         cause=f"The file has {num_rows} example{'' if num_rows == 1 else 's'}; a model needs at least {MIN_ROWS}.",

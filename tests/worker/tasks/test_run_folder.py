@@ -1,7 +1,9 @@
+import json
 import os
 import time
 from pathlib import Path
 
+from core.datasets.types import Message, RowRecord, ToolCall
 from core.jobs.kinds import JobKind
 from core.jobs.types import Lease
 from worker.tasks import run_folder
@@ -57,3 +59,18 @@ def test_what_other_jobs_left_long_ago_is_removed(tmp_path: Path) -> None:
         os.utime(tmp_path / name, (time.time() - age_s,) * 2)
     run_folder.make(tmp_path, lease(1))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["job_1", "job_young"]
+
+
+def test_rows_are_written_with_the_fields_of_their_kind_and_a_missing_content_is_said(tmp_path: Path) -> None:
+    call = ToolCall(type="function", function={"name": "look_up", "arguments": "{}"})
+    rows = [
+        RowRecord(number=1, messages=[Message(role="assistant", content=None, tool_calls=[call])]),
+        RowRecord(number=2, messages=[], chosen=[], rejected=[]),
+        RowRecord(number=3, text="Zwölf\nBoxkämpfer"),
+    ]
+    assert run_folder.write_rows(tmp_path / "rows.jsonl", rows) == 3
+    assert [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text("utf-8").splitlines()] == [
+        {"number": 1, "messages": [{"role": "assistant", "content": None, "tool_calls": [call]}]},
+        {"number": 2, "messages": [], "chosen": [], "rejected": []},
+        {"number": 3, "text": "Zwölf\nBoxkämpfer"},
+    ]
