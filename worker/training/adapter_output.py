@@ -1,6 +1,11 @@
-"""The finished adapter: what plain PEFT loads, and a manifest that says what it is and proves that it is whole."""
+"""The finished adapter: what plain PEFT loads, and a manifest that says what it is and proves that it is whole.
+
+A run of full fine-tuning leaves a model that transformers loads instead. The state that did best on held-out rows is
+the one that is shipped; where the run went on after it, its last state lies beside it.
+"""
 
 import json
+import shutil
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -11,11 +16,13 @@ from torch import Tensor
 
 from core.kit.clock import utc_now
 from core.kit.hashing import sha256_file
+from core.training.methods import FullMethod
 from core.training.spec import RunInput
 from worker.training import snapshot
 from worker.training.methods.model import TunableModel
 
 WEIGHTS, CONFIG, MANIFEST = "adapter_model.safetensors", "adapter_config.json", "manifest.json"
+WHOLE_MODEL, LAST = "model.safetensors", "last.safetensors"
 
 
 def write(
@@ -28,12 +35,20 @@ def write(
     compute_dtype: torch.dtype,
     results: dict[str, Any],
 ) -> None:
-    """The manifest is written last: who finds one finds every file it names, on disk."""
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    """`tensors` are the best state; the model holds the last one.
+
+    The manifest is written last: who finds one finds every file it names, on disk.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    is_adapter = not isinstance(run.method, FullMethod)
+    save_file(tensors, folder / (WEIGHTS if is_adapter else WHOLE_MODEL), metadata={"format": "pt"})
+    if results["best_step"] != results["steps"]:
+        save_file(model.adapter_tensors(), folder / LAST, metadata={"format": "pt"})
     model.save_adapter_config(folder)
-    _name_the_base(folder / CONFIG, run.base_model)
-    files = [folder / WEIGHTS, folder / CONFIG]
+    if is_adapter:
+        _name_the_base(folder / CONFIG, run.base_model)
+    files = sorted(folder.iterdir())
     for path in files:
         snapshot.sync(path)
     manifest = {

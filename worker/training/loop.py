@@ -279,7 +279,7 @@ class Loop:
             position=self._position,
             belongs_to=self._task.belongs_to,
             sections={
-                "adapter": self._parameters,
+                "adapter": {**self._parameters, **self._model.start()},
                 "best": self._best,
                 "optimizer": checkpoint.optimizer_tensors(self._optimizer, self._parameters),
             },

@@ -12,43 +12,46 @@ from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
 from torch import Tensor, nn
 
 from core.training.methods import LowRankMethod
+from worker.training.methods import base, targets
+from worker.training.methods.decoder import Decoder
+from worker.training.methods.model import Machine
 
 _DROPOUT_NAME = "lora_dropout"
+_B_NAME = ".lora_B."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class LowRankModel:
+    """`rate_of_b`: the learning rate of every B matrix over that of all else (LoRA+)."""
+
     peft_model: Any
-    device: str
+    decoder: Decoder
+    rate_of_b: float = 1.0
+
+    @property
+    def device(self) -> str:
+        return self.decoder.device
 
     @property
     def head(self) -> nn.Module:
-        return cast("nn.Module", self.peft_model.get_base_model().get_output_embeddings())
-
-    def hidden(self, token_ids_T: Tensor, *, sequence_lengths: Sequence[int]) -> Tensor:
-        """Last hidden states [T, D] of sequences end to end; positions restart and attention stops at each."""
-        positions_T = torch.cat([torch.arange(length, device=token_ids_T.device) for length in sequence_lengths])
-        output = self.peft_model.get_base_model().get_decoder()(
-            input_ids=token_ids_T[None],
-            position_ids=positions_T[None],
-            use_cache=False,
-            sequence_lengths=tuple(sequence_lengths),
-        )
-        return cast("Tensor", output.last_hidden_state[0])
+        return self.decoder.head
 
     @property
     def logit_softcap(self) -> float | None:
-        return cast("float | None", getattr(self.peft_model.config, "final_logit_softcapping", None))
+        return self.decoder.logit_softcap
 
     @property
     def keeps_base(self) -> bool:
         return True
 
+    def hidden(self, token_ids_T: Tensor, *, sequence_lengths: Sequence[int]) -> Tensor:
+        return self.decoder.hidden(token_ids_T, sequence_lengths=sequence_lengths)
+
     def reference(self) -> AbstractContextManager[None]:
         return cast("AbstractContextManager[None]", self.peft_model.disable_adapter())
 
-    def rate_scale(self, name: str) -> float:  # noqa: ARG002
-        return 1.0
+    def rate_scale(self, name: str) -> float:
+        return self.rate_of_b if _B_NAME in name else 1.0
 
     def trainable(self) -> dict[str, nn.Parameter]:
         return {name: weight for name, weight in self.peft_model.named_parameters() if weight.requires_grad}
@@ -58,6 +61,9 @@ class LowRankModel:
         for name, module in self.peft_model.named_modules():
             if _DROPOUT_NAME in name:
                 module.train(is_on)
+
+    def start(self) -> dict[str, Tensor]:
+        return {}
 
     def adapter_tensors(self) -> dict[str, Tensor]:
         """A copy of the adapter under the names that plain PEFT loads."""
@@ -73,22 +79,27 @@ class LowRankModel:
         self.peft_model.peft_config["default"].save_pretrained(str(folder))
 
 
-def attach(base: Any, method: LowRankMethod) -> LowRankModel:  # noqa: ANN401 - transformers has no types
-    """Freezes the base and adds LoRA to every linear layer but the head; B starts at zero, so nothing changes yet."""
+def attach(model: Any, method: LowRankMethod, *, machine: Machine, **options: Any) -> LowRankModel:  # noqa: ANN401 - transformers has no types
+    """The base frozen, with LoRA beside the targeted linear layers; B starts at zero, so nothing changes yet.
+
+    `options` are PEFT's, on top of the method's.
+    """
     config = LoraConfig(
         r=method.rank,
         lora_alpha=method.alpha,
         lora_dropout=method.dropout,
-        target_modules="all-linear",
+        target_modules=targets.names(model, method.target_modules),
         bias="none",
         task_type="CAUSAL_LM",
+        **options,
     )
     with warnings.catch_warnings():
         # peft still reads a property that transformers has renamed
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
-        peft_model = get_peft_model(base, config, autocast_adapter_dtype=False)
+        peft_model = get_peft_model(model, config, autocast_adapter_dtype=False)
     for weight in peft_model.parameters():
         if weight.requires_grad:
             weight.data = weight.data.float()  # updates of 1e-3 of a weight vanish in bfloat16's 8 bits
     peft_model.train()
-    return LowRankModel(peft_model=peft_model, device=str(next(peft_model.parameters()).device))
+    base.fit(model, machine)
+    return LowRankModel(peft_model=peft_model, decoder=Decoder(model))

@@ -51,9 +51,16 @@ class TunableModel(Protocol):
 
     def set_dropout(self, *, is_on: bool) -> None: ...
 
+    def start(self) -> dict[str, Tensor]:
+        """What was drawn when the model was prepared, and a run that goes on must have too; empty for most methods.
+
+        It is saved beside `trainable`, and given back to `load_trainable` with it.
+        """
+
     def adapter_tensors(self) -> dict[str, Tensor]:
         """A copy, on the processor, of what is shipped, under the names that plain PEFT loads."""
 
-    def load_trainable(self, tensors: Mapping[str, Tensor]) -> None: ...
+    def load_trainable(self, tensors: Mapping[str, Tensor]) -> None:
+        """Takes back what `trainable` and `start` gave."""
 
     def save_adapter_config(self, folder: Path) -> None: ...

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from core.training.methods import QloraMethod
-from worker.training.methods import base
-from worker.training.methods.adapters import LowRankModel, attach
+from worker.training.methods import adapters, base
+from worker.training.methods.adapters import LowRankModel
 from worker.training.methods.model import Machine
 
 
 def prepare(method: QloraMethod, model_dir: Path, *, machine: Machine) -> LowRankModel:
-    return attach(base.load(model_dir, machine, quantization=method.quantization), method)
+    return adapters.attach(base.load(model_dir, machine, quantization=method.quantization), method, machine=machine)
