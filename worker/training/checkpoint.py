@@ -1,6 +1,6 @@
 """Everything needed to continue as if nothing had happened.
 
-`state.safetensors`: adapter, optimizer moments, best adapter so far. `state.json`: the position in the run.
+`state.safetensors`: adapter, optimizer state, best adapter so far. `state.json`: the position in the run.
 There is no random state: row order and dropout are functions of seed, epoch and step.
 """
 
@@ -9,16 +9,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from worker.training import snapshot
 from worker.training.snapshot import Damaged, Snapshot
 
 _STATE, _POSITION = "state.safetensors", "state.json"
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 @dataclass(slots=True)
@@ -78,24 +76,3 @@ def load(found: Snapshot) -> Checkpoint:
         if "os error" in str(error):
             raise  # the machine refuses to read, for want of memory: nothing is wrong with the checkpoint
         raise Damaged("it was made by another version of this program") from error
-
-
-def optimizer_tensors(optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
-    """AdamW's moments by the name of the weight they belong to; none before the first step."""
-    return {
-        f"{name}.{moment}": optimizer.state[weight][moment]
-        for name, weight in parameters.items()
-        for moment in _MOMENTS
-        if moment in optimizer.state[weight]
-    }
-
-
-def restore_optimizer(
-    optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter], tensors: Mapping[str, Tensor]
-) -> None:
-    if not tensors:
-        return
-    for name, weight in parameters.items():
-        optimizer.state[weight] = {
-            moment: tensors[f"{name}.{moment}"].to("cpu" if moment == "step" else weight.device) for moment in _MOMENTS
-        }

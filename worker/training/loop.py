@@ -61,7 +61,7 @@ class Loop:
         self._checkpoints = checkpoints
         self._capacity = micro_batch_tokens
         self._parameters = model.trainable()
-        self._optimizer = optimizers.build(run, model)
+        self._optimizer = optimizers.build(run, model, say=events.message)
         self._batches = plan_batches(task.train, run)
         self._learning_rate = learning_rate(run, total_steps=len(self._batches))
         self._tokens_left = sum(task.train.length(example) for batch in self._batches for example in batch)
@@ -263,7 +263,7 @@ class Loop:
         kept, state = found
         self._position, self._best = state.position, state.section("best")
         self._model.load_trainable(state.section("adapter"))
-        checkpoint.restore_optimizer(self._optimizer, self._parameters, state.section("optimizer"))
+        optimizers.restore(self._optimizer, self._parameters, state.section("optimizer"))
         self._tokens_left -= self._position.seen_tokens
         self._saved_step = kept.step
         self._events.message(recovery.continuing(kept, total_steps=len(self._batches)), data={"step": kept.step})
@@ -281,7 +281,7 @@ class Loop:
             sections={
                 "adapter": {**self._parameters, **self._model.start()},
                 "best": self._best,
-                "optimizer": checkpoint.optimizer_tensors(self._optimizer, self._parameters),
+                "optimizer": optimizers.state_tensors(self._optimizer, self._parameters),
             },
         )
         self._saved_step, self._saved_at = written.step, time.monotonic()
