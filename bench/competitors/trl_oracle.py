@@ -39,7 +39,7 @@ dpo: pairs of prompt_ids, chosen_ids, rejected_ids; loss_type sigmoid; the mean 
   the answer's tokens. `reward_margin` is beta * mean((chosen - reference) - (rejected - reference)).
 orpo: the same pairs. `loss` = `nll` - beta * mean(log_sigmoid(log_odds)); TRL's `nll` is the mean over all tokens of
   all chosen rows, PROMPTS INCLUDED. `odds_loss` = -beta * mean(log_sigmoid(log_odds)) stands alone beside it; in
-  the case 'one_token_prompts' no prompt token is predicted, so that the definition with and without prompts is the same.
+  the case 'one_token_prompts' no prompt token is predicted, so the definition with and without prompts is the same.
   `*_mean_log_probs` are means over the answer's tokens.
 lora_gradient_norms: the L2 norm of d loss / d parameter of each LoRA matrix; grad_norm: of all of them together."""
 
@@ -97,7 +97,7 @@ def _weights(name: str, shape: torch.Size, scale: float) -> torch.Tensor:
     return torch.from_numpy(1 + weight if name.endswith("norm.weight") else weight).float()
 
 
-def _untuned() -> Any:  # noqa: ANN401 - peft is untyped
+def _untuned() -> Any:
     base = LlamaForCausalLM(LlamaConfig(**_CONFIG))
     with torch.no_grad():
         for name, parameter in base.named_parameters():
@@ -106,7 +106,7 @@ def _untuned() -> Any:  # noqa: ANN401 - peft is untyped
         return get_peft_model(base, lora)
 
 
-def _tune(model: Any) -> None:  # noqa: ANN401
+def _tune(model: Any) -> None:
     """After a trainer was built: DPOTrainer keeps the adapter it is given as its reference, so that must be zero."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -130,7 +130,7 @@ def _ids(*key: int, length: int) -> list[int]:
     return np.random.default_rng([_SEED, *key]).integers(3, _VOCAB, length).tolist()
 
 
-def _pairs(lengths: Any) -> list[dict[str, list[int]]]:  # noqa: ANN401
+def _pairs(lengths: Any) -> list[dict[str, list[int]]]:
     return [
         {
             "prompt_ids": _ids(1, number, length=prompt),
