@@ -42,7 +42,7 @@ class TunableModel(Protocol):
         """Last hidden states [T, D] of sequences end to end; positions restart and attention stops at each."""
 
     def reference(self) -> AbstractContextManager[None]:
-        """Within it the model computes as the untouched base."""
+        """Within it the model computes as the untouched base; one may stand within another."""
 
     def trainable(self) -> dict[str, nn.Parameter]: ...
 

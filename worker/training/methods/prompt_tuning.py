@@ -59,11 +59,11 @@ class PromptModel:
 
     @contextmanager
     def reference(self) -> Iterator[None]:
-        self._is_on = False
+        was_on, self._is_on = self._is_on, False
         try:
             yield
         finally:
-            self._is_on = True
+            self._is_on = was_on
 
     def trainable(self) -> dict[str, nn.Parameter]:
         return {_NAME: self._prompt_PD}
