@@ -7,11 +7,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from core.errors import Invalid
 from core.kit.money import MICROS_PER_USD
+from core.training.methods import Quantization, TargetModules
 from core.training.recipes import Recipe
-from core.training.request import AdapterType, RunRequest, check_method_type
+from core.training.request import (
+    AdapterType,
+    Auto,
+    MethodType,
+    Optimizer,
+    RunRequest,
+    Schedule,
+    check_method_type,
+)
 from core.training.types import RunTerms
-
-Auto = Literal["auto"]
 
 MIN_LIMIT_USD, MAX_LIMIT_USD = 0.0001, 1_000_000
 # the year 9999, the last that Python can name
@@ -28,21 +35,100 @@ class HyperparametersBody(_Body):
     learning_rate_multiplier: Auto | float = Field("auto", description="Scales the recipe's learning rate; above 0.")
 
 
+class OrpoHyperparametersBody(HyperparametersBody):
+    beta: Auto | float = Field("auto", description="Weight of the preference beside the answer itself; above 0, to 10.")
+
+
+class DpoHyperparametersBody(HyperparametersBody):
+    beta: Auto | float = Field("auto", description="How strongly the model is held near its base; above 0, to 10.")
+    label_smoothing: Auto | float = Field(
+        "auto", description="Our extension: share of pairs believed to be the wrong way round; 0 to below 0.5."
+    )
+
+
 class SupervisedBody(_Body):
     hyperparameters: HyperparametersBody | None = None
 
 
+class DpoBody(_Body):
+    hyperparameters: DpoHyperparametersBody | None = None
+
+
+class OrpoBody(_Body):
+    hyperparameters: OrpoHyperparametersBody | None = None
+
+
 class MethodBody(_Body):
-    type: str = Field("supervised", description="`supervised` is the only one so far.")
+    type: str = Field(
+        "supervised",
+        description="What is learned from: `supervised` (answers), `dpo` or, our extensions, `orpo` (preferences) or "
+        "`continued_pretraining` (plain text).",
+    )
     supervised: SupervisedBody | None = None
-    # accepted by shape so that asking for them gets a sentence about the method, not about a field
-    dpo: dict[str, Any] | None = None
+    dpo: DpoBody | None = None
+    orpo: OrpoBody | None = Field(None, description="Our extension: preferences without comparing with the base model.")
+    continued_pretraining: SupervisedBody | None = Field(None, description="Our extension: plain text is read on.")
+    # accepted by shape so that asking for it gets a sentence about the method, not about a field
     reinforcement: dict[str, Any] | None = None
+
+    def checked_type(self) -> MethodType:
+        """Raises `Invalid` for a method that is not available, or settings of another one than `type`."""
+        given = [name for name in ("reinforcement", *MethodType) if getattr(self, name) is not None]
+        # who sends one method's settings means that method
+        wanted = given[0] if len(given) == 1 and "type" not in self.model_fields_set else self.type
+        method_type = check_method_type(wanted)
+        for name in given:
+            if name != method_type:
+                raise Invalid(
+                    f"method.{name} does not belong to method.type {method_type.value!r}. Leave it out, or change the "
+                    "type.",
+                    code="setting_does_not_apply",
+                    param=f"method.{name}",
+                )
+        return method_type
+
+    def sent_hyperparameters(self) -> HyperparametersBody | None:
+        settings: SupervisedBody | DpoBody | OrpoBody | None = getattr(self, self.checked_type())
+        return settings.hyperparameters if settings else None
 
 
 class AdapterBody(_Body):
-    type: AdapterType = Field(AdapterType.AUTO, description="`auto` is `qlora`: the base model in 4 bits.")
-    rank: int | None = Field(None, description="Width of the adapter, 1-256; the recipe's when absent.")
+    """How the base model is changed. Each setting belongs to some methods only; another one's is refused."""
+
+    type: AdapterType = Field(AdapterType.AUTO, description="`auto` is `lora`, or `qlora` where memory asks for it.")
+    rank: int | None = Field(None, description="Width of the learned matrices, 1-256; the recipe's when absent.")
+    alpha: int | None = Field(None, description="Their scale, 1-1024; twice the rank when absent.")
+    dropout: float | None = Field(None, description="Share of the adapter's inputs dropped in training; 0 to below 1.")
+    target_modules: TargetModules | None = Field(
+        None, description="Which linear layers learn; all of them when absent."
+    )
+    quantization: Quantization | Literal["none"] | None = Field(
+        None, description="Whether the frozen base is kept in 4 bits; the plan decides when absent."
+    )
+    num_virtual_tokens: int | None = Field(None, description="Of `prompt_tuning`: learned vectors, 1-512.")
+    init_text: str | None = Field(None, description="Of `prompt_tuning`: words that the vectors start from.")
+    learning_rate_ratio: float | None = Field(None, description="Of `lora_plus`: rate of B over rate of A, 1-64.")
+    num_iterations: int | None = Field(None, description="Of `pissa`: of its singular value decomposition, 2-64.")
+
+
+class TrainingBody(_Body):
+    """Every number of the training loop; the recipe decides what is absent."""
+
+    learning_rate: float | None = Field(
+        None, description="Peak of the schedule, above 0, to 0.1; instead of a multiplier."
+    )
+    schedule: Schedule | None = Field(None, description="How the rate falls after warm-up.")
+    warmup_ratio: float | None = Field(None, description="Share of the steps in which the rate rises; 0 to below 1.")
+    weight_decay: float | None = Field(None, description="0-1.")
+    max_grad_norm: float | None = Field(None, description="Gradients are scaled down to this norm; above 0, to 100.")
+    optimizer: Optimizer | None = Field(None, description="The 8-bit ones need a GPU.")
+    max_length_tokens: int | None = Field(None, description="Longer rows lose their end; 8-131072.")
+    max_seen_tokens: int | None = Field(None, description="Training ends with the step that reaches this many tokens.")
+    eval_every_steps: int | None = Field(None, description="Held-out rows are also measured this often.")
+    max_heldout_rows: int | None = Field(None, description="Held-out rows that are measured, 1-5000.")
+    early_stopping_patience: int | None = Field(
+        None, description="Training ends after so many measurements without a better one."
+    )
 
 
 class _Asked(_Body):
@@ -51,27 +137,32 @@ class _Asked(_Body):
     training_file: str | None = Field(None, description="A file id; its rows become a dataset version by themselves.")
     dataset_version_id: str | None = Field(None, description="Our extension: train on this version instead of a file.")
     method: MethodBody | None = None
-    adapter: AdapterBody | None = Field(None, description="Our extension: how the adapter is made.")
+    adapter: AdapterBody | None = Field(None, description="Our extension: how the base model is changed.")
+    training: TrainingBody | None = Field(None, description="Our extension: the numbers of the training loop.")
     hyperparameters: HyperparametersBody | None = Field(None, description="The old place; use `method`.")
     max_cost_usd: float | None = Field(
         None, description="Our extension: the run pauses, its work kept, when it has cost this much."
     )
 
     def _hyperparameters(self) -> HyperparametersBody:
-        method = self.method or MethodBody()
-        check_method_type(method.type)
-        nested = method.supervised.hyperparameters if method.supervised else None
-        return nested or self.hyperparameters or HyperparametersBody()
+        sent = self.method.sent_hyperparameters() if self.method else None
+        return sent or self.hyperparameters or HyperparametersBody()
 
     def _knobs(self, recipe: Recipe) -> dict[str, Any]:
-        adapter = self.adapter or AdapterBody()
-        return self._hyperparameters().model_dump() | {
+        return {
             "training_file": self.training_file,
             "dataset_version_id": self.dataset_version_id,
             "recipe": recipe,
-            "adapter_type": adapter.type,
-            "rank": adapter.rank,
+            "method_type": (self.method or MethodBody()).checked_type(),
+            **self._hyperparameters().model_dump(),
+            **_renamed((self.adapter or AdapterBody()).model_dump()),
+            **(self.training or TrainingBody()).model_dump(),
         }
+
+
+def _renamed(adapter: dict[str, Any]) -> dict[str, Any]:
+    """The adapter's settings by their names in `RunRequest`."""
+    return {"adapter_type" if name == "type" else name: value for name, value in adapter.items()}
 
 
 class _Job(_Asked):
@@ -127,7 +218,6 @@ class CloneJobBody(_Job):
     def to_changes(self) -> dict[str, Any]:
         """The fields of the request that were sent."""
         self._refuse_integrations()
-        asked, adapter = self._hyperparameters(), self.adapter or AdapterBody()
         changes = {name: getattr(self, name) for name in self.model_fields_set & _PLAIN_FIELDS}
         if self.model is not None:
             changes["model"] = self.model
@@ -135,8 +225,18 @@ class CloneJobBody(_Job):
         for named, other in (("training_file", "dataset_version_id"), ("dataset_version_id", "training_file")):
             if changes.get(named) is not None:
                 changes.setdefault(other, None)
-        changes |= asked.model_dump(include=asked.model_fields_set)
-        changes |= {_ADAPTER_FIELDS[name]: getattr(adapter, name) for name in adapter.model_fields_set}
+        if "method" in self.model_fields_set:
+            changes["method_type"] = (self.method or MethodBody()).checked_type()
+        changes |= self._hyperparameters().model_dump(exclude_unset=True)
+        # null takes all of its settings back
+        adapter = AdapterBody().model_dump() if self.adapter is None else self.adapter.model_dump(exclude_unset=True)
+        training = (
+            TrainingBody().model_dump() if self.training is None else self.training.model_dump(exclude_unset=True)
+        )
+        if "adapter" in self.model_fields_set:
+            changes |= _renamed(adapter)
+        if "training" in self.model_fields_set:
+            changes |= training
         return changes
 
     def to_terms_changes(self) -> dict[str, Any]:
@@ -177,7 +277,6 @@ class EstimateRequest(_Asked):
 _PLAIN_FIELDS = frozenset(
     {"training_file", "dataset_version_id", "recipe", "validation_file", "suffix", "name", "seed", "metadata"}
 )
-_ADAPTER_FIELDS = {"type": "adapter_type", "rank": "rank"}
 
 
 def _terms_changes(body: CloneJobBody | PatchJobBody) -> dict[str, Any]:

@@ -6,13 +6,23 @@ from pydantic import Field
 
 from api.fine_tuning.estimates import JobEstimate, JobWarning, estimate_of, warning_of
 from api.fine_tuning.failures import FailureBody, failure_body
+from api.fine_tuning.methods import (
+    AdapterMethod,
+    Hyperparameters,
+    Method,
+    TrainingNumbers,
+    adapter_of,
+    hyperparameters_of,
+    method_of,
+    training_of,
+)
 from api.schemas import ResponseBody
 from core.jobs.models import JobEvent
 from core.jobs.states import TERMINAL, JobState
 from core.kit.clock import unix_s
 from core.kit.money import usd
 from core.training.actions import Action, actions_of
-from core.training.request import RunRequest
+from core.training.request import MethodType, RunRequest
 from core.training.spec import TrainingSpec
 from core.training.types import RunDetails
 
@@ -24,26 +34,6 @@ class FineTuningError(ResponseBody):
     code: str
     message: str
     param: str | None = None
-
-
-class Hyperparameters(ResponseBody):
-    n_epochs: Literal["auto"] | int
-    batch_size: Literal["auto"] | int
-    learning_rate_multiplier: Literal["auto"] | float
-
-
-class SupervisedMethod(ResponseBody):
-    hyperparameters: Hyperparameters
-
-
-class Method(ResponseBody):
-    type: Literal["supervised"] = "supervised"
-    supervised: SupervisedMethod
-
-
-class AdapterMethod(ResponseBody):
-    type: str
-    rank: int | None
 
 
 class Progress(ResponseBody):
@@ -64,7 +54,9 @@ class FineTuningJob(ResponseBody):
     organization_id: str
     status: Status
     error: FineTuningError | None
-    hyperparameters: Hyperparameters
+    hyperparameters: Hyperparameters | None = Field(
+        description="Null unless the method is `supervised`, as OpenAI has it."
+    )
     method: Method
     training_file: str
     validation_file: str | None
@@ -80,6 +72,7 @@ class FineTuningJob(ResponseBody):
     progress: Progress | None
     recipe: str
     adapter: AdapterMethod
+    training: TrainingNumbers
     max_length_tokens: int | None
     learning_rate: float | None
     dataset_version_id: str
@@ -140,7 +133,7 @@ def job_body(details: RunDetails) -> FineTuningJob:
     run, job, adapter = details.run, details.job, details.adapter
     request = RunRequest.model_validate(run.request)
     spec = TrainingSpec.model_validate(run.spec) if run.spec else None
-    hyperparameters = _hyperparameters(request, spec)
+    is_supervised = request.method_type is MethodType.SUPERVISED
     is_running = job.state is JobState.RUNNING
     return FineTuningJob(
         id=run.id,
@@ -152,8 +145,8 @@ def job_body(details: RunDetails) -> FineTuningJob:
         organization_id=run.workspace_id,
         status=_STATUS[job.state],
         error=_error(job.error) if job.state is JobState.FAILED else None,
-        hyperparameters=hyperparameters,
-        method=Method(supervised=SupervisedMethod(hyperparameters=hyperparameters)),
+        hyperparameters=hyperparameters_of(request, spec) if is_supervised else None,
+        method=method_of(request, spec),
         training_file=run.training_file_id or "",
         validation_file=run.validation_file_id,
         result_files=[],
@@ -166,10 +159,8 @@ def job_body(details: RunDetails) -> FineTuningJob:
         stage=job.stage if is_running else None,
         progress=_progress(details),
         recipe=run.recipe,
-        adapter=AdapterMethod(
-            type=spec.method.type if spec else request.resolved_adapter_type.value,
-            rank=spec.method.rank if spec else request.rank,
-        ),
+        adapter=adapter_of(request, spec),
+        training=training_of(request, spec),
         max_length_tokens=spec.max_length_tokens if spec else None,
         learning_rate=spec.learning_rate if spec else None,
         dataset_version_id=run.dataset_version_id,
@@ -242,22 +233,6 @@ def checkpoints_of(details: RunDetails) -> list[FineTuningCheckpoint]:
             metrics={"step": step, **metrics},
         )
     ]
-
-
-def _hyperparameters(request: RunRequest, spec: TrainingSpec | None) -> Hyperparameters:
-    """As asked ("auto") until the data is checked, numbers from then on."""
-    if spec is None:
-        return Hyperparameters(
-            n_epochs=request.n_epochs,
-            batch_size=request.batch_size,
-            learning_rate_multiplier=request.learning_rate_multiplier,
-        )
-    multiplier = request.learning_rate_multiplier
-    return Hyperparameters(
-        n_epochs=spec.num_epochs,
-        batch_size=spec.batch_size,
-        learning_rate_multiplier=1.0 if multiplier == "auto" else multiplier,
-    )
 
 
 def _error(error: dict[str, Any] | None) -> FineTuningError:

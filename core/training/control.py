@@ -109,7 +109,7 @@ def clone(
         "seed": run.seed,
         "name": run.name,
     }
-    request = RunRequest.model_validate(run.request | same | dict(changes))
+    request = RunRequest.model_validate(run.request | same).changed(changes)
     terms = RunTerms(priority=original.job.priority, max_cost_micros=run.max_cost_micros)
     return service.create(
         session,

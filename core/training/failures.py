@@ -78,10 +78,16 @@ def _fix(details: RunDetails, code: str, blame: Blame) -> RunFix | None:
     if known.failure_class is FailureClass.BUDGET and run.max_cost_micros:
         return replace(fix, changes={"max_cost_usd": round(usd(run.max_cost_micros) * _MORE_MONEY, 4)})
     if known.failure_class is FailureClass.NON_FINITE_LOSS:
-        asked = RunRequest.model_validate(run.request).learning_rate_multiplier
-        calmer = {"learning_rate_multiplier": round((1.0 if asked == "auto" else asked) * _CALMER, 6)}
-        return replace(fix, changes={"method": {"type": "supervised", "supervised": {"hyperparameters": calmer}}})
+        return replace(fix, changes=_calmer(RunRequest.model_validate(run.request)))
     return fix
+
+
+def _calmer(request: RunRequest) -> dict[str, Any]:
+    if request.learning_rate is not None:
+        return {"training": {"learning_rate": request.learning_rate * _CALMER}}
+    asked, method = request.learning_rate_multiplier, request.method_type.value
+    calmer = {"learning_rate_multiplier": round((1.0 if asked == "auto" else asked) * _CALMER, 6)}
+    return {"method": {"type": method, method: {"hyperparameters": calmer}}}
 
 
 def _plain(action: FixAction) -> RunFix:

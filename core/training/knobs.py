@@ -26,11 +26,13 @@ TRAINING_KNOBS: Final = (
 )  # fmt: skip
 
 
-def check_adapter(adapter_type: str, knobs: Mapping[str, Any]) -> None:
-    """Raises `Invalid`, naming the field, for a knob that the method does not have or that is out of its range.
+def adapter_knobs_of(adapter_type: str) -> set[str]:
+    """The settings that a method has. `auto` has those of LoRA: what it decides is the 4 bits beside them."""
+    return {*METHOD_MODELS.get(adapter_type, LoraMethod).model_fields} & {*ADAPTER_KNOBS}
 
-    `auto` has the knobs of LoRA: whether the base is in 4 bits beside them is what it decides.
-    """
+
+def check_adapter(adapter_type: str, knobs: Mapping[str, Any]) -> None:
+    """Raises `Invalid`, naming the field, for a knob that the method does not have or that is out of its range."""
     model = METHOD_MODELS.get(adapter_type, LoraMethod)
     for name, value in knobs.items():
         param = f"adapter.{name}"

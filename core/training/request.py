@@ -4,6 +4,7 @@ Ranges and names are those of the OpenAI wire; `adapter`, `training`, `recipe` a
 """
 
 import secrets
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final, Literal
 
@@ -155,6 +156,22 @@ class RunRequest(BaseModel):
     def training_knobs(self) -> dict[str, Any]:
         """What was asked of the training, by the names of `TrainingSpec`."""
         return {name: getattr(self, name) for name in knobs.TRAINING_KNOBS if getattr(self, name) is not None}
+
+    def changed(self, changes: Mapping[str, Any]) -> "RunRequest":
+        """The same with other fields. What belonged to a method that is changed goes with it, unless it is sent too."""
+        asked = self.model_dump() | dict(changes)
+        if asked["method_type"] != self.method_type:
+            fields = _OBJECTIVES[MethodType(asked["method_type"])].model_fields
+            asked |= {name: "auto" for name in ("beta", "label_smoothing") if name not in {*changes, *fields}}
+        if asked["adapter_type"] != self.adapter_type:
+            fitting = knobs.adapter_knobs_of(asked["adapter_type"])
+            asked |= {name: None for name in knobs.ADAPTER_KNOBS if name not in {*changes, *fitting}}
+        # of the two that decide the learning rate, the one that is sent
+        if changes.get("learning_rate_multiplier", "auto") != "auto":
+            asked["learning_rate"] = changes.get("learning_rate")
+        elif changes.get("learning_rate") is not None:
+            asked["learning_rate_multiplier"] = "auto"
+        return RunRequest.model_validate(asked)
 
     def _objective_knobs(self) -> dict[str, float]:
         asked = {"beta": self.beta, "label_smoothing": self.label_smoothing}

@@ -128,6 +128,45 @@ def test_a_job_from_file_to_model(
     assert caught.value.code == "model_not_found"
 
 
+def test_a_job_that_learns_preferences(
+    ai: OpenAI, model: str, validate: Callable[[str], None], claim: Callable[[], Lease], succeed: Callable[[Lease], str]
+) -> None:
+    lines = [
+        json.dumps(
+            {
+                "input": {"messages": [{"role": "user", "content": f"q{n}"}], "tools": [], "parallel_tool_calls": True},
+                "preferred_output": [{"role": "assistant", "content": f"a{n}"}],
+                "non_preferred_output": [{"role": "assistant", "content": f"b{n}"}],
+            }
+        )
+        for n in range(20)
+    ]
+    file = ai.files.create(file=("pairs.jsonl", "\n".join(lines).encode()), purpose="fine-tune")
+    job = ai.fine_tuning.jobs.create(
+        model=model,
+        training_file=file.id,
+        method={"type": "dpo", "dpo": {"hyperparameters": {"n_epochs": 2, "beta": 0.3}}},
+        extra_body={"adapter": {"type": "lora", "rank": 4}},
+    )
+    assert job.method is not None
+    assert job.method.dpo is not None
+    assert job.method.dpo.hyperparameters is not None
+    assert (job.method.type, job.method.supervised) == ("dpo", None)
+    assert (job.method.dpo.hyperparameters.beta, job.method.dpo.hyperparameters.batch_size) == (0.3, "auto")
+    validate(extra(job, "dataset_version_id"))
+    job = ai.fine_tuning.jobs.retrieve(job.id)
+    assert job.method is not None
+    assert job.method.dpo is not None
+    resolved = job.method.dpo.hyperparameters
+    assert resolved is not None
+    assert (resolved.n_epochs, resolved.beta, resolved.learning_rate_multiplier) == (2, 0.3, 1.0)
+    assert isinstance(resolved.batch_size, int)
+    assert extra(job, "adapter")["rank"] == 4
+    tuned = succeed(claim())
+    assert ai.fine_tuning.jobs.retrieve(job.id).fine_tuned_model == tuned
+    assert tuned in {found.id for found in ai.models.list()}
+
+
 def test_a_job_is_paused_and_resumed(
     ai: OpenAI, model: str, file_id: str, validate: Callable[[str], None], claim: Callable[[], Lease]
 ) -> None:
@@ -164,10 +203,11 @@ def test_cancel_and_its_refusal(
 
 
 def test_refusals_are_the_clients_exceptions(ai: OpenAI, model: str, file_id: str) -> None:
-    dpo: Any = {"type": "dpo"}
-    with pytest.raises(openai.BadRequestError) as bad:
-        ai.fine_tuning.jobs.create(model=model, training_file=file_id, method=dpo)
-    assert (bad.value.code, bad.value.param) == ("unsupported_method", "method.type")
+    for method, code in (("reinforcement", "unsupported_method"), ("dpo", "data_does_not_fit_method")):
+        asked: Any = {"type": method}
+        with pytest.raises(openai.BadRequestError) as bad:
+            ai.fine_tuning.jobs.create(model=model, training_file=file_id, method=asked)
+        assert (bad.value.code, bad.value.param) == (code, "method.type")
     with pytest.raises(openai.NotFoundError) as missing:
         ai.fine_tuning.jobs.create(model="gpt-99", training_file=file_id)
     assert missing.value.code == "model_not_found"

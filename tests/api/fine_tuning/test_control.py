@@ -147,8 +147,8 @@ class TestClone:
         assert made["hyperparameters"] == knobs | {"batch_size": 4}
         assert (made["name"], made["metadata"], made["seed"]) == ("Second", {"a": "b"}, original["seed"])
         assert (made["adapter"], made["dataset_version_id"]) == (original["adapter"], original["dataset_version_id"])
-        lora = wire.post(original["id"], "clone", {"adapter": {"type": "qlora"}}).json()
-        assert lora["adapter"] == {"type": "qlora", "rank": 4}
+        qlora = wire.post(original["id"], "clone", {"adapter": {"type": "qlora"}}).json()["adapter"]
+        assert (qlora["type"], qlora["rank"], qlora["quantization"]) == ("qlora", 4, "nf4")
         assert wire.post(original["id"], "clone", {}).json()["hyperparameters"] == knobs
 
     def test_null_takes_a_field_back_to_its_default(self, wire: Wire, create: Create) -> None:

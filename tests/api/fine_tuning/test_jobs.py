@@ -31,7 +31,7 @@ class TestCreate:
         assert isinstance(job["seed"], int)
         assert (job["name"], job["recipe"], job["user_provided_suffix"]) == ("Claims helper", "fast", "claims")
         assert (job["dataset_version_id"], job["dataset_name"]) == (version.id, "Reviews")
-        assert job["adapter"]["type"] == "qlora"
+        assert job["adapter"]["type"] in {"lora", "qlora"}
         assert job["estimate"]["cost_usd_low"] < job["estimate"]["cost_usd"] < job["estimate"]["cost_usd_high"]
         assert job["queue_position"] == 1
 
@@ -42,12 +42,13 @@ class TestCreate:
         assert create(hyperparameters=knobs)["hyperparameters"] == knobs
 
     def test_lora_may_be_asked_for(self, create: Create) -> None:
-        assert create(adapter={"type": "lora", "rank": 4})["adapter"] == {"type": "lora", "rank": 4}
+        adapter = create(adapter={"type": "lora", "rank": 4})["adapter"]
+        assert (adapter["type"], adapter["rank"], adapter["quantization"]) == ("lora", 4, None)
 
     @pytest.mark.parametrize(
         ("body", "code", "param"),
         [
-            ({"method": {"type": "dpo", "dpo": {}}}, "unsupported_method", "method.type"),
+            ({"method": {"type": "dpo", "dpo": {}}}, "data_does_not_fit_method", "method.type"),
             ({"method": {"type": "reinforcement"}}, "unsupported_method", "method.type"),
             ({"hyperparameters": {"n_epochs": 51}}, "out_of_range", "method.supervised.hyperparameters.n_epochs"),
             ({"hyperparameters": {"batch_size": 257}}, "out_of_range", "method.supervised.hyperparameters.batch_size"),
