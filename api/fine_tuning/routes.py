@@ -5,7 +5,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 
 from api.dependencies import BackendsDep, DatabaseDep, SessionDep, SettingsDep, may_still, require
 from api.fine_tuning import stream
-from api.fine_tuning.estimates import EstimateBody, estimate_body
+from api.fine_tuning.estimates import DryRun, EstimateBody, dry_run_body, estimate_body
 from api.fine_tuning.requests import CloneJobBody, CreateJobBody, EstimateRequest, MoveJobBody, PatchJobBody
 from api.fine_tuning.schemas import (
     FineTuningCheckpoint,
@@ -23,7 +23,7 @@ from api.streaming import EventStream
 from core.base_models import service as base_models
 from core.errors import Invalid
 from core.kit.pagination import Page
-from core.training import control, planning
+from core.training import control
 from core.training import service as training
 from core.training.recipes import Recipe
 from core.training.types import RunFilter
@@ -40,26 +40,26 @@ _MAX_STEP = 10**18 - 1
 
 
 @router.post("/estimates")
-def create_fine_tuning_estimate(
-    body: EstimateRequest, principal: Reader, session: SessionDep, settings: SettingsDep
-) -> EstimateBody:
-    """How long a run would take and what it would cost, for one recipe or for each."""
+@router.post("/jobs/estimate")
+def create_fine_tuning_estimate(body: EstimateRequest, principal: Reader, session: SessionDep) -> EstimateBody:
+    """How long a run would take, what it would cost and how it would be done, for one recipe or for each.
+
+    Also of a model that is not on the disk yet.
+    """
     request = body.to_run_request(default_model=base_models.default_base_model().id)
     recipes = [body.recipe] if body.recipe else list(Recipe)
-    plans, price, place = training.estimate(
-        session,
-        principal=principal,
-        request=request,
-        recipes=recipes,
-        settings=settings,
-    )
-    return estimate_body(
-        plans,
-        recommended=planning.recommended(plans),
-        price=price,
-        place=place,
-        max_cost_micros=body.max_cost_micros,
-    )
+    quote = training.estimate(session, principal=principal, request=request, recipes=recipes)
+    return estimate_body(quote, max_cost_micros=body.max_cost_micros)
+
+
+@router.post("/jobs/dry_run")
+def rehearse_fine_tuning_job(
+    body: CreateJobBody, principal: Reader, session: SessionDep, settings: SettingsDep
+) -> DryRun:
+    """What this create would do: the resolved specification, how it would be run, every check. Makes nothing."""
+    request, terms = body.to_run_request(), body.to_terms()
+    rehearsal = training.rehearse(session, principal=principal, request=request, settings=settings)
+    return dry_run_body(rehearsal, max_cost_micros=terms.max_cost_micros)
 
 
 @router.post("/jobs")

@@ -1,7 +1,7 @@
 """How many weights a decoder has, and where: what memory and time are computed from.
 
-Every model of the catalogue is built of the same block (Llama's): attention with q, k, v and o, and an MLP with gate, up
-and down. Norms and biases, a thousandth of all weights, are left out.
+Every model of the catalogue is built of the same block (Llama's): attention with q, k, v and o, and an MLP with gate,
+up and down. Norms and biases, a thousandth of all weights, are left out.
 """
 
 from typing import NamedTuple

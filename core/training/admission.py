@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session
 from core.backends.events import EventBus
 from core.backends.queue import TaskQueue
 from core.base_models import service as base_models
-from core.base_models.types import BaseModel
 from core.datasets import service as datasets
 from core.datasets.models import DatasetVersion
 from core.datasets.types import VersionStatus
@@ -20,15 +19,16 @@ from core.jobs.states import Blame
 from core.jobs.types import JobError
 from core.kit.money import seconds_for
 from core.training.data import version_error
-from core.training.hardware import Offer, best_offer
+from core.training.hardware import list_offers
+from core.training.history import PastRun
 from core.training.models import Run
-from core.training.planning import Plan, data_stats, plan_run, throughput
+from core.training.planning import Plan, data_stats, plan_run
 from core.training.repository import RunRepository
 from core.training.request import RunRequest
 
 logger = logging.getLogger(__name__)
 
-_NUM_MEASURED_RUNS = 5
+_NUM_PAST_RUNS = 50
 _BROKEN_PLAN = JobError(
     code="internal_error",
     message="This run could not be planned, by a mistake in our software. It cost you nothing. Tell your admin.",
@@ -67,9 +67,8 @@ def advance(session: Session, run: Run, job: Job, *, queue: TaskQueue | None, bu
             return
     if not _are_ready(version, validation):
         return
-    offer = best_offer(session)
     try:
-        plan = _plan(session, run, version, validation, offer)
+        plan = _plan(session, run, version, validation)
     except AppError as error:
         failure = JobError(code=error.error_code, message=error.message, param=error.param)
         _fail(session, run, failure, blame=Blame.USER_ERROR, bus=bus)
@@ -91,16 +90,16 @@ def advance(session: Session, run: Run, job: Job, *, queue: TaskQueue | None, bu
         queue,
         payload_changes=limit_of(run),
         estimated_s=plan.estimate.seconds,
-        queue_name=offer.queue,
+        queue_name=plan.offer.queue,
         bus=bus,
     )
 
 
 def check_plan(session: Session, run: Run) -> None:
-    """Raises `Invalid` for a knob that data which is ready already does not allow: better now than as a failed run."""
+    """Raises `Invalid` for what data that is ready already does not allow: better now than as a failed run."""
     version, validation = _versions(session, run)
     if _are_ready(version, validation):
-        _plan(session, run, version, validation, best_offer(session))
+        _plan(session, run, version, validation)
 
 
 def limit_of(run: Run) -> dict[str, Any]:
@@ -110,12 +109,20 @@ def limit_of(run: Run) -> dict[str, Any]:
     return {"max_billable_s": seconds_for(run.price_micros_per_hour, run.max_cost_micros)}
 
 
-def speed_of(session: Session, *, workspace_id: str, base: BaseModel, hardware: str) -> float:
-    """Tokens a second that runs on this model and hardware reach."""
-    measured = RunRepository(session, workspace_id).recent_results(
-        base_model=base.id, hardware=hardware, limit=_NUM_MEASURED_RUNS
+def past_runs(session: Session, *, workspace_id: str) -> list[PastRun]:
+    """What the next plan can learn from, newest first."""
+    found = RunRepository(session, workspace_id).recently_finished(limit=_NUM_PAST_RUNS)
+    read = (
+        PastRun.read(
+            base_model=run.base_model,
+            hardware=run.hardware,
+            spec=run.spec,
+            estimate=run.estimate,
+            results=run.results,
+        )
+        for run in found
     )
-    return throughput(base, measured, hardware=hardware)
+    return [run for run in read if run is not None]
 
 
 def _versions(session: Session, run: Run) -> tuple[DatasetVersion, DatasetVersion | None]:
@@ -129,18 +136,16 @@ def _are_ready(*versions: DatasetVersion | None) -> bool:
     return all(found is None or found.status == VersionStatus.READY for found in versions)
 
 
-def _plan(session: Session, run: Run, version: DatasetVersion, validation: DatasetVersion | None, offer: Offer) -> Plan:
-    base = base_models.get(run.base_model)
+def _plan(session: Session, run: Run, version: DatasetVersion, validation: DatasetVersion | None) -> Plan:
     request = RunRequest.model_validate(run.request)
     return plan_run(
         request,
         recipe=request.recipe,
         stats=data_stats(version, validation),
-        base=base,
+        base=base_models.get(run.base_model),
         seed=run.seed,
-        tokens_per_s=speed_of(session, workspace_id=run.workspace_id, base=base, hardware=offer.hardware),
-        hardware=offer.hardware,
-        price_micros_per_hour=offer.price.micros_per_hour,
+        offers=list_offers(session),
+        past=past_runs(session, workspace_id=run.workspace_id),
     )
 
 

@@ -20,11 +20,12 @@ from core.jobs import service as jobs
 from core.jobs.states import JobState
 from core.jobs.types import Lease, NewEvent
 from core.training import billing
-from core.training.methods import QloraMethod
+from core.training.methods import quantization_of
 from core.training.models import Run
+from core.training.planning import execution_of
 from core.training.repository import RunRepository
 from core.training.service import run_not_found
-from core.training.spec import Lineage, TrainingSpec
+from core.training.spec import ExecutionPlan, Lineage, TrainingSpec
 from core.workspaces import service as workspaces
 
 
@@ -40,6 +41,7 @@ class RunWork:
 
     run_id: str
     spec: TrainingSpec
+    execution: ExecutionPlan
     lineage: Lineage
     dataset_version_id: str
     validation_version_id: str | None
@@ -60,6 +62,7 @@ def load(session: Session, lease: Lease) -> RunWork:
     return RunWork(
         run_id=run.id,
         spec=TrainingSpec.model_validate(run.spec),
+        execution=execution_of(run.estimate),
         lineage=Lineage(
             run_id=run.id,
             attempt=lease.attempt,
@@ -119,7 +122,7 @@ def succeed(
         suffix=run.suffix or run.name,
         base_model=run.base_model,
         method=spec.method.type,
-        quantization=spec.method.quantization if isinstance(spec.method, QloraMethod) else None,
+        quantization=quantization_of(spec.method),
         digest=published.digest,
         key_prefix=published.key_prefix,
         files=published.files,

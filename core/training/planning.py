@@ -1,28 +1,26 @@
-"""From a request and checked data to a plan: the resolved spec, how long it takes, and what that costs."""
+"""From a request and checked data to a plan: the resolved spec, where and how it is done, how long, at what cost."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 from pydantic import ValidationError
 
+from core.base_models import service as base_models
 from core.base_models.types import BaseModel
 from core.datasets.models import DatasetVersion, File
 from core.errors import Invalid
 from core.kit.money import priced
-from core.training.methods import LoraMethod, QloraMethod
-from core.training.recipes import (
-    BaseModelInfo,
-    DatasetStats,
-    Recipe,
-    RunEstimate,
-    default_throughput,
-    estimate,
-    resolve,
-)
+from core.training import advice
+from core.training.forecast import RunEstimate, forecast
+from core.training.hardware import Offer
+from core.training.history import Calibration, PastRun, calibrate
+from core.training.memory import Memory
+from core.training.methods import Method
+from core.training.placement import GpuFit, best, fits_on
+from core.training.recipes import DatasetStats, Recipe, resolve, shape_of
 from core.training.request import AdapterType, RunRequest
-from core.training.spec import MAX_LEARNING_RATE, TrainingSpec
+from core.training.spec import MAX_LEARNING_RATE, ExecutionPlan, TrainingSpec
 
 # longer than people wait with the page open; then the quick recipe is the better first try
 _RECOMMENDED_MAX_S = 2 * 3600
@@ -42,22 +40,44 @@ class Plan:
 
     recipe: Recipe
     spec: TrainingSpec
+    execution: ExecutionPlan
+    memory: Memory
     estimate: RunEstimate
-    hardware: str
-    price_micros_per_hour: int
+    calibration: Calibration
+    fits_on: tuple[GpuFit, ...]
+    offer: Offer
+
+    @property
+    def hardware(self) -> str:
+        return self.offer.hardware
+
+    @property
+    def price_micros_per_hour(self) -> int:
+        """Of all the devices that it takes."""
+        return self.offer.price.micros_per_hour * self.execution.num_processes
 
     @property
     def cost_micros(self) -> int:
-        return priced(self.price_micros_per_hour, self.estimate.seconds)
+        return priced(self.price_micros_per_hour, self.estimate.work_seconds)
 
     def dump(self) -> dict[str, Any]:
-        """The estimate as it is kept with the run: times, tokens, memory and money."""
-        costs = {
+        """The estimate as it is kept with the run: times, tokens, memory, money, and how the machine does it."""
+        return self.estimate.model_dump(mode="json") | {
             "cost_micros": self.cost_micros,
-            "cost_micros_low": priced(self.price_micros_per_hour, self.estimate.seconds_low),
-            "cost_micros_high": priced(self.price_micros_per_hour, self.estimate.seconds_high),
+            "cost_micros_low": priced(self.price_micros_per_hour, self.estimate.work_seconds_low),
+            "cost_micros_high": priced(self.price_micros_per_hour, self.estimate.work_seconds_high),
+            "execution": self.execution.model_dump(mode="json"),
+            "memory": self.memory.model_dump(mode="json"),
+            "available_memory_bytes": self.offer.machine.memory_bytes,
+            "fits_on": [fit.model_dump(mode="json") for fit in self.fits_on],
+            "based_on": self.calibration.source,
+            "num_past_runs": self.calibration.num_runs,
         }
-        return self.estimate.model_dump(mode="json") | costs
+
+
+def execution_of(estimate: dict[str, Any] | None) -> ExecutionPlan:
+    """How a run that was planned before is done; of one from an earlier version, as the machine usually does it."""
+    return ExecutionPlan.model_validate((estimate or {}).get("execution") or {})
 
 
 def data_stats(version: DatasetVersion, validation: DatasetVersion | None) -> DatasetStats:
@@ -97,12 +117,6 @@ def rough_stats(file: File) -> DatasetStats:
     )
 
 
-def throughput(base: BaseModel, measured: Sequence[dict[str, Any]], *, hardware: str) -> float:
-    """Tokens a second: the median of what the last runs here reached, else the table's value."""
-    speeds = [float(result["tokens_per_second"]) for result in measured if result.get("tokens_per_second")]
-    return median(speeds) if speeds else default_throughput(_info(base), hardware=hardware)
-
-
 def plan_run(
     request: RunRequest,
     *,
@@ -110,69 +124,127 @@ def plan_run(
     stats: DatasetStats,
     base: BaseModel,
     seed: int,
-    tokens_per_s: float,
-    hardware: str,
-    price_micros_per_hour: int,
+    offers: Sequence[Offer],
+    past: Sequence[PastRun] = (),
 ) -> Plan:
-    """Raises `Invalid` for a knob that this data or model does not allow."""
-    overrides: dict[str, Any] = {
+    """The plan for the first offer that can hold the run.
+
+    Raises `Invalid` for a knob that this data or model does not allow, and (`does_not_fit`) for a run that no offer can
+    hold, with what to change.
+    """
+    refusal: Invalid | None = None
+    for offer in offers:
+        try:
+            return _plan_on(offer, request, recipe=recipe, stats=stats, base=base, seed=seed, past=past)
+        except Invalid as error:
+            if error.error_code != "does_not_fit":
+                raise
+            # what is said is of the best hardware that is here
+            refusal = refusal or error
+    raise refusal or ValueError("there is no hardware to plan for")
+
+
+def recommended(plans: Sequence[Plan]) -> Recipe | None:
+    """Balanced, unless it takes hours and a quicker one does not; None if none can be done."""
+    by_recipe = {plan.recipe: plan for plan in plans}
+    balanced = by_recipe.get(Recipe.BALANCED)
+    if balanced is not None and (balanced.estimate.seconds <= _RECOMMENDED_MAX_S or Recipe.FAST not in by_recipe):
+        return Recipe.BALANCED
+    return Recipe.FAST if Recipe.FAST in by_recipe else next(iter(by_recipe), None)
+
+
+def _plan_on(
+    offer: Offer,
+    request: RunRequest,
+    *,
+    recipe: Recipe,
+    stats: DatasetStats,
+    base: BaseModel,
+    seed: int,
+    past: Sequence[PastRun],
+) -> Plan:
+    spec = _resolved(request, recipe, stats, base, offer.hardware, seed)
+    methods = _methods(request, spec)
+    shape = shape_of(spec, stats)
+    bases = {model.id: model for model in base_models.list_base_models()}
+    calibration = calibrate(past, spec=spec, base=base, bases=bases, hardware=offer.hardware)
+    placed = best(spec, methods, base, offer.machine, shape, memory_factor=calibration.memory)
+    if placed is None:
+        raise advice.does_not_fit(spec, methods, base, offer.machine, stats)
+    spec = spec.model_copy(update={"method": placed.method})
+    calibration = calibrate(past, spec=spec, base=base, bases=bases, hardware=offer.hardware)
+    estimate = forecast(
+        spec,
+        stats,
+        base,
+        execution=placed.execution,
+        memory=placed.memory,
+        hardware=offer.hardware,
+        calibration=calibration,
+    )
+    return Plan(
+        recipe=recipe,
+        spec=spec,
+        execution=placed.execution,
+        memory=placed.memory,
+        estimate=estimate,
+        calibration=calibration,
+        fits_on=tuple(fits_on(spec, methods, base, shape, memory_factor=calibration.memory)),
+        offer=offer,
+    )
+
+
+def _resolved(
+    request: RunRequest, recipe: Recipe, stats: DatasetStats, base: BaseModel, hardware: str, seed: int
+) -> TrainingSpec:
+    overrides: dict[str, Any] = request.training_knobs() | {
         "n_epochs": request.n_epochs,
         "batch_size": request.batch_size,
         "learning_rate_multiplier": request.learning_rate_multiplier,
         "seed": seed,
     }
-    spec = _resolved(recipe, stats, base, hardware, overrides)
-    spec = spec.model_copy(update={"method": _method(request, spec)})
-    return Plan(
-        recipe=recipe,
-        spec=spec,
-        estimate=estimate(spec, stats, _info(base), tokens_per_s, hardware=hardware),
-        hardware=hardware,
-        price_micros_per_hour=price_micros_per_hour,
-    )
-
-
-def recommended(plans: Sequence[Plan]) -> Recipe:
-    """Balanced, unless it takes hours and a quicker one does not."""
-    by_recipe = {plan.recipe: plan for plan in plans}
-    balanced = by_recipe.get(Recipe.BALANCED)
-    if balanced is not None and (balanced.estimate.seconds <= _RECOMMENDED_MAX_S or Recipe.FAST not in by_recipe):
-        return Recipe.BALANCED
-    return Recipe.FAST if Recipe.FAST in by_recipe else plans[0].recipe
-
-
-def _resolved(
-    recipe: Recipe, stats: DatasetStats, base: BaseModel, hardware: str, overrides: dict[str, Any]
-) -> TrainingSpec:
+    length = overrides.get("max_length_tokens")
+    if length is not None and length > base.context_tokens:
+        param = "training.max_length_tokens"
+        raise Invalid(
+            f"{param} is {length}, and {base.name} reads at most {base.context_tokens} tokens at a time.",
+            code="out_of_range",
+            param=param,
+        )
     try:
-        return resolve(recipe, stats, _info(base), hardware=hardware, overrides=overrides)
+        return resolve(
+            recipe,
+            stats,
+            base,
+            hardware,
+            overrides,
+            objective=request.objective,
+            method_type="lora" if request.adapter_type is AdapterType.AUTO else request.adapter_type.value,
+            adapter=request.adapter_knobs(),
+        )
     except ValidationError as error:
-        param = "method.supervised.hyperparameters.learning_rate_multiplier"
+        param = f"{request.hyperparameters_path}.learning_rate_multiplier"
         # every other knob was checked by itself; of this one only the product with the recipe's rate can be
         if [item["loc"] for item in error.errors()] != [("learning_rate",)]:
             raise
         raise Invalid(
-            f"{param} is {overrides['learning_rate_multiplier']}; with this recipe the learning rate would not lie "
-            f"between 0 and {MAX_LEARNING_RATE}. Choose one nearer to 1.",
+            f"{param} is {request.learning_rate_multiplier}; with this recipe the learning rate would not lie between "
+            f"0 and {MAX_LEARNING_RATE}. Choose one nearer to 1.",
             code="out_of_range",
             param=param,
         ) from error
 
 
-def _method(request: RunRequest, spec: TrainingSpec) -> LoraMethod | QloraMethod:
-    rank = request.rank or spec.method.rank
-    # alpha grows with the rank, so that the learned part keeps its weight
-    alpha = min(2 * rank, 1024)
-    if request.resolved_adapter_type is AdapterType.LORA:
-        return LoraMethod(rank=rank, alpha=alpha, dropout=spec.method.dropout)
-    return QloraMethod(rank=rank, alpha=alpha, dropout=spec.method.dropout)
+def _methods(request: RunRequest, spec: TrainingSpec) -> list[Method]:
+    """The ways of keeping the base that were left to us, the better one first: whole, then in 4 bits."""
+    method = spec.method
+    if request.adapter_type is AdapterType.AUTO:
+        return [method, _varied(method, {"type": "qlora"})]
+    if "quantization" in type(method).model_fields and request.quantization is None and method.type != "qlora":
+        return [method, _varied(method, {"quantization": "nf4"})]
+    return [method]
 
 
-def _info(base: BaseModel) -> BaseModelInfo:
-    return BaseModelInfo(
-        id=base.id,
-        num_parameters=base.num_parameters,
-        context_tokens=base.context_tokens,
-        num_layers=base.num_layers,
-        hidden_size=base.hidden_size,
-    )
+def _varied(method: Method, changes: dict[str, Any]) -> Method:
+    """The same settings, checked anew."""
+    return TrainingSpec.model_validate({"base_model": "any", "method": method.model_dump() | changes}).method

@@ -1,5 +1,4 @@
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
@@ -89,21 +88,18 @@ class RunRepository:
             .execution_options(populate_existing=True)
         )
 
-    def recent_results(self, *, base_model: str, hardware: str, limit: int) -> Sequence[dict[str, Any]]:
-        """What the last finished runs on this model and hardware measured, newest first."""
-        found = self._session.scalars(
-            select(Run.results)
+    def recently_finished(self, *, limit: int) -> Sequence[Run]:
+        """The last runs that made an adapter, newest first."""
+        return self._session.scalars(
+            select(Run)
             .where(
                 Run.workspace_id == self._workspace_id,
-                Run.base_model == base_model,
-                Run.hardware == hardware,
                 Run.adapter_id.is_not(None),
                 Run.results.is_not(None),
             )
             .order_by(Run.id.desc())
             .limit(limit)
-        )
-        return [results for results in found if results is not None]
+        ).all()
 
     def _runs_of(self, jobs: Sequence[Job]) -> list[Run]:
         """The runs of jobs that are held, in the order given; read after the wait for them.

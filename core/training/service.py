@@ -12,12 +12,11 @@ from core.adapters import service as adapters
 from core.audit import service as audit
 from core.backends.events import EventBus
 from core.backends.queue import TaskQueue
-from core.base_models import service as base_models
 from core.base_models.types import BaseModel
 from core.config import Settings
 from core.datasets import service as datasets
 from core.datasets.models import DatasetVersion
-from core.errors import Conflict, Invalid, NotFound, Unavailable
+from core.errors import Conflict, NotFound
 from core.jobs import service as jobs
 from core.jobs.kinds import JobKind
 from core.jobs.models import JobEvent
@@ -26,20 +25,20 @@ from core.jobs.types import Curve, QueueOutlook
 from core.kit.ids import new_id
 from core.kit.pagination import Page, PageRequest
 from core.training import billing
-from core.training.admission import advance, check_plan, on_version_finished, speed_of
-from core.training.data import stats_of, training_version, validation_version
-from core.training.hardware import Place, best_offer, place_in
+from core.training.admission import advance, check_plan, on_version_finished
+from core.training.data import training_version, validation_version
 from core.training.models import Run
-from core.training.planning import Plan, plan_run
-from core.training.recipes import Recipe
+from core.training.quotes import Check, Quote, Rehearsal, check_ready, estimate, known_base_model, rehearse
 from core.training.repository import Found, RunRepository
 from core.training.request import RunRequest, check, new_seed
 from core.training.types import RunDetails, RunFilter, RunTerms
-from core.usage.models import Price
 from core.workers.hardware import CPU
 from core.workspaces.principal import Principal
 
 __all__ = [
+    "Check",
+    "Quote",
+    "Rehearsal",
     "cancel",
     "create",
     "estimate",
@@ -50,6 +49,7 @@ __all__ = [
     "list_of_jobs",
     "list_runs",
     "on_version_finished",
+    "rehearse",
     "run_not_found",
 ]
 
@@ -207,40 +207,6 @@ def list_metrics(
     )
 
 
-def estimate(
-    session: Session,
-    *,
-    principal: Principal,
-    request: RunRequest,
-    recipes: Sequence[Recipe],
-    settings: Settings,
-) -> tuple[list[Plan], Price, Place]:
-    """What each recipe would take and cost now, and where; of a file, roughly, for its rows are not read yet.
-
-    Raises `Conflict` while a dataset version is still being checked.
-    """
-    check(request)
-    workspace_id = principal.workspace_id
-    base = _trainable(session, workspace_id=workspace_id, model_id=request.model, settings=settings)
-    stats = stats_of(session, workspace_id=workspace_id, request=request)
-    offer = best_offer(session)
-    speed = speed_of(session, workspace_id=workspace_id, base=base, hardware=offer.hardware)
-    plans = [
-        plan_run(
-            request,
-            recipe=recipe,
-            stats=stats,
-            base=base,
-            seed=request.seed or 0,
-            tokens_per_s=speed,
-            hardware=offer.hardware,
-            price_micros_per_hour=offer.price.micros_per_hour,
-        )
-        for recipe in recipes
-    ]
-    return plans, offer.price, place_in(session, workspace_id=workspace_id, queue_name=offer.queue)
-
-
 def run_not_found(run_id: str) -> NotFound:
     return NotFound(
         f"There is no fine-tuning job {run_id!r} in this workspace.", code="job_not_found", param="fine_tuning_job_id"
@@ -248,21 +214,8 @@ def run_not_found(run_id: str) -> NotFound:
 
 
 def _trainable(session: Session, *, workspace_id: str, model_id: str, settings: Settings) -> BaseModel:
-    if model_id.startswith("ft:"):
-        adapters.get_by_model_id(session, workspace_id=workspace_id, model_id=model_id)
-        raise Invalid(
-            "Training on from a tuned model is not available yet. Name its base model, and train on all the rows.",
-            code="unsupported_model",
-            param="model",
-        )
-    base = base_models.get(model_id)
-    if not base_models.is_ready(settings, base.id):
-        raise Unavailable(
-            f"The base model {base.id} is not on this machine's disk yet. If it was just installed it is being "
-            "prepared; try again in a minute. Otherwise an admin has to add it.",
-            code="model_not_ready",
-            param="model",
-        )
+    base = known_base_model(session, workspace_id=workspace_id, model_id=model_id)
+    check_ready(base, settings)
     return base
 
 

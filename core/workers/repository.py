@@ -75,17 +75,16 @@ class WorkerRepository:
         """The queues that some worker serves."""
         return set(self._session.scalars(select(Worker.queue).distinct()))
 
-    def hardware(self, queues: Sequence[QueueName]) -> Sequence[str]:
-        """What the live workers of these queues have, those aside that claim no more."""
-        return self._session.scalars(
-            select(Worker.hardware)
-            .distinct()
-            .where(
+    def machines(self, queues: Sequence[QueueName]) -> Sequence[tuple[str, list[dict[str, Any]], int | None]]:
+        """(hardware, devices, memory) of the live workers of these queues, those aside that claim no more."""
+        found = self._session.execute(
+            select(Worker.hardware, Worker.devices, Worker.memory_bytes).where(
                 Worker.queue.in_(queues),
                 Worker.drain_requested_at.is_(None),
                 Worker.heartbeat_at > _seconds_ago(SILENT_AFTER_S),
             )
-        ).all()
+        )
+        return [(hardware, devices, memory_bytes) for hardware, devices, memory_bytes in found]
 
     def try_lock_reconciler(self) -> bool:
         """One reconciler at a time, until the transaction ends."""

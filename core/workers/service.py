@@ -1,6 +1,8 @@
 """Worker processes, as they tell of themselves, and what they are told in return. All need a system session."""
 
+from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -10,7 +12,7 @@ from core.jobs.kinds import QueueName
 from core.workers.models import Worker, WorkerToken
 from core.workers.repository import TokenRepository, WorkerRepository
 from core.workers.tokens import create_token, find, new_secret, register_token, revoke_token
-from core.workers.types import DrainMode, Orders, Vitals
+from core.workers.types import DrainMode, Offered, Orders, Vitals
 
 __all__ = [
     "available_hardware",
@@ -95,9 +97,19 @@ def list_workers(session: Session) -> Sequence[Worker]:
     return WorkerRepository(session).all()
 
 
-def available_hardware(session: Session) -> list[str]:
-    """The price keys of what live workers can train on, GPUs first; empty if nobody is there."""
-    return sorted(WorkerRepository(session).hardware(_TRAINS), key=lambda key: (queue_for(key) is QueueName.CPU, key))
+def available_hardware(session: Session) -> list[Offered]:
+    """What live workers can train on, by the key of its price, GPUs first; empty if nobody is there."""
+    kinds: dict[str, list[Offered]] = defaultdict(list)
+    for hardware, devices, memory_bytes in WorkerRepository(session).machines(_TRAINS):
+        kinds[hardware].append(_offered(hardware, devices, memory_bytes))
+    return [
+        Offered(
+            hardware=hardware,
+            memory_bytes=min((one.memory_bytes for one in kinds[hardware] if one.memory_bytes), default=None),
+            num_devices=min(one.num_devices for one in kinds[hardware]),
+        )
+        for hardware in sorted(kinds, key=lambda key: (queue_for(key) is QueueName.CPU, key))
+    ]
 
 
 def queue_for(hardware: str) -> QueueName:
@@ -118,6 +130,14 @@ def due(session: Session) -> list[tuple[QueueName, str]]:
     """Jobs that could be claimed now and whose queue some worker serves."""
     served = WorkerRepository(session).queues()
     return [(queue, job_id) for queue, job_id in jobs.due(session, limit=_MAX_RUNG) if queue in served]
+
+
+def _offered(hardware: str, devices: Sequence[dict[str, Any]], memory_bytes: int | None) -> Offered:
+    if queue_for(hardware) is QueueName.CPU:
+        return Offered(hardware=hardware, memory_bytes=memory_bytes, num_devices=1)
+    # a driver that may not tell says zero
+    told = [int(device["memory_bytes"]) for device in devices if device.get("memory_bytes")]
+    return Offered(hardware=hardware, memory_bytes=min(told, default=None), num_devices=max(1, len(devices)))
 
 
 def _is_valid(token: WorkerToken | None) -> bool:

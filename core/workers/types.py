@@ -45,6 +45,16 @@ class Vitals:
 
 
 @dataclass(frozen=True, slots=True)
+class Offered:
+    """What live workers of one kind of hardware have; of several the least, for any of them may get the work."""
+
+    hardware: str
+    memory_bytes: int | None
+    """Of one GPU, or of the machine of a processor; None where nobody has told."""
+    num_devices: int
+
+
+@dataclass(frozen=True, slots=True)
 class Orders:
     """What a worker is told in return."""
 

@@ -192,6 +192,7 @@ def _write_input(context: WorkContext, lease: Lease, folder: RunFolder, work: Ru
         num_threads=context.settings.num_cpu_threads,
         checkpoint_every_s=context.settings.checkpoint_every_s,
         micro_batch_divisor=int(lease.payload.get("micro_batch_divisor", 1)),
+        execution=work.execution,
         lineage=work.lineage,
     )
     (folder.path / "spec.json").write_text(child_input.model_dump_json(indent=2), encoding="utf-8")

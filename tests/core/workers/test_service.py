@@ -9,11 +9,16 @@ from core.errors import Invalid, NotFound
 from core.jobs.kinds import QueueName
 from core.workers import service as workers
 from core.workers.models import Worker
-from core.workers.types import DrainMode, Orders, Vitals
+from core.workers.types import Device, DrainMode, Offered, Orders, Vitals
 
 pytestmark = pytest.mark.stack
 
 Beat = Callable[..., Orders]
+GIB = 2**30
+
+
+def gpu(gib: int) -> Device:
+    return Device(index=0, uuid="u", name="n", memory_bytes=gib * GIB, used_bytes=0, utilization=None)
 
 
 @pytest.fixture
@@ -131,13 +136,17 @@ class TestHardware:
         self, beat: Beat, database: Database, in_system: Callable[..., object]
     ) -> None:
         assert in_system(workers.available_hardware) == []
-        beat("c")
-        beat("g", queue_name=QueueName.GPU, vitals=Vitals(hardware="gpu:h100"))
+        beat("c", vitals=Vitals(memory_bytes=24 * GIB))
+        beat("g", queue_name=QueueName.GPU, vitals=Vitals(hardware="gpu:h100", devices=(gpu(80), gpu(80))))
+        beat("smaller", queue_name=QueueName.GPU, vitals=Vitals(hardware="gpu:h100", devices=(gpu(40), gpu(0))))
         beat("drained", queue_name=QueueName.GPU, vitals=Vitals(hardware="gpu:a40"))
         in_system(workers.drain, worker_id="drained", mode="finish")
         beat("silent", queue_name=QueueName.GPU, vitals=Vitals(hardware="gpu:b200"))
         beat("io", queue_name=QueueName.IO, vitals=Vitals(hardware="gpu:h200"))
         with database.session(SYSTEM) as session:
             session.execute(text("update workers set heartbeat_at = now() - interval '2 min' where id = 'silent'"))
-        assert in_system(workers.available_hardware) == ["gpu:h100", "cpu"]
+        assert in_system(workers.available_hardware) == [
+            Offered("gpu:h100", memory_bytes=40 * GIB, num_devices=2),
+            Offered("cpu", memory_bytes=24 * GIB, num_devices=1),
+        ], "of several workers the least, and what a driver does not tell is not known"
         assert [workers.queue_for(key) for key in ("gpu:h100", "cpu")] == [QueueName.GPU, QueueName.CPU]
