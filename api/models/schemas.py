@@ -20,6 +20,7 @@ class ModelBody(ResponseBody):
     name: str
     base_model: str
     run_id: str | None
+    method: str | None = Field(description="How a tuned model was made; `full` is no adapter and cannot be talked to.")
     base_heldout_loss: float | None
     tuned_heldout_loss: float | None
     is_ready: bool
@@ -45,6 +46,7 @@ def model_body(model: ServedModel) -> ModelBody:
         name=model.name,
         base_model=model.base_model,
         run_id=model.run_id,
+        method=model.method,
         base_heldout_loss=model.base_heldout_loss,
         tuned_heldout_loss=model.tuned_heldout_loss,
         is_ready=model.is_ready,

@@ -21,6 +21,8 @@ from core.workers.hardware import CPU
 from core.workspaces.principal import Principal
 
 _OWNER_OF_BASE_MODELS = "tailorbird"
+# the method that makes no adapter
+_WHOLE_MODEL = "full"
 # longer than a cold runtime takes to fetch an adapter behind others
 _URL_EXPIRES_S = 900
 
@@ -37,6 +39,8 @@ class ServedModel:
     is_ready: bool
     created_at: datetime | None = None
     run_id: str | None = None
+    method: str | None = None
+    """Of a tuned model: how it was made."""
     base_heldout_loss: float | None = None
     tuned_heldout_loss: float | None = None
 
@@ -86,12 +90,24 @@ def restore_model(session: Session, *, principal: Principal, model_id: str, sett
 
 
 def resolve(session: Session, *, workspace_id: str, model_id: str, settings: Settings, blobs: BlobStore) -> Target:
-    """Raises `NotFound` for an unknown model and `Unavailable` for one whose base model is not on disk."""
+    """What to ask the runtime for.
+
+    Raises `NotFound` for an unknown model, `Unavailable` for one whose base model is not on disk, and `Invalid`
+    (`model_not_served`) for one that is no adapter.
+    """
     base = _find_base(model_id)
     if base is not None:
         _need_on_disk(base.id, settings)
         return Target(model_id=model_id, base_model=base.id, adapter=None, quantization=None)
     adapter = adapters.get_by_model_id(session, workspace_id=workspace_id, model_id=model_id)
+    if adapter.method == _WHOLE_MODEL:
+        raise Invalid(
+            f"{model_id} was made by full fine-tuning: it is a whole model of its own, and only adapters on a shared "
+            "base are served here. Load its files with transformers or a model server, or train with a method that "
+            "makes an adapter, such as LoRA.",
+            code="model_not_served",
+            param="model",
+        )
     _need_on_disk(adapter.base_model, settings)
     return Target(
         model_id=model_id,
@@ -168,9 +184,12 @@ def _tuned(adapter: Adapter, settings: Settings) -> ServedModel:
         name=adapter.name or adapter.model_id,
         base_model=adapter.base_model,
         owned_by=adapter.workspace_id,
-        is_ready=_find_base(adapter.base_model) is not None and base_models.is_ready(settings, adapter.base_model),
+        is_ready=adapter.method != _WHOLE_MODEL
+        and _find_base(adapter.base_model) is not None
+        and base_models.is_ready(settings, adapter.base_model),
         created_at=adapter.created_at,
         run_id=adapter.run_id,
+        method=adapter.method,
         base_heldout_loss=adapter.metrics.get("base_heldout_loss"),
         tuned_heldout_loss=adapter.metrics.get("tuned_heldout_loss"),
     )

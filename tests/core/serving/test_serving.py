@@ -5,7 +5,7 @@ from core.adapters.service import AdapterFile
 from core.backends.blobs import MemoryBlobStore
 from core.config import Settings
 from core.db.session import SYSTEM, Database, workspace_scope
-from core.errors import NotFound, Unavailable
+from core.errors import Invalid, NotFound, Unavailable
 from core.serving import service as serving
 from core.training import service as training
 from core.training.request import RunRequest
@@ -57,6 +57,20 @@ def test_a_tuned_model_is_its_base_with_signed_files_and_the_weights_it_learned_
     assert target.adapter is not None
     assert target.adapter.digest == "d" * 64
     assert target.adapter.files[0].url.startswith("memory://p/adapter_config.json")
+
+
+def test_a_whole_model_is_kept_listed_and_not_spoken_as(
+    database: Database, workspace_id: str, settings: Settings, tuned: str
+) -> None:
+    with database.session(workspace_scope(workspace_id)) as session:
+        adapters.get_by_model_id(session, workspace_id=workspace_id, model_id=tuned).method = "full"
+        found = serving.get_model(session, workspace_id=workspace_id, model_id=tuned, settings=settings)
+        assert (found.method, found.is_ready) == ("full", False)
+        with pytest.raises(Invalid, match="full fine-tuning") as refused:
+            serving.resolve(
+                session, workspace_id=workspace_id, model_id=tuned, settings=settings, blobs=MemoryBlobStore()
+            )
+    assert refused.value.error_code == "model_not_served"
 
 
 def test_another_workspace_cannot_speak_as_it(
