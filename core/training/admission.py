@@ -24,7 +24,7 @@ from core.training.history import PastRun
 from core.training.models import Run
 from core.training.planning import Plan, data_stats, plan_run
 from core.training.repository import RunRepository
-from core.training.request import RunRequest
+from core.training.request import RunRequest, check_row_kind
 
 logger = logging.getLogger(__name__)
 
@@ -138,6 +138,10 @@ def _are_ready(*versions: DatasetVersion | None) -> bool:
 
 def _plan(session: Session, run: Run, version: DatasetVersion, validation: DatasetVersion | None) -> Plan:
     request = RunRequest.model_validate(run.request)
+    # what a version holds is certain only when all of it has been read
+    check_row_kind(request, version.kind, param="method.type")
+    if validation is not None:
+        check_row_kind(request, validation.kind, param="validation_file")
     return plan_run(
         request,
         recipe=request.recipe,

@@ -5,11 +5,15 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from core.datasets.models import DatasetVersion
+from core.datasets.types import RowKind
+from core.db.session import SYSTEM, Database, workspace_scope
 from core.errors import Invalid
 from core.jobs.states import JobState
 from core.training import admission
 from core.training.planning import Plan, plan_run
 from tests.core.training.test_runs import Runs, runs
+from tests.factories.training import make_file
 
 __all__ = ["runs"]
 
@@ -77,3 +81,26 @@ def test_with_ready_data_a_knob_that_it_does_not_allow_is_refused_at_once(runs: 
         runs.create(dataset_version_id=runs.version().id, learning_rate_multiplier=1e6)
     assert refused.value.param == "method.supervised.hyperparameters.learning_rate_multiplier"
     assert runs.queue.rung == []
+
+
+def test_data_that_turned_out_to_be_of_another_kind_fails_its_runs_with_the_method_that_fits(
+    runs: Runs, database: Database
+) -> None:
+    version = runs.version(status="validating")
+    waiting = runs.create(dataset_version_id=version.id).run.id
+    with database.session(SYSTEM) as session:
+        session.get_one(DatasetVersion, version.id).kind = RowKind.PREFERENCE
+    runs.finish_version(version.id)
+    job = runs.get(waiting).job
+    assert job.error is not None
+    assert (job.state, job.error["code"], job.blame) == (JobState.FAILED, "data_does_not_fit_method", "user_error")
+    assert "'dpo' or 'orpo'" in job.error["message"]
+
+
+def test_a_validation_file_of_another_kind_is_refused_at_once(runs: Runs, database: Database) -> None:
+    with database.session(workspace_scope(runs.principal.workspace_id)) as session:
+        file = make_file(session, runs.principal.workspace_id)
+        file.inspection = file.inspection | {"kind": "text"}
+    with pytest.raises(Invalid, match="plain text fits") as refused:
+        runs.create(dataset_version_id=runs.version().id, validation_file=file.id)
+    assert (refused.value.error_code, refused.value.param) == ("data_does_not_fit_method", "validation_file")
