@@ -149,7 +149,10 @@ def _is_web_address(url: str) -> bool:
 
 
 _FOR_CHILDREN = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "USER", "VIRTUAL_ENV")
-_FOR_CHILDREN_PREFIXES = ("LC_", "PYTHON", "LD_", "CUDA_", "NVIDIA_", "NCCL_", "OMP_", "MKL_", "TORCH_", "XDG_")
+_FOR_CHILDREN_PREFIXES = (
+    *("LC_", "PYTHON", "LD_", "XDG_"),
+    *("CUDA_", "NVIDIA_", "NCCL_", "GLOO_", "OMP_", "GOMP_", "MKL_", "TORCH_"),
+)
 
 
 def environment_of_children() -> dict[str, str]:

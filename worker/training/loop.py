@@ -19,7 +19,6 @@ from core.training.spec import RunInput
 from worker.training import checkpoint, memory, optimizers, recovery
 from worker.training.batches import assemble
 from worker.training.checkpoint import Position
-from worker.training.data.packing import pack
 from worker.training.data.token_index import TokenIndex
 from worker.training.events import EventWriter
 from worker.training.failures import Interrupted, NonFiniteLoss
@@ -158,8 +157,8 @@ class Loop:
     def _forward(self, index: TokenIndex, examples: Sequence[int], totals: Totals, *, learns: bool) -> dict[str, float]:
         """The objective's shares added up over the micro-batches of all processes; with `learns` the gradients too."""
         sums: dict[str, Tensor | float] = {}
-        bins = pack([index.length(example) for example in examples], capacity=self._capacity)
-        for share in self._processes.share_of(bins):
+        lengths = [index.length(example) for example in examples]
+        for share in self._processes.shares(lengths, capacity=self._capacity):
             if not learns:
                 self._leave_measurement_if_asked()
             batch = assemble(index, [examples[place] for place in share.places], device=self._model.device)
@@ -255,9 +254,13 @@ class Loop:
         )
 
     def _resume(self) -> None:
-        found = recovery.recover(
-            self._checkpoints, belongs_to=self._task.belongs_to, events=self._events, load=checkpoint.load
-        )
+        with self._processes.in_turn():  # what cannot be used is removed
+            found = recovery.recover(
+                self._checkpoints, belongs_to=self._task.belongs_to, events=self._events, load=checkpoint.load
+            )
+        step = -1 if found is None else found[0].step
+        if self._processes.highest(step) != step:
+            raise RuntimeError("the processes of this run have found different checkpoints")
         if found is None:
             return
         kept, state = found
@@ -270,9 +273,12 @@ class Loop:
         self._report_progress()
 
     def _save(self) -> None:
-        """Nothing is written if this step's state lies there already: one step has one checkpoint."""
+        """Nothing is written if this step's state lies there already: one step has one checkpoint.
+
+        The first process writes, by its own clock; the others have the same state, and go on.
+        """
         self._saved_at = time.monotonic()
-        if self._position.step == self._saved_step:
+        if self._position.step == self._saved_step or not self._processes.is_first:
             return
         written = checkpoint.save(
             self._checkpoints,
@@ -302,5 +308,5 @@ class Loop:
             "base_heldout_accuracy": position.base_accuracy,
             "tuned_heldout_loss": position.best_loss,
             "tuned_heldout_accuracy": position.best_accuracy,
-            "peak_memory_bytes": memory.peak_bytes(self._model.device),
+            "peak_memory_bytes": self._processes.highest(memory.peak_bytes(self._model.device)),
         }

@@ -31,6 +31,26 @@ def pack(lengths: Sequence[int], *, capacity: int) -> list[list[int]]:
     return bins
 
 
+def pack_evenly(lengths: Sequence[int], *, capacity: int, num_shares: int) -> list[list[int]]:
+    """As `pack`, for `num_shares` that work side by side: fullest bin first, and none idle while another has two.
+
+    It takes as many rounds of a bin for each share as `pack` would need; the bins are then made as small, and with that
+    as equal, as so many rounds allow: a step of few tokens is split up instead of being left to one share.
+    """
+    best = pack(lengths, capacity=capacity)
+    num_bins = num_shares * -(-len(best) // num_shares)
+    # best fit is no monotone function of the capacity, but near enough to be searched like one
+    low, high = 1, min(capacity, sum(lengths))
+    while low < high:
+        middle = (low + high) // 2
+        bins = pack(lengths, capacity=middle)
+        if len(bins) <= num_bins:
+            best, high = bins, middle
+        else:
+            low = middle + 1
+    return sorted(best, key=lambda places: -sum(lengths[place] for place in places))
+
+
 def epoch_order(num_examples: int, *, seed: int, epoch: int) -> list[int]:
     """The order of examples in an epoch: a function of seed and epoch, so a resumed run needs no saved state."""
     order = list(range(num_examples))

@@ -24,19 +24,19 @@ _TOKENIZER_FILES = ("tokenizer*", "chat_template*", "special_tokens_map.json", "
 
 class FullModel:
     def __init__(self, decoder: Decoder, model_dir: Path, compute_dtype: torch.dtype) -> None:
-        self._decoder, self._model_dir, self._compute_dtype = decoder, model_dir, compute_dtype
+        self.decoder, self._model_dir, self._compute_dtype = decoder, model_dir, compute_dtype
 
     @property
     def device(self) -> str:
-        return self._decoder.device
+        return self.decoder.device
 
     @property
     def head(self) -> nn.Module:
-        return self._decoder.head
+        return self.decoder.head
 
     @property
     def logit_softcap(self) -> float | None:
-        return self._decoder.logit_softcap
+        return self.decoder.logit_softcap
 
     @property
     def keeps_base(self) -> bool:
@@ -45,7 +45,7 @@ class FullModel:
     def hidden(self, token_ids_T: Tensor, *, sequence_lengths: Sequence[int]) -> Tensor:
         is_narrow = self._compute_dtype != torch.float32
         with torch.autocast(torch.device(self.device).type, self._compute_dtype, enabled=is_narrow):
-            hidden_TD = self._decoder.hidden(token_ids_T, sequence_lengths=sequence_lengths)
+            hidden_TD = self.decoder.hidden(token_ids_T, sequence_lengths=sequence_lengths)
         return hidden_TD.to(self._compute_dtype)
 
     def reference(self) -> AbstractContextManager[None]:
@@ -53,7 +53,7 @@ class FullModel:
 
     def trainable(self) -> dict[str, nn.Parameter]:
         """Weights that are shared, as by a tied head, once."""
-        return dict(self._decoder.model.named_parameters())
+        return dict(self.decoder.model.named_parameters())
 
     def rate_scale(self, name: str) -> float:  # noqa: ARG002
         return 1.0
@@ -66,7 +66,7 @@ class FullModel:
 
     def adapter_tensors(self) -> dict[str, Tensor]:
         """A copy of the whole model, under the names of the base's own file."""
-        model = self._decoder.model
+        model = self.decoder.model
         state = {name: weight.detach() for name, weight in model.named_parameters()} | {
             name: buffer for name, buffer in model.named_buffers() if name in model.state_dict()
         }
@@ -83,7 +83,7 @@ class FullModel:
 
     def save_adapter_config(self, folder: Path) -> None:
         """What transformers needs beside the weights: sizes, the end of generation, the tokenizer."""
-        model = self._decoder.model
+        model = self.decoder.model
         config = copy(model.config)
         config.dtype = self._compute_dtype
         config.save_pretrained(str(folder))

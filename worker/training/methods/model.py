@@ -9,6 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from worker.training.methods.decoder import Decoder
+
 
 @dataclass(frozen=True, slots=True)
 class Machine:
@@ -23,6 +25,10 @@ class Machine:
 
 class TunableModel(Protocol):
     """A decoder, an output head, and the parameters that learn. Shapes: T tokens of the pack, D hidden size."""
+
+    @property
+    def decoder(self) -> Decoder:
+        """The base, with what learns in its places."""
 
     @property
     def device(self) -> str: ...

@@ -26,21 +26,21 @@ _NUM_COMMON = 5000  # as in the paper; vocabularies made by merging list their c
 
 class PromptModel:
     def __init__(self, decoder: Decoder, prompt_PD: Tensor) -> None:
-        self._decoder = decoder
+        self.decoder = decoder
         self._prompt_PD = nn.Parameter(prompt_PD)
         self._is_on = True
 
     @property
     def device(self) -> str:
-        return self._decoder.device
+        return self.decoder.device
 
     @property
     def head(self) -> nn.Module:
-        return self._decoder.head
+        return self.decoder.head
 
     @property
     def logit_softcap(self) -> float | None:
-        return self._decoder.logit_softcap
+        return self.decoder.logit_softcap
 
     @property
     def keeps_base(self) -> bool:
@@ -48,13 +48,13 @@ class PromptModel:
 
     def hidden(self, token_ids_T: Tensor, *, sequence_lengths: Sequence[int]) -> Tensor:
         if not self._is_on:
-            return self._decoder.hidden(token_ids_T, sequence_lengths=sequence_lengths)
-        tokens_TD = self._decoder.embeddings(token_ids_T)
+            return self.decoder.hidden(token_ids_T, sequence_lengths=sequence_lengths)
+        tokens_TD = self.decoder.embeddings(token_ids_T)
         prompt_PD = self._prompt_PD.to(tokens_TD.dtype)
         num_virtual = len(prompt_PD)
         rows = [part for own_D in torch.split(tokens_TD, list(sequence_lengths)) for part in (prompt_PD, own_D)]
         lengths = [num_virtual + length for length in sequence_lengths]
-        hidden = self._decoder.hidden_of_embeddings(torch.cat(rows), sequence_lengths=lengths)
+        hidden = self.decoder.hidden_of_embeddings(torch.cat(rows), sequence_lengths=lengths)
         return torch.cat([sequence[num_virtual:] for sequence in torch.split(hidden, lengths)])
 
     @contextmanager
@@ -85,7 +85,7 @@ class PromptModel:
             self._prompt_PD.copy_(tensors[_NAME])
 
     def save_adapter_config(self, folder: Path) -> None:
-        sizes = self._decoder.model.config.get_text_config()
+        sizes = self.decoder.model.config.get_text_config()
         num_virtual, width = self._prompt_PD.shape
         PromptTuningConfig(
             task_type="CAUSAL_LM",
