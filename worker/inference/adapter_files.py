@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 CONFIG_NAME: Final = "adapter_config.json"
 WEIGHTS_NAME: Final = "adapter_model.safetensors"
+_WHOLE_MODEL_NAME: Final = "model.safetensors"
 _MAX_BYTES: Final = {CONFIG_NAME: 1 << 20, WEIGHTS_NAME: 4 << 30}
 
 
@@ -94,6 +95,13 @@ class AdapterFiles:
 def _wanted(adapter: AdapterRef) -> dict[str, AdapterFile]:
     # by exact name: what else an adapter carries (its manifest) is not needed to serve it
     wanted = {file.name: file for file in adapter.files if file.name in _MAX_BYTES}
+    if not wanted and any(file.name == _WHOLE_MODEL_NAME for file in adapter.files):
+        raise Invalid(
+            "Full fine-tuning made a model of its own, and only adapters are served here. Download it, and load its "
+            "folder with transformers or any model server.",
+            code="adapter_unsupported",
+            param="model",
+        )
     if set(wanted) != set(_MAX_BYTES):
         raise Invalid(
             f"The adapter {adapter.id} lacks {' or '.join(sorted(set(_MAX_BYTES) - set(wanted)))}.",

@@ -38,7 +38,8 @@ class Generation:
         self._sampler = Sampler(sampling)
         self._text = TextStream(runtime.chat_format.decode, sampling.stop)
         self._sink = sink
-        self._max_tokens = min(sampling.max_tokens, runtime.context_tokens - len(prompt_ids))
+        self._num_virtual = adapter.num_virtual_tokens if adapter else 0
+        self._max_tokens = min(sampling.max_tokens, runtime.context_tokens - len(prompt_ids) - self._num_virtual)
         self._num_tokens = 0
         self._last_token_id = -1
         self._seconds = 0.0
@@ -50,8 +51,9 @@ class Generation:
 
     @property
     def num_cached(self) -> int:
-        """Positions of the cache that hold something: all tokens but the newest, which the next step will write."""
-        return self.num_prefilled + max(0, self._num_tokens - 1)
+        """Places of the cache that hold something: all tokens but the newest, which the next step will write."""
+        num_virtual = self._num_virtual if self.num_prefilled else 0
+        return num_virtual + self.num_prefilled + max(0, self._num_tokens - 1)
 
     def cancel(self) -> None:
         self._cancelled.set()

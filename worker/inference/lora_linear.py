@@ -49,9 +49,14 @@ class LoraLinear(nn.Module):
         output = functional.linear(inputs, self.weight, self.bias)
         for begin, end, adapter in self._routing.segments:
             pair = adapter.pairs.get(self.name)
-            if pair is not None:
-                rows = inputs[begin:end]
-                output[begin:end] += functional.linear(functional.linear(rows, pair.down), pair.up)
+            if pair is None:
+                continue
+            rows, own = inputs[begin:end], output[begin:end]
+            own += functional.linear(functional.linear(rows, pair.down), pair.up)
+            if pair.stretch is not None:
+                # the lengths are of the weights: the bias is added as it is
+                bias = 0 if self.bias is None else self.bias
+                own.copy_((own - bias) * pair.stretch + bias)
         return output
 
 

@@ -113,7 +113,5 @@ class Adapters:
             files[WEIGHTS_NAME],
             parse_adapter_config(files[CONFIG_NAME]),
             digest=adapter.digest,
-            linear_shapes=runtime.linear_shapes,
-            dtype=runtime.dtype,
-            device=runtime.device,
+            base=runtime,
         )

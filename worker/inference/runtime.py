@@ -37,7 +37,7 @@ class VariantKey:
 
 @dataclass(frozen=True, slots=True)
 class DecodeRow:
-    """What a sequence brings to a decode step: its last token, where it stands, and its adapter."""
+    """What a sequence brings to a decode step: its last token, its place in the cache, and its adapter."""
 
     token_id: int
     position: int
@@ -62,25 +62,47 @@ class BaseRuntime:
         self.hardware = _hardware(first.device)
         config: Any = model.config
         self._sliding_window = _sliding_window(config)
+        self._embeddings: nn.Module = cast("Any", model).get_input_embeddings()
+
+    @property
+    def width(self) -> int:
+        """Size of an embedding."""
+        return int(cast("Any", self._embeddings).embedding_dim)
+
+    def weight(self, name: str) -> torch.Tensor:
+        """The (out, in) weight that a layer of `linear_shapes` computes with."""
+        return cast("torch.Tensor", self._model.get_submodule(name).weight)
 
     @torch.inference_mode()
     def prefill(self, row: int, token_ids: Sequence[int], begin: int, adapter: AdapterWeights | None) -> torch.Tensor:
-        """Read a piece of a prompt into a row of the cache; returns the scores of the token after it."""
-        self.cache.ensure(num_rows=row + 1, num_tokens=begin + len(token_ids))
-        positions = torch.arange(begin, begin + len(token_ids), device=self.device)[None]
-        return self._forward(torch.tensor([list(token_ids)], device=self.device), positions, row, [adapter])[0]
+        """Read a piece of a prompt into a row of the cache; returns the scores of the token after it.
+
+        `begin` counts the prompt's own tokens. An adapter's learned vectors are read before the first of them, and
+        all tokens stand that much later in the cache.
+        """
+        embeddings = self._embeddings(torch.tensor([list(token_ids)], device=self.device))
+        place = begin
+        if adapter is not None and adapter.prompt is not None:
+            if begin == 0:
+                embeddings = torch.cat([adapter.prompt[None], embeddings], dim=1)
+            else:
+                place += adapter.num_virtual_tokens
+        num_tokens = place + embeddings.shape[1]
+        self.cache.ensure(num_rows=row + 1, num_tokens=num_tokens)
+        positions = torch.arange(place, num_tokens, device=self.device)[None]
+        return self._forward(embeddings, positions, row, [adapter])[0]
 
     @torch.inference_mode()
     def decode(self, rows: Sequence[DecodeRow]) -> torch.Tensor:
         """One step for the sequences in rows 0 to n of the cache; returns a row of scores for each."""
         self.cache.ensure(num_rows=len(rows), num_tokens=max(row.position for row in rows) + 1)
-        token_ids = torch.tensor([[row.token_id] for row in rows], device=self.device)
+        embeddings = self._embeddings(torch.tensor([[row.token_id] for row in rows], device=self.device))
         positions = torch.tensor([[row.position] for row in rows], device=self.device)
-        return self._forward(token_ids, positions, 0, [row.adapter for row in rows])
+        return self._forward(embeddings, positions, 0, [row.adapter for row in rows])
 
     def _forward(
         self,
-        token_ids: torch.Tensor,
+        embeddings: torch.Tensor,
         positions: torch.Tensor,
         first_row: int,
         adapters: Sequence[AdapterWeights | None],
@@ -92,7 +114,7 @@ class BaseRuntime:
         self._routing.set(adapters)
         try:
             output = self._model(
-                input_ids=token_ids,
+                inputs_embeds=embeddings,
                 position_ids=positions,
                 attention_mask=mask,
                 past_key_values=view,

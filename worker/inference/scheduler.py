@@ -111,7 +111,7 @@ class Lane:
             self.runtime.cache.move(last, row, self.ready[row].num_cached)
         self.ready.pop()
         if self.reading and self.reading.num_prefilled:
-            self.runtime.cache.move(last + 1, last, self.reading.num_prefilled)
+            self.runtime.cache.move(last + 1, last, self.reading.num_cached)
 
 
 class Scheduler:

@@ -60,14 +60,15 @@ class InferenceService:
         key = VariantKey(request.base_model, request.quantization)
         runtime = self._variants.get(key)
         prompt_ids = runtime.chat_format.render_prompt([message.model_dump() for message in request.messages])
-        if len(prompt_ids) >= runtime.context_tokens:
+        adapter = self._adapters.get(request.adapter, key, runtime) if request.adapter else None
+        num_readable = runtime.context_tokens - (adapter.num_virtual_tokens if adapter else 0)
+        if len(prompt_ids) >= num_readable:
             raise Invalid(
-                f"The conversation has {len(prompt_ids)} tokens and this model reads at most "
-                f"{runtime.context_tokens - 1}. Shorten it, or start a new one.",
+                f"The conversation has {len(prompt_ids)} tokens and this model reads at most {num_readable - 1}. "
+                "Shorten it, or start a new one.",
                 code="context_length_exceeded",
                 param="messages",
             )
-        adapter = self._adapters.get(request.adapter, key, runtime) if request.adapter else None
         generation = Generation(runtime, prompt_ids, request.sampling, sink, adapter)
         self._scheduler.submit(generation)
         return generation

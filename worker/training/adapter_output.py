@@ -67,10 +67,15 @@ def write(
 
 
 def _name_the_base(config_path: Path, base_model: str) -> None:
-    """PEFT writes the folder that the base was loaded from: a path of this machine, which is nobody else's business."""
+    """The same bytes wherever it was trained.
+
+    PEFT writes the folder that the base was loaded from: a path of this machine, which is nobody else's business.
+    """
     config = json.loads(config_path.read_text())
     config["base_model_name_or_path"] = base_model
     config["inference_mode"] = True
+    if isinstance(targets := config.get("target_modules"), list):
+        config["target_modules"] = sorted(targets)  # a set to PEFT, in another order each time
     config_path.write_text(json.dumps(config, indent=2, sort_keys=True))
 
 

@@ -10,7 +10,7 @@ from core.base_models.types import MARKER_NAME, MarkedFile, ModelFolder
 from core.config import Settings
 from core.inference.types import AdapterFile, AdapterRef
 from core.kit.hashing import sha256_bytes, sha256_file
-from tests.worker.inference.tiny_models import load_adapter, make_adapter, make_base_model
+from tests.worker.inference.tiny_models import load_adapter, make_adapter, make_base_model, make_prompt
 from worker.inference.adapter_weights import AdapterWeights
 from worker.inference.runtime import BaseRuntime, load_runtime
 
@@ -46,6 +46,8 @@ def adapter_folders(base_folder: Path, tmp_path_factory: pytest.TempPathFactory)
     return {
         "red": make_adapter(base_folder, root / "red", seed=1),
         "blue": make_adapter(base_folder, root / "blue", seed=2, rank=8, rslora=True),
+        "green": make_adapter(base_folder, root / "green", seed=3, dora=True),
+        "violet": make_prompt(base_folder, root / "violet", seed=4),
     }
 
 

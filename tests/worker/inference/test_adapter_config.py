@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import Invalid
-from worker.inference.adapter_config import parse_adapter_config
+from worker.inference.adapter_config import PromptConfig, parse_adapter_config
 
 GOOD = {"peft_type": "LORA", "r": 8, "lora_alpha": 16, "target_modules": ["q_proj", "v_proj"]}
 
@@ -14,11 +14,14 @@ def parse(**changes: object) -> object:
 
 
 def test_what_peft_writes_is_understood(adapter_folders: dict[str, Path]) -> None:
-    red, blue = (
-        parse_adapter_config((adapter_folders[name] / "adapter_config.json").read_bytes()) for name in ("red", "blue")
+    red, blue, green, violet = (
+        parse_adapter_config((adapter_folders[name] / "adapter_config.json").read_bytes())
+        for name in ("red", "blue", "green", "violet")
     )
     assert (red.rank, red.scaling) == (4, 2.0)
     assert blue.scaling == pytest.approx(16 / 8**0.5)  # rank-stabilised
+    assert (red.has_lengths, green.has_lengths) == (False, True)
+    assert violet == PromptConfig(num_virtual_tokens=6, width=64)
 
 
 def test_a_target_is_a_whole_name_or_its_last_parts() -> None:
@@ -42,7 +45,9 @@ def test_a_target_is_a_whole_name_or_its_last_parts() -> None:
         {"target_modules": ".*(a+)+$"},
         {"target_modules": []},
         {"target_modules": [1]},
-        {"use_dora": True},
+        {"use_dora": "yes"},
+        {"use_rslora": 1},
+        {"init_lora_weights": []},
         {"bias": "all"},
         {"modules_to_save": ["lm_head"]},
         {"rank_pattern": {"q_proj": 4}},
@@ -57,6 +62,28 @@ def test_a_target_is_a_whole_name_or_its_last_parts() -> None:
 def test_what_would_be_served_differently_than_trained_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(Invalid) as refused:
         parse(**changes)
+    assert refused.value.error_code == "adapter_unsupported"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"num_virtual_tokens": 0},
+        {"num_virtual_tokens": 513},
+        {"num_virtual_tokens": None},
+        {"token_dim": "64"},
+        {"num_transformer_submodules": 2},
+        {"modules_to_save": ["lm_head"]},
+        {"prompt_projection": True},
+        {"peft_type": "PREFIX_TUNING"},
+    ],
+    ids=str,
+)
+def test_learned_prompts_that_would_be_read_differently_are_refused(changes: dict[str, object]) -> None:
+    good = {"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 6, "token_dim": 64}
+    assert parse_adapter_config(json.dumps(good).encode()) == PromptConfig(num_virtual_tokens=6, width=64)
+    with pytest.raises(Invalid) as refused:
+        parse_adapter_config(json.dumps(good | changes).encode())
     assert refused.value.error_code == "adapter_unsupported"
 
 

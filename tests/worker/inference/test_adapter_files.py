@@ -97,3 +97,13 @@ def test_a_reference_without_weights_is_refused(tmp_path: Path, store: Store, ad
 def test_a_local_path_is_not_an_address(tmp_path: Path, store: Store, adapter_ref: MakeRef) -> None:
     with pytest.raises(Invalid, match="web address"):
         files_at(tmp_path, store).read(adapter_ref("red", "file:///etc"))
+
+
+def test_a_whole_model_is_refused_as_what_it_is(tmp_path: Path, store: Store, adapter_ref: MakeRef) -> None:
+    adapter = adapter_ref("red")
+    [weights] = [file for file in adapter.files if file.name == WEIGHTS_NAME]
+    whole = adapter.model_copy(update={"files": (weights.model_copy(update={"name": "model.safetensors"}),)})
+    with pytest.raises(Invalid, match="Full fine-tuning") as refused:
+        files_at(tmp_path, store).read(whole)
+    assert refused.value.error_code == "adapter_unsupported"
+    assert store.num_reads == 0

@@ -1,5 +1,6 @@
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save
 
 from core.errors import Invalid
-from worker.inference.adapter_config import LoraConfig, parse_adapter_config
+from worker.inference.adapter_config import AdapterConfig, LoraConfig, PromptConfig, parse_adapter_config
 from worker.inference.adapter_weights import read_adapter_weights
 from worker.inference.runtime import BaseRuntime
 
@@ -25,15 +26,8 @@ def config(adapter_folders: dict[str, Path]) -> LoraConfig:
     return parse_adapter_config((adapter_folders["red"] / "adapter_config.json").read_bytes())
 
 
-def read(content: bytes, config: LoraConfig, runtime: BaseRuntime) -> object:
-    return read_adapter_weights(
-        content,
-        config,
-        digest="d",
-        linear_shapes=runtime.linear_shapes,
-        dtype=torch.float32,
-        device=torch.device("cpu"),
-    )
+def read(content: bytes, config: AdapterConfig, runtime: BaseRuntime) -> object:
+    return read_adapter_weights(content, config, digest="d", base=runtime)
 
 
 def drop(tensors: Tensors) -> None:
@@ -84,3 +78,25 @@ def test_an_adapter_for_another_model_is_refused(tensors: Tensors, runtime: Base
     foreign = LoraConfig(rank=4, scaling=1.0, target_modules=frozenset({"c_attn"}))
     with pytest.raises(Invalid, match="none of its layers"):
         read(save(tensors), foreign, runtime)
+
+
+def test_learned_vectors_for_another_model_are_refused(runtime: BaseRuntime) -> None:
+    content = save({"prompt_embeddings": torch.zeros(6, 32)})
+    with pytest.raises(Invalid, match="base model's embeddings 64"):
+        read(content, PromptConfig(num_virtual_tokens=6, width=32), runtime)
+
+
+@pytest.mark.parametrize("shape", [(5, 64), (6, 63), (6,)])
+def test_learned_vectors_of_another_shape_are_refused(runtime: BaseRuntime, shape: tuple[int, ...]) -> None:
+    content = save({"prompt_embeddings": torch.zeros(shape)})
+    with pytest.raises(Invalid, match="has the shape"):
+        read(content, PromptConfig(num_virtual_tokens=6, width=64), runtime)
+
+
+def test_lengths_without_dora_do_not_belong(adapter_folders: dict[str, Path], runtime: BaseRuntime) -> None:
+    content = (adapter_folders["green"] / "adapter_model.safetensors").read_bytes()
+    config = parse_adapter_config((adapter_folders["green"] / "adapter_config.json").read_bytes())
+    assert isinstance(config, LoraConfig)
+    read(content, config, runtime)
+    with pytest.raises(Invalid, match="does not belong"):
+        read(content, replace(config, has_lengths=False), runtime)

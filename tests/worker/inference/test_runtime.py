@@ -1,11 +1,13 @@
+import shutil
 import warnings
 from pathlib import Path
 
 import pytest
 import torch
 from peft import PeftModel
-from transformers import LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM
 
+from tests.worker.inference.tiny_models import load_adapter, make_adapter
 from worker.inference.adapter_weights import AdapterWeights
 from worker.inference.lora_linear import LoraLinear
 from worker.inference.runtime import BaseRuntime, DecodeRow, load_runtime
@@ -23,7 +25,7 @@ def plain_scores(base: Path, adapter: Path | None, token_ids: list[int]) -> torc
         return model.eval()(input_ids=torch.tensor([token_ids])).logits[0, -1]
 
 
-@pytest.mark.parametrize("name", [None, "red", "blue"])
+@pytest.mark.parametrize("name", [None, "red", "blue", "green", "violet"])
 def test_scores_equal_those_of_plain_peft(
     runtime: BaseRuntime,
     adapters: dict[str, AdapterWeights],
@@ -36,23 +38,25 @@ def test_scores_equal_those_of_plain_peft(
     torch.testing.assert_close(scores, expected, **TOLERANCE)
 
 
+@pytest.mark.parametrize("name", ["red", "green", "violet"])
 def test_a_prompt_read_in_pieces_scores_as_one_read_at_once(
-    runtime: BaseRuntime, adapters: dict[str, AdapterWeights]
+    runtime: BaseRuntime, adapters: dict[str, AdapterWeights], name: str
 ) -> None:
-    runtime.prefill(0, PROMPT[:3], 0, adapters["red"])
-    in_pieces = runtime.prefill(0, PROMPT[3:], 3, adapters["red"])
-    torch.testing.assert_close(in_pieces, runtime.prefill(1, PROMPT, 0, adapters["red"]), **TOLERANCE)
+    runtime.prefill(0, PROMPT[:3], 0, adapters[name])
+    in_pieces = runtime.prefill(0, PROMPT[3:], 3, adapters[name])
+    torch.testing.assert_close(in_pieces, runtime.prefill(1, PROMPT, 0, adapters[name]), **TOLERANCE)
 
 
 def test_each_row_of_a_batch_gets_its_own_adapter_and_its_own_past(
     runtime: BaseRuntime, adapters: dict[str, AdapterWeights], base_folder: Path, adapter_folders: dict[str, Path]
 ) -> None:
-    order = ["red", None, "blue", "blue"]
-    lengths = [10, 4, 7, 2]
+    order = ["red", None, "violet", "blue", "blue", "green"]
+    lengths = [10, 4, 7, 7, 2, 5]
     for row, (name, length) in enumerate(zip(order, lengths, strict=True)):
         runtime.prefill(row, PROMPT[:length], 0, adapters[name] if name else None)
     rows = [
-        DecodeRow(99, length, adapters[name] if name else None) for name, length in zip(order, lengths, strict=True)
+        DecodeRow(99, length + (adapters[name].num_virtual_tokens if name else 0), adapters[name] if name else None)
+        for name, length in zip(order, lengths, strict=True)
     ]
     scores = runtime.decode(rows)
     for row, (name, length) in enumerate(zip(order, lengths, strict=True)):
@@ -66,6 +70,23 @@ def test_the_cache_keeps_what_it_holds_when_it_grows(runtime: BaseRuntime) -> No
     runtime.prefill(1, long[:300], 0, None)  # another row, and more tokens than fit before
     grown = runtime.prefill(0, long[200:], 200, None)
     torch.testing.assert_close(grown, runtime.prefill(0, long, 0, None), **TOLERANCE)
+
+
+def test_learned_lengths_leave_a_bias_as_it_is(base_folder: Path, tmp_path: Path) -> None:
+    config = LlamaConfig.from_pretrained(base_folder, attention_bias=True, mlp_bias=True)
+    torch.manual_seed(5)
+    model = LlamaForCausalLM(config)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if name.endswith("bias"):
+                weight.normal_()
+    biased = tmp_path / "biased"
+    shutil.copytree(base_folder, biased)
+    model.save_pretrained(biased)
+    adapter = make_adapter(biased, tmp_path / "adapter", seed=6, dora=True)
+    runtime = load_runtime(biased, None)
+    scores = runtime.prefill(0, PROMPT, 0, load_adapter(runtime, adapter))
+    torch.testing.assert_close(scores, plain_scores(biased, adapter, PROMPT), **TOLERANCE)
 
 
 def test_the_output_head_is_not_a_target(runtime: BaseRuntime) -> None:

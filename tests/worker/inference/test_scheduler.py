@@ -80,8 +80,11 @@ def test_answers_made_together_equal_answers_made_alone(
 
 
 def test_rows_stay_right_when_others_come_and_go(endless: BaseRuntime, adapters: dict[str, AdapterWeights]) -> None:
-    """Different lengths end in different turns, so rows move; driven by hand, without the thread."""
-    lengths, chosen = [3, 17, 6, 11], [adapters["blue"], None, adapters["red"], adapters["blue"]]
+    """Different lengths end in different turns, so rows move: also that of a prompt behind learned vectors.
+
+    Driven by hand, without the thread.
+    """
+    lengths, chosen = [3, 17, 6, 11], [adapters["blue"], None, adapters["violet"], adapters["green"]]
 
     def make() -> list[Answer]:
         return [

@@ -4,7 +4,7 @@ import warnings
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PeftConfig, PeftModel, PromptTuningConfig, get_peft_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -55,18 +55,34 @@ def make_base_model(folder: Path) -> Path:
     return folder
 
 
-def make_adapter(base: Path, folder: Path, *, seed: int, rank: int = 4, rslora: bool = False) -> Path:
+def make_adapter(
+    base: Path, folder: Path, *, seed: int, rank: int = 4, rslora: bool = False, dora: bool = False
+) -> Path:
     torch.manual_seed(seed)
-    config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", use_rslora=rslora)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # PEFT still reads an attribute that transformers renamed
-        model = get_peft_model(LlamaForCausalLM.from_pretrained(base), config)
+    config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", use_rslora=rslora, use_dora=dora)
+    model = _attach(base, config)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "lora_B" in name:
                 parameter.normal_(std=0.3)
+            if "magnitude" in name:
+                parameter.mul_(1 + 0.3 * torch.rand_like(parameter))
     model.save_pretrained(folder)
     return folder
+
+
+def make_prompt(base: Path, folder: Path, *, seed: int, num_virtual_tokens: int = 6) -> Path:
+    """Learned vectors before every conversation."""
+    torch.manual_seed(seed)
+    config = PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=num_virtual_tokens)
+    _attach(base, config).save_pretrained(folder)
+    return folder
+
+
+def _attach(base: Path, config: PeftConfig) -> PeftModel:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # PEFT still reads an attribute that transformers renamed
+        return get_peft_model(LlamaForCausalLM.from_pretrained(base), config)
 
 
 def load_adapter(runtime: BaseRuntime, folder: Path) -> AdapterWeights:
@@ -74,9 +90,7 @@ def load_adapter(runtime: BaseRuntime, folder: Path) -> AdapterWeights:
         (folder / "adapter_model.safetensors").read_bytes(),
         parse_adapter_config((folder / "adapter_config.json").read_bytes()),
         digest=folder.name,
-        linear_shapes=runtime.linear_shapes,
-        dtype=runtime.dtype,
-        device=runtime.device,
+        base=runtime,
     )
 
 
