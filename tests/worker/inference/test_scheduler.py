@@ -79,11 +79,25 @@ def test_answers_made_together_equal_answers_made_alone(
     assert all(isinstance(done, DoneLine) and done.usage.completion_tokens == 20 for _, done in alone)
 
 
-def test_rows_stay_right_when_others_come_and_go(endless: BaseRuntime, adapters: dict[str, AdapterWeights]) -> None:
-    """Different lengths end in different turns, so rows move: also that of a prompt behind learned vectors.
+def drive(lane: Lane) -> None:
+    """Turns by hand, without the thread."""
+    while lane.has_work:
+        lane.drop_cancelled()
+        if lane.reading is None and lane.waiting:
+            lane.reading = lane.waiting.popleft()
+        lane.read_prompt()
+        lane.decode()
 
-    Driven by hand, without the thread.
-    """
+
+def drive_together(runtime: BaseRuntime, answers: Sequence[Answer]) -> list[str]:
+    lane = Lane(runtime)
+    lane.waiting.extend(answer.generation for answer in answers)
+    drive(lane)
+    return [answer.finish()[0] for answer in answers]
+
+
+def test_rows_stay_right_when_others_come_and_go(endless: BaseRuntime, adapters: dict[str, AdapterWeights]) -> None:
+    """Different lengths end in different turns, so rows move."""
     lengths, chosen = [3, 17, 6, 11], [adapters["blue"], None, adapters["violet"], adapters["green"]]
 
     def make() -> list[Answer]:
@@ -92,25 +106,21 @@ def test_rows_stay_right_when_others_come_and_go(endless: BaseRuntime, adapters:
             for prompt, adapter, length in zip(PROMPTS, chosen, lengths, strict=True)
         ]
 
-    def drive(lane: Lane) -> None:
-        while lane.has_work:
-            lane.drop_cancelled()
-            if lane.reading is None and lane.waiting:
-                lane.reading = lane.waiting.popleft()
-            lane.read_prompt()
-            lane.decode()
+    alone = [text for answer in make() for text in drive_together(endless, [answer])]
+    assert drive_together(endless, make()) == alone
 
-    alone = []
-    for answer in make():
-        lane = Lane(endless)
-        lane.waiting.append(answer.generation)
-        drive(lane)
-        alone.append(answer.finish()[0])
-    together = make()
-    lane = Lane(endless)
-    lane.waiting.extend(answer.generation for answer in together)
-    drive(lane)
-    assert [answer.finish()[0] for answer in together] == alone
+
+def test_a_half_read_prompt_moves_with_the_learned_vectors_before_it(
+    endless: BaseRuntime, adapters: dict[str, AdapterWeights], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.inference.scheduler._PREFILL_TOKENS", 2)
+
+    def make() -> list[Answer]:
+        short = GREEDY.model_copy(update={"max_tokens": 3})
+        return [Answer(endless, PROMPTS[3], None, short), Answer(endless, PROMPTS[0] * 2, adapters["violet"])]
+
+    alone = [text for answer in make() for text in drive_together(endless, [answer])]
+    assert drive_together(endless, make()) == alone
 
 
 def test_a_full_queue_turns_people_away(endless: BaseRuntime) -> None:
