@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,29 +68,29 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
     path.write_text("".join(json.dumps(one) + "\n" for one in rows))
 
 
+def write_run(parent: Path, base_model_dir: Path, name: str = "run", **changes: object) -> Path:
+    """A run folder of 24 training and 6 held-out rows; keyword arguments change the spec."""
+    folder = parent / name
+    folder.mkdir()
+    write_rows(folder / "train.jsonl", [row(number) for number in range(24)])
+    write_rows(folder / "heldout.jsonl", [row(number) for number in range(24, 30)])
+    values: dict[str, Any] = {
+        "base_model": "tiny",
+        "method": LoraMethod(rank=4, alpha=8),
+        "num_epochs": 2,
+        "learning_rate": 1e-2,
+        "batch_size": 6,
+        "max_length_tokens": 128,
+        "base_model_dir": base_model_dir,
+        "num_threads": 1,
+    }
+    (folder / "spec.json").write_text(RunInput(**(values | changes)).model_dump_json())
+    return folder
+
+
 @pytest.fixture
 def make_run(tmp_path: Path, base_model_dir: Path) -> Callable[..., Path]:
-    """A run folder of 24 training and 6 held-out rows; keyword arguments change the spec."""
-
-    def make(name: str = "run", **changes: object) -> Path:
-        folder = tmp_path / name
-        folder.mkdir()
-        write_rows(folder / "train.jsonl", [row(number) for number in range(24)])
-        write_rows(folder / "heldout.jsonl", [row(number) for number in range(24, 30)])
-        values: dict[str, Any] = {
-            "base_model": "tiny",
-            "method": LoraMethod(rank=4, alpha=8),
-            "num_epochs": 2,
-            "learning_rate": 1e-2,
-            "batch_size": 6,
-            "max_length_tokens": 128,
-            "base_model_dir": base_model_dir,
-            "num_threads": 1,
-        }
-        (folder / "spec.json").write_text(RunInput(**(values | changes)).model_dump_json())
-        return folder
-
-    return make
+    return partial(write_run, tmp_path, base_model_dir)
 
 
 def events_of(folder: Path, kind: str) -> list[dict[str, Any]]:
