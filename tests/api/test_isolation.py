@@ -124,6 +124,7 @@ def test_the_admin_of_a_workspace_learns_nothing_from_what_concerns_all_of_them(
         ("/v1/fine_tuning/jobs", "dataset_version_id", "version"),
         ("/v1/fine_tuning/estimates", "training_file", "file"),
         ("/v1/fine_tuning/estimates", "dataset_version_id", "version"),
+        ("/v1/fine_tuning/jobs/estimate", "dataset_version_id", "version"),
     ],
 )
 def test_no_body_reaches_another_workspaces_thing(

@@ -14,6 +14,7 @@ from core.datasets.types import Split, VersionStatus
 from core.db.session import SYSTEM, Database, workspace_scope
 from core.errors import AppError, Conflict, Invalid, NotFound, Unavailable
 from core.jobs import service as jobs
+from core.jobs.kinds import QueueName
 from core.jobs.states import JobState
 from core.jobs.types import Lease
 from core.kit.pagination import PageRequest
@@ -24,6 +25,8 @@ from core.training.recipes import Recipe
 from core.training.request import AdapterType, RunRequest
 from core.training.types import RunDetails, RunFilter, RunTerms
 from core.usage.models import LedgerEntry
+from core.workers import service as workers
+from core.workers.types import Vitals
 from core.workspaces.principal import Principal
 from tests.factories.training import NUM_TRAIN, finish_version, make_file, make_version, put_base_model_on_disk
 
@@ -87,9 +90,10 @@ class Runs:
         assert lease is not None
         return lease
 
-    def succeed(self, lease: Lease, seconds: float = 3600) -> str:
+    def succeed(self, lease: Lease, seconds: float = 3600, results: dict[str, Any] | None = None) -> str:
+        told = RESULTS | {"billable_s": seconds} | (results or {})
         with self.database.session(workspace_scope(lease.workspace_id)) as session:
-            adapter = execution.succeed(session, lease, published=PUBLISHED, results=RESULTS | {"billable_s": seconds})
+            adapter = execution.succeed(session, lease, published=PUBLISHED, results=told)
         return adapter.model_id
 
     def messages(self, run_id: str) -> list[str]:
@@ -115,7 +119,7 @@ class TestCreate:
         assert made.job.state is JobState.QUEUED
         assert runs.queue.rung == [("cpu", made.job.id)]
         assert made.run.spec is not None
-        assert made.run.spec["method"]["type"] == "qlora"
+        assert made.run.spec["method"]["type"] == "lora"
         assert made.run.spec["seed"] == made.run.seed
         assert made.run.estimate is not None
         assert made.run.estimate["cost_micros"] > 0
@@ -255,7 +259,8 @@ class TestCancel:
 
 class TestSucceed:
     def test_the_adapter_the_charge_and_the_end_come_together(self, runs: Runs) -> None:
-        made = runs.create(dataset_version_id=runs.version().id, suffix="my reviews!")
+        asked = {"suffix": "my reviews!", "adapter_type": AdapterType.QLORA}
+        made = runs.create(dataset_version_id=runs.version().id, **asked)
         model_id = runs.succeed(runs.claim(), seconds=3600)
         assert model_id.startswith(f"ft:{runs.model}:acme:my-reviews:")
         assert len(model_id.rpartition(":")[2]) == 8
@@ -304,12 +309,38 @@ class TestEstimate:
     def test_recipes_cost_more_the_longer_they_take(self, runs: Runs) -> None:
         request = RunRequest(model=runs.model, dataset_version_id=runs.version().id)
         with runs.database.session(workspace_scope(runs.principal.workspace_id)) as session:
-            plans, price, place = training.estimate(
-                session, principal=runs.principal, request=request, recipes=list(Recipe), settings=runs.settings
-            )
-        costs = [plan.cost_micros for plan in plans]
+            quote = training.estimate(session, principal=runs.principal, request=request, recipes=list(Recipe))
+        costs = [plan.cost_micros for plan in quote.plans]
         assert costs == sorted(costs)
-        assert (price.hardware, place.queue, place.outlook.position) == ("cpu", "cpu", 1)
+        assert quote.refusals == {}
+        assert (quote.price.hardware, quote.place.queue, quote.place.outlook.position) == ("cpu", "cpu", 1)
+
+    def test_a_finished_run_makes_the_next_estimate_surer(self, runs: Runs) -> None:
+        version_id = runs.version().id
+        before = runs.create(dataset_version_id=version_id).run.estimate
+        runs.succeed(runs.claim(), results={"tokens_per_second": 20.0})
+        after = runs.create(dataset_version_id=version_id).run.estimate
+        assert before is not None
+        assert after is not None
+        assert (before["based_on"], after["based_on"], after["num_past_runs"]) == ("catalogue", "own_runs", 1)
+        assert after["tokens_per_second"] == pytest.approx(20.0)
+        assert after["seconds_high"] / after["seconds_low"] < before["seconds_high"] / before["seconds_low"]
+
+    def test_a_worker_with_too_little_memory_is_no_place_for_a_run(self, runs: Runs) -> None:
+        with runs.database.session(SYSTEM) as session:
+            workers.beat(
+                session,
+                worker_id="small",
+                hostname="h",
+                queue_name=QueueName.CPU,
+                pid=1,
+                version="0",
+                vitals=Vitals(memory_bytes=2**30),
+            )
+        with pytest.raises(Invalid) as refused:
+            runs.create(dataset_version_id=runs.version().id)
+        assert refused.value.error_code == "does_not_fit"
+        assert runs.queue.rung == []
 
     def test_data_that_is_still_checked_has_no_estimate_yet(self, runs: Runs) -> None:
         version = runs.version(status=VersionStatus.VALIDATING)
@@ -318,9 +349,7 @@ class TestEstimate:
             runs.database.session(workspace_scope(runs.principal.workspace_id)) as session,
             pytest.raises(Conflict) as caught,
         ):
-            training.estimate(
-                session, principal=runs.principal, request=request, recipes=[Recipe.FAST], settings=runs.settings
-            )
+            training.estimate(session, principal=runs.principal, request=request, recipes=[Recipe.FAST])
         assert caught.value.error_code == "dataset_version_not_ready"
 
 

@@ -81,7 +81,8 @@ def test_the_trainer_is_told_the_spec_the_place_of_the_model_and_the_lineage(wor
     workshop.trainer(GOOD_END + '(folder.parents[2] / "seen.json").write_text(json.dumps(spec))')
     workshop.work()
     seen = json.loads((workshop.context.settings.home / "seen.json").read_text())
-    assert seen["method"]["type"] == "qlora"
+    assert seen["method"]["type"] == "lora"
+    assert seen["execution"]["micro_batch_tokens"] == 512
     assert Path(seen["base_model_dir"]).is_dir()
     assert seen["lineage"]["run_id"] == workshop.run_id
 
