@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from core.config import environment_of_children
 from core.datasets.types import Split
 from core.db.session import workspace_scope
 from core.errors import Unavailable
@@ -28,6 +29,7 @@ from core.training import execution
 from core.training.checkpoints import service as checkpoints
 from core.training.execution import Fenced, Published, RunWork
 from core.training.spec import RunInput
+from core.workers import hardware
 from worker import base_model_supply
 from worker.context import WorkContext
 from worker.supervise import ChildResult, JobCancelled, JobInterrupted, JobPaused, run_child
@@ -36,6 +38,7 @@ from worker.tasks.checkpoints import CheckpointUploader, put_in_place
 from worker.tasks.endings import give_back_or_fail
 from worker.tasks.patience import as_long_as_ours, in_background, nothing_done, patiently
 from worker.tasks.run_folder import RunFolder
+from worker.training import several
 
 logger = logging.getLogger(__name__)
 
@@ -154,7 +157,11 @@ def _train(
     if is_only_here:
         uploader.announce_newest()
     child = run_child(
-        [*context.trainer_argv, str(folder.path)], folder.path, lease, context=context, on_event=uploader.on_event
+        several.command(context.trainer_argv, folder.path, _num_processes(work)),
+        folder.path,
+        lease,
+        context=context,
+        on_event=uploader.on_event,
     )
     if child.exit_code == ExitCode.DONE:
         return child
@@ -180,6 +187,15 @@ def _publish(context: WorkContext, lease: Lease, folder: RunFolder, work: RunWor
         for_s=_APPLY_PATIENCE_S,
         so_far=child,
     )
+
+
+def _num_processes(work: RunWork) -> int:
+    """As planned, but no more than there are GPUs: the plan may have been made for a larger machine."""
+    num_planned = work.execution.num_processes
+    if num_planned == 1:
+        return 1
+    gpus = hardware.gpus(environment_of_children().get("CUDA_VISIBLE_DEVICES"))
+    return min(num_planned, len(gpus) or num_planned)
 
 
 def _write_input(context: WorkContext, lease: Lease, folder: RunFolder, work: RunWork, base_model_dir: Path) -> None:

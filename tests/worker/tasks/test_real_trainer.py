@@ -68,3 +68,17 @@ def test_a_run_stopped_here_and_continued_there_ends_in_the_same_bits(
     results = stopped.look().run.results
     assert results is not None
     assert {entry.source_id: entry.seconds for entry in stopped.ledger()}[stopped.run_id] == results["billable_s"]
+
+
+def test_a_run_of_two_processes_is_published(
+    context: WorkContext, principal: Principal, tmp_path: Path, base_model_dir: Path
+) -> None:
+    shop = open_shop(context, principal, tmp_path / "home", base_model_dir)
+    shop.plan_execution(num_processes=2, micro_batch_tokens=64)
+    shop.work()
+    assert adapter_sha256(shop)
+    run = shop.look().run
+    assert run.results is not None
+    assert run.results["num_processes"] == 2
+    assert run.results["steps"] == run.results["planned_steps"]
+    assert {entry.source_id: entry.seconds for entry in shop.ledger()}[shop.run_id] == run.results["billable_s"]

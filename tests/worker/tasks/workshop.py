@@ -1,5 +1,6 @@
 """A queued run and a worker for it, on a real database and a real object store."""
 
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -96,6 +97,17 @@ class Workshop:
             session.execute(
                 text("update jobs set payload = payload || jsonb_build_object('max_billable_s', cast(:s as float))"),
                 {"s": seconds},
+            )
+
+    def plan_execution(self, **changes: Any) -> None:  # noqa: ANN401 - fields of an ExecutionPlan
+        """As a machine other than this one would do it."""
+        with self.context.database.session(SYSTEM) as session:
+            session.execute(
+                text(
+                    "update runs set estimate = estimate || jsonb_build_object('execution', "
+                    "coalesce(estimate->'execution', '{}') || cast(:changes as jsonb)) where id = :id"
+                ),
+                {"changes": json.dumps(changes), "id": self.run_id},
             )
 
     def ledger(self) -> list[LedgerEntry]:
