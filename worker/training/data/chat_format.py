@@ -167,6 +167,12 @@ class ChatFormat:
         given = guarded(clean, tools, self._guards, marks_contents=marks_contents)
         rendered = self._template.render(given.messages, tools=given.tools, add_generation_prompt=add_generation_prompt)
         mark, opening, closing = given.marks
+        if mark and (spelled := mark.encode("unicode_escape").decode()) in rendered:
+            raise Invalid(
+                f"The base model's chat template writes some texts of this conversation in code ({spelled}). Take what "
+                "looks like a special token out of it.",
+                code="conversation_refused",
+            )
         text = self._tokenizer.written(rendered, mark)
         contents: list[tuple[int, int]] = []
         if marks_contents:
@@ -232,9 +238,12 @@ class ChatFormat:
         pieces: list[Piece] = []
         begin = 0
         for token_id, (_, end), weight, kind in zip(encoded.token_ids, encoded.spans, weights, kinds, strict=True):
-            is_marker = self._tokenizer.is_marker(token_id)
             share = self._tokenizer.spelled(text[begin:end])
-            pieces.append(Piece(token_id, share, weight, "special" if is_marker else kind))
+            if self._tokenizer.is_marker(token_id):
+                # those at the ends of a plain text stand for nothing of it
+                pieces.append(Piece(token_id, share or self._tokenizer.literal(token_id), weight, "special"))
+            else:
+                pieces.append(Piece(token_id, share, weight, kind))
             begin = max(begin, end)
         return pieces
 

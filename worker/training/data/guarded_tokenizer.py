@@ -122,6 +122,10 @@ class GuardedTokenizer:
         """Whether it is a special token or a tag, which no plain text becomes."""
         return token_id in self._never_text
 
+    def literal(self, token_id: int) -> str:
+        """How a token is spelled."""
+        return self._tokenizer.id_to_token(token_id) or ""
+
     def encode(self, written: str) -> EncodedText:
         """Raises Invalid where the tokenizer makes a special token of plain text."""
         encoding = self._tokenizer.encode(written, add_special_tokens=False)

@@ -4,7 +4,7 @@ Made for a page, so nothing here is needed to train. Imports no torch.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Literal
 
@@ -47,8 +47,10 @@ def view(chat_format: ChatFormat, row: Mapping[str, Any], kind: RowKind, max_len
     Raises Invalid for a row that the chat format refuses.
     """
     if kind is RowKind.TEXT:
-        # a long text becomes several examples, so nothing of it is cut
+        # a long text becomes several examples, so nothing of it is cut; nothing predicts the first token of each
         pieces = chat_format.explain_text(row["text"])
+        firsts = range(0, len(pieces), max_length)
+        pieces = [replace(piece, weight=0.0) if at in firsts else piece for at, piece in enumerate(pieces)]
         return [_sequence("text", pieces, len(pieces))]
     if kind is RowKind.CHAT:
         return [_conversation(chat_format, "chat", row, row["messages"], max_length)]
