@@ -108,7 +108,7 @@ class Loop:
         with self._model.reference() if self._model.keeps_base else nullcontext():
             base = self._measure()
         self._position.base_loss, self._position.base_accuracy = base["loss"], base["accuracy"]
-        self._report_measured({"full_valid_loss": base["loss"], "valid_mean_token_accuracy": base["accuracy"]})
+        self._report_measured("full_valid_loss", base)
 
     def _stop_if_asked(self) -> None:
         if self._processes.any(self._stop_requested()):
@@ -200,8 +200,7 @@ class Loop:
             self._best = self._model.adapter_tensors()
         else:
             position.num_worse += 1
-        name = "full_valid_loss" if self._is_last() else "valid_loss"
-        self._report_measured({name: measured["loss"], "valid_mean_token_accuracy": measured["accuracy"]})
+        self._report_measured("full_valid_loss" if self._is_last() else "valid_loss", measured)
         if not self._is_last():
             self._events.stage("training")
         elif self._is_stopped_early() and position.step < len(self._batches):
@@ -236,10 +235,15 @@ class Loop:
             data={"step": position.step, "total_steps": total_steps, **data},
         )
 
-    def _report_measured(self, data: dict[str, float | int]) -> None:
-        step = self._position.step
+    def _report_measured(self, loss_name: str, measured: dict[str, float]) -> None:
+        step, others = self._position.step, dict(measured)
+        data = {"step": step, loss_name: others.pop("loss"), "valid_mean_token_accuracy": others.pop("accuracy")}
         self._report_progress()
-        self._events.metrics(step=step, total_steps=len(self._batches), data={"step": step, **data})
+        self._events.metrics(
+            step=step,
+            total_steps=len(self._batches),
+            data=data | {f"valid_{name}": value for name, value in others.items()},
+        )
 
     def _report_progress(self) -> None:
         position = self._position
@@ -308,6 +312,5 @@ class Loop:
             "base_heldout_accuracy": position.base_accuracy,
             "tuned_heldout_loss": position.best_loss,
             "tuned_heldout_accuracy": position.best_accuracy,
-            "num_processes": self._processes.num,
             "peak_memory_bytes": self._processes.highest(memory.peak_bytes(self._model.device)),
         }
