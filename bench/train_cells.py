@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 from competitors.environments import ROOT, python_of
-from train_rows import MAX_LENGTH, Row, write_rows
+from train_rows import MAX_LENGTH, Row, float32_copy, write_rows
 
 from core.training.methods import LoraMethod
 from core.training.spec import RunInput
@@ -35,6 +35,8 @@ PEERS = {
     "llamafactory": ("llamafactory", "run_llamafactory.py"),
     "axolotl": ("axolotl", "run_axolotl.py"),
 }
+# These compute in the type that the weights are kept in, and have no setting for float32
+_AS_THE_WEIGHTS_ARE = ("llamafactory", "axolotl")
 _LOOK_EVERY_S, _MEASURE_EVERY_S = 0.05, 0.5
 _PATIENCE_S = 3600
 
@@ -66,11 +68,15 @@ class Watched:
     others_cpu_share: float = 0.0
     """Of all processors, what processes that are not the contestant's used meanwhile."""
     exit_code: int | None = None
+    """None if it was ended because it had done enough."""
     events: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
 
 
-def run_ours(work: Work, folder: Path) -> dict[str, Any]:
-    """Through the trainer's own command; start-up, checkpoints and all that the product does are in the times."""
+def run_ours(work: Work, folder: Path, *, spec: RunInput | None = None) -> dict[str, Any]:
+    """Through the trainer's own command; start-up, checkpoints and all that the product does are in the times.
+
+    `spec` None is what all contestants share.
+    """
     order = epoch_order(len(work.rows), seed=work.seed, epoch=0)
     in_file: list[Row] = [work.rows[0]] * len(work.rows)
     for turn, place in enumerate(order):
@@ -78,20 +84,7 @@ def run_ours(work: Work, folder: Path) -> dict[str, Any]:
     write_rows(folder / "train.jsonl", in_file)
     # the product never trains without held-out rows, peers do: one short row where nothing but speed is measured
     write_rows(folder / "heldout.jsonl", work.heldout if work.is_to_the_end else work.rows[:1])
-    spec = RunInput(
-        base_model=work.model_dir.name,
-        base_model_dir=work.model_dir,
-        method=LoraMethod(rank=RANK, alpha=ALPHA),
-        num_epochs=1,
-        learning_rate=work.learning_rate,
-        batch_size=BATCH_SIZE,
-        max_length_tokens=MAX_LENGTH,
-        warmup_ratio=0,
-        schedule="constant",
-        seed=work.seed,
-        num_threads=NUM_THREADS,
-    )
-    (folder / "spec.json").write_text(spec.model_dump_json())
+    (folder / "spec.json").write_text((spec or _shared_spec(work)).model_dump_json())
     steps: list[float] = []
 
     def is_enough(at: float, event: dict[str, Any]) -> bool:
@@ -108,7 +101,7 @@ def run_ours(work: Work, folder: Path) -> dict[str, Any]:
     failed = seen.exit_code not in (0, None) or not steps
     return _found(
         seen,
-        error=_last_words(folder) if failed else None,
+        error=_last_words(folder, seen) if failed else None,
         ready_s=_first(seen, lambda e: e.get("stage") == "training"),
         first_step_s=steps[0] if steps else None,
         timed_s=steps[-1] - steps[0] if len(steps) > 1 else 0.0,
@@ -118,14 +111,31 @@ def run_ours(work: Work, folder: Path) -> dict[str, Any]:
     )
 
 
+def _shared_spec(work: Work) -> RunInput:
+    return RunInput(
+        base_model=work.model_dir.name,
+        base_model_dir=work.model_dir,
+        method=LoraMethod(rank=RANK, alpha=ALPHA),
+        num_epochs=1,
+        learning_rate=work.learning_rate,
+        batch_size=BATCH_SIZE,
+        max_length_tokens=MAX_LENGTH,
+        warmup_ratio=0,
+        schedule="constant",
+        seed=work.seed,
+        num_threads=NUM_THREADS,
+    )
+
+
 def run_peer(name: str, work: Work, folder: Path, **extra: Any) -> dict[str, Any]:  # noqa: ANN401 - fields of its job
     """`extra` are fields of `competitors.peer.Job` that differ from what all contestants share."""
     environment, script = PEERS[name]
     write_rows(folder / "train.jsonl", work.rows)
     is_packing = name == "trl_packing"
+    model_dir = float32_copy(work.model_dir) if name in _AS_THE_WEIGHTS_ARE else work.model_dir
     num_packs = -(-sum(row.num_tokens for row in work.rows) // MAX_LENGTH)
     job = {
-        "model_dir": str(work.model_dir),
+        "model_dir": str(model_dir),
         "train": str(folder / "train.jsonl"),
         "out": str(folder / "out"),
         "events": str(folder / "events.jsonl"),
@@ -152,7 +162,7 @@ def run_peer(name: str, work: Work, folder: Path, **extra: Any) -> dict[str, Any
     timed = batches[num_warmup:]
     return _found(
         seen,
-        error=_last_words(folder) if seen.exit_code or not batches else None,
+        error=_last_words(folder, seen) if seen.exit_code or not batches else None,
         ready_s=_first(seen, lambda e: e["event"] == "ready"),
         first_step_s=_first(seen, lambda e: e["event"] == "step"),
         timed_s=timed[-1][0] - batches[num_warmup - 1][0] if timed else 0.0,
@@ -202,22 +212,23 @@ def _watch(
     environment |= {"OMP_NUM_THREADS": str(NUM_THREADS), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "true"}
     environment |= {"CUDA_VISIBLE_DEVICES": "", "PYTHONWARNINGS": "ignore", "DO_NOT_TRACK": "1"}
     busy_before, own_before = _busy_s(), _own_s()
-    seen = Watched(started_at=time.time())
+    seen, is_ended = Watched(started_at=time.time()), False
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(argv, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603
         with _measured(process, seen) as used_s:
             for event in _follow(events, process):
                 at = (event.get("at") or time.time()) - seen.started_at
                 seen.events.append((at, event))
-                if is_enough(at, event):
+                is_ended = is_enough(at, event)
+                if is_ended:
                     _end(process)
                     break
             seen.exit_code = process.wait(_PATIENCE_S)
     took = time.time() - seen.started_at
     others_s = _busy_s() - busy_before - used_s[0] - (_own_s() - own_before)
     seen.others_cpu_share = max(0.0, others_s / (took * (os.cpu_count() or 1)))
-    if seen.exit_code is not None and seen.exit_code < 0:
-        seen.exit_code = None if seen.events else seen.exit_code  # we ended it
+    if is_ended:
+        seen.exit_code = None
     return seen
 
 
@@ -289,9 +300,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.kill()
 
 
-def _last_words(folder: Path) -> str:
+def _last_words(folder: Path, seen: Watched) -> str:
     lines = [line for line in (folder / "log").read_text(errors="replace").splitlines() if line.strip()]
-    return "\n".join(lines[-6:])
+    return "\n".join([*lines[-6:], f"exit code {seen.exit_code}"])
 
 
 def fresh(folder: Path) -> Path:

@@ -14,8 +14,9 @@ from pydoc_data.topics import topics
 from typing import Any
 
 import torch
+from competitors.environments import HOME
 from tokenizers import Tokenizer
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 SYSTEM = "You are a helpful assistant."
 LAWS = ("chat", "bimodal", "long")
@@ -128,6 +129,19 @@ def random_llama(folder: Path, tokenizer_of: Path) -> Path:
     for name in _tokenizer_files(tokenizer_of):
         shutil.copy(tokenizer_of / name, building / name)
     building.rename(folder)
+    return folder
+
+
+def float32_copy(model_dir: Path) -> Path:
+    """The same weights in float32, beside the others."""
+    folder = HOME / f"{model_dir.name}-float32"
+    if not (folder / "config.json").exists():
+        building = folder.with_name(f".{folder.name}")
+        shutil.rmtree(building, ignore_errors=True)
+        AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32).save_pretrained(building)
+        for name in _tokenizer_files(model_dir):
+            shutil.copy(model_dir / name, building / name)
+        building.rename(folder)
     return folder
 
 
