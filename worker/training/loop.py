@@ -312,5 +312,6 @@ class Loop:
             "base_heldout_accuracy": position.base_accuracy,
             "tuned_heldout_loss": position.best_loss,
             "tuned_heldout_accuracy": position.best_accuracy,
+            "num_processes": self._processes.num,
             "peak_memory_bytes": self._processes.highest(memory.peak_bytes(self._model.device)),
         }
