@@ -40,7 +40,7 @@ from core.training.spec import ExecutionPlan, TrainingSpec
 MARGIN: Final = 1.08
 """A run fits if so much more than predicted is there: a prediction may be wrong by that and nothing runs out."""
 
-_NF4_BYTES = 4.127 / 8
+_NF4_BYTES, _NF4_SCALE_BYTES = 4.127 / 8, 0.127 / 8
 _FLOAT_BYTES = 4
 _ADAM_BYTES, _ADAM_8BIT_BYTES = 8.0, 2.04
 # chunks of the loss are of a constant number of logits, in float32; on a card beside them their softmax and, in
@@ -48,9 +48,9 @@ _ADAM_BYTES, _ADAM_8BIT_BYTES = 8.0, 2.04
 _CHUNK_LOGITS = {"cpu": 2**24, "cuda": 2**27}
 _LOGIT_BYTES = {"cpu": 4, "cuda": 12}
 # card: 0.5 GB of context, the libraries' workspaces, and blocks too small for what is asked (0.8-2.5 GB were seen)
-_RUNTIME_BYTES = {"cpu": 700_000_000, "cuda": 1_500_000_000}
-# the allocator of a processor keeps what it freed and finds no use for all of it
-_SLACK = {"cpu": 1.0, "cuda": 1.0}
+_RUNTIME_BYTES = {"cpu": 450_000_000, "cuda": 1_500_000_000}
+# the allocator of a processor keeps what it freed and finds no use for all of it (bench/results/memory.json)
+_SLACK = {"cpu": 1.42, "cuda": 1.0}
 
 
 class Memory(Model):
@@ -82,13 +82,13 @@ def predict(
     number_bytes = 2 if is_gpu else _FLOAT_BYTES
     parts = execution.num_processes if execution.sharding == "full" else 1
     is_full = isinstance(spec.method, FullMethod)
-    num_trained = num_trained_weights(spec.method, base) / (parts if is_full else 1)
+    num_trained = num_trained_weights(spec.method, base)
     computed = tokens * (1 + _num_virtual_tokens(spec.method) / max(1.0, mean_tokens))
     per_token = activation_bytes_per_token(
         spec.method, base, number_bytes=number_bytes, gradient_checkpointing=execution.gradient_checkpointing
     )
     return Memory(
-        weights_bytes=0 if is_full else int(frozen_bytes(spec.method, base, number_bytes=number_bytes) / parts),
+        weights_bytes=0 if is_full else int(frozen_bytes(spec.method, base, number_bytes=number_bytes, parts=parts)),
         trained_bytes=int(num_trained * _trained_weight_bytes(spec.method, is_gpu=is_gpu)),
         optimizer_bytes=int(num_trained * (_ADAM_BYTES if spec.optimizer == "adamw" else _ADAM_8BIT_BYTES)),
         activation_bytes=int(computed * per_token * _SLACK[device]),
@@ -98,11 +98,13 @@ def predict(
     )
 
 
-def frozen_bytes(method: Method, base: BaseModel, *, number_bytes: int) -> float:
-    linear_bytes = _NF4_BYTES if quantization_of(method) == "nf4" else number_bytes
-    embeddings = architecture.num_embedding_weights(base)
-    rest = base.num_parameters - embeddings - architecture.num_linear_weights(base)
-    return architecture.num_linear_weights(base) * linear_bytes + (embeddings + rest) * number_bytes
+def frozen_bytes(method: Method, base: BaseModel, *, number_bytes: int, parts: int = 1) -> float:
+    """Of one of `parts` processes: layers are spread over them, but for the scales of 4-bit blocks; the rest is not."""
+    spread, whole = float(number_bytes), 0.0
+    if quantization_of(method) == "nf4":
+        spread, whole = _NF4_BYTES - _NF4_SCALE_BYTES, _NF4_SCALE_BYTES
+    linears = architecture.num_linear_weights(base)
+    return linears * (spread / parts + whole) + (base.num_parameters - linears) * number_bytes
 
 
 def num_trained_weights(method: Method, base: BaseModel) -> int:

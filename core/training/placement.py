@@ -15,7 +15,7 @@ from pydantic import ConfigDict
 from core.base_models.types import BaseModel
 from core.training import gpus
 from core.training.memory import Memory, predict
-from core.training.methods import Method, quantization_of
+from core.training.methods import FullMethod, Method, PissaMethod, quantization_of
 from core.training.recipes import Shape, micro_batch_tokens
 from core.training.spec import ExecutionPlan, TrainingSpec
 from core.training.throughput import tokens_per_s
@@ -140,7 +140,8 @@ def _ways(
     step_tokens = spec.batch_size * shape.example_tokens
     for method in methods:
         varied = spec.model_copy(update={"method": method})
-        for execution in _executions(machine, shape, step_tokens):
+        can_spread = not isinstance(method, FullMethod | PissaMethod)
+        for execution in _executions(machine, shape, step_tokens, can_spread=can_spread):
             tokens = max(execution.micro_batch_tokens or 1, shape.longest_example_tokens)
             yield Placement(
                 method=method,
@@ -165,9 +166,10 @@ def _ways(
             )
 
 
-def _executions(machine: Machine, shape: Shape, step_tokens: float) -> Iterator[ExecutionPlan]:
+def _executions(machine: Machine, shape: Shape, step_tokens: float, *, can_spread: bool) -> Iterator[ExecutionPlan]:
+    """A base that changes cannot be spread over several devices (`worker.training.sharding`)."""
     for is_checkpointed in (False, True):
-        for num_processes, sharding in _spreads(machine, step_tokens):
+        for num_processes, sharding in _spreads(machine, step_tokens, can_spread=can_spread):
             for tokens in _sizes(machine, shape, step_tokens):
                 yield ExecutionPlan(
                     micro_batch_tokens=tokens,
@@ -177,14 +179,16 @@ def _executions(machine: Machine, shape: Shape, step_tokens: float) -> Iterator[
                 )
 
 
-def _spreads(machine: Machine, step_tokens: float) -> Iterator[tuple[int, Literal["none", "full"]]]:
+def _spreads(
+    machine: Machine, step_tokens: float, *, can_spread: bool
+) -> Iterator[tuple[int, Literal["none", "full"]]]:
     yield 1, "none"
     if not machine.is_gpu:
         return
     for count in _counts(machine):
         if step_tokens >= count * _PROCESS_TOKENS:
             yield count, "none"
-    for count in _counts(machine):
+    for count in _counts(machine) if can_spread else ():
         yield count, "full"
 
 

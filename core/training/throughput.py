@@ -27,7 +27,7 @@ _UTILISATION = 0.3
 # below some hundred tokens a card waits for its own kernels
 _IDLE_TOKENS = 256
 # useful operations a second on two cores, and what a pass of unpacking 4-bit weights takes a weight
-_CPU_FLOPS, _CPU_UNPACK_S = 1.35e11, 1.0e-10
+_CPU_FLOPS, _CPU_UNPACK_S = 1.35e11, 4.0e-10
 _DORA_FACTOR = 1.26
 # a pass of unpacking reads half a byte and writes two for each weight; engines take some three times as long as memory
 # needs for that (torchtune: 2 on an A100, 7 on a 4090)
