@@ -67,9 +67,8 @@ class FullModel:
     def adapter_tensors(self) -> dict[str, Tensor]:
         """A copy of the whole model, under the names of the base's own file."""
         model = self.decoder.model
-        state = {name: weight.detach() for name, weight in model.named_parameters()} | {
-            name: buffer for name, buffer in model.named_buffers() if name in model.state_dict()
-        }
+        again = {name for name, _ in model.named_parameters(remove_duplicate=False)} - set(self.trainable())
+        state = {name: tensor for name, tensor in model.state_dict().items() if name not in again}
         shipped = revert_weight_conversion(model, state)
         return {
             name: weight.to("cpu", self._compute_dtype if weight.is_floating_point() else weight.dtype, copy=True)
