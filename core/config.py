@@ -93,6 +93,7 @@ class Settings(BaseSettings):
     session_max_s: int = Field(7 * 24 * 3600, description="A browser session ends after this long in any case.")
     idempotency_window_s: int = Field(600, description="How long a client's retry of a create finds the first one.")
     num_cpu_threads: int = Field(2, description="Threads that one training or inference process may use.")
+    gpus_per_worker: int = Field(1, ge=1, description="GPUs of one gpu worker; a run may be spread over all of them.")
 
     @property
     def base_models_dir(self) -> Path:

@@ -95,7 +95,15 @@ def _run(settings: Settings, home: Home, queues: Sequence[QueueName]) -> Never:
         raise Conflict("No GPU was found on this machine (nvidia-smi lists none).", code="gpu_missing")
     supervisor = Supervisor(home, _say)
     try:
-        services = worker_services(home, env, wanted, gpus, kill_grace_s=settings.kill_grace_s, shows_output=True)
+        services = worker_services(
+            home,
+            env,
+            wanted,
+            gpus,
+            kill_grace_s=settings.kill_grace_s,
+            gpus_per_worker=settings.gpus_per_worker,
+            shows_output=True,
+        )
         supervisor.start(services)
         _say(f"At work: {', '.join(service.name for service in services)} on {hardware.key_of(gpus)}. Ctrl-C ends it.")
         supervisor.watch()

@@ -54,15 +54,23 @@ def worker_services(
     gpus: Sequence[Device],
     *,
     kill_grace_s: float,
+    gpus_per_worker: int = 1,
     shows_output: bool = False,
 ) -> list[Service]:
-    """A worker for each queue; of the gpu queue one for each GPU, which sees no other."""
+    """A worker for each queue; of the gpu queue one for each GPU, or so many of them, which sees no other."""
     services = []
     for queue in queues:
         # the trainer takes a card that it finds: a worker of the processor's queue must not see any
         places: list[tuple[str, dict[str, str]]] = [(f"worker-{queue}", {"CUDA_VISIBLE_DEVICES": ""} if gpus else {})]
         if queue is QueueName.GPU:
-            places = [(f"worker-gpu-{gpu.index}", {"CUDA_VISIBLE_DEVICES": gpu.uuid}) for gpu in gpus]
+            groups = [gpus[first : first + gpus_per_worker] for first in range(0, len(gpus), gpus_per_worker)]
+            places = [
+                (
+                    f"worker-gpu-{'-'.join(str(gpu.index) for gpu in group)}",
+                    {"CUDA_VISIBLE_DEVICES": ",".join(gpu.uuid for gpu in group)},
+                )
+                for group in groups
+            ]
         services += [
             python_service(
                 home,

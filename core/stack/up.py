@@ -186,7 +186,14 @@ def _start_product(supervisor: Supervisor, settings: Settings, env: dict[str, st
                 lambda: _answers(f"{listening_at(settings)}/v1/ready"),
                 timeout_s=_API_TIMEOUT_S,
             ),
-            *worker_services(home, env, queues, gpus, kill_grace_s=settings.kill_grace_s),
+            *worker_services(
+                home,
+                env,
+                queues,
+                gpus,
+                kill_grace_s=settings.kill_grace_s,
+                gpus_per_worker=settings.gpus_per_worker,
+            ),
             python_service(
                 home,
                 for_models,

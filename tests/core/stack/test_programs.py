@@ -40,6 +40,19 @@ def test_each_gpu_has_a_worker_that_sees_no_other_and_the_processors_worker_sees
     assert all(program.stop_timeout_s > 30 for program in started), "its child is given that long"
 
 
+def test_a_worker_may_have_several_gpus_and_what_is_left_over_has_a_smaller_one(
+    tmp_path: Path, started: list[Program]
+) -> None:
+    gpus = [gpu(index) for index in range(5)]
+    services = programs.worker_services(
+        Home(tmp_path), os.environ, [QueueName.GPU], gpus, kill_grace_s=30, gpus_per_worker=2
+    )
+    for service in services:
+        service.start()
+    seen = {program.name: program.env["CUDA_VISIBLE_DEVICES"] for program in started}
+    assert seen == {"worker-gpu-0-1": "GPU-0,GPU-1", "worker-gpu-2-3": "GPU-2,GPU-3", "worker-gpu-4": "GPU-4"}
+
+
 def test_without_a_gpu_nothing_is_hidden(tmp_path: Path, started: list[Program]) -> None:
     (service,) = programs.worker_services(Home(tmp_path), {"PATH": "/bin"}, [QueueName.CPU], [], kill_grace_s=30)
     service.start()
