@@ -1,8 +1,5 @@
 """Against a plain cross-entropy over all logits: values, every gradient, and what is kept in memory."""
 
-import warnings
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -37,15 +34,6 @@ def _plain(hidden: Tensor, head: nn.Linear, targets: Tensor, softcap: float | No
 def _few_logits_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of five targets: 23 are four whole ones and a rest."""
     monkeypatch.setattr(kernel, "_CHUNK_LOGITS", {"cpu": 5 * V})
-
-
-@pytest.fixture
-def without_onednn() -> Iterator[None]:
-    """Some virtual machines stop a process at oneDNN's bfloat16 products: they show an AMX unit that is not there."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="TF32 acceleration", category=UserWarning)
-        with torch.backends.mkldnn.flags(enabled=False):
-            yield
 
 
 @pytest.mark.parametrize("softcap", [None, 2.0])
