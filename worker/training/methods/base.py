@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from core.training.methods import Quantization
 from worker.training import attention
+from worker.training.kernels import fused
 from worker.training.methods.model import Machine
 
 
@@ -60,7 +61,7 @@ def load(
 
 
 def fit(model: Any, machine: Machine) -> None:  # noqa: ANN401
-    """What the plan asks of a prepared model: recomputed activations, compiled layers.
+    """What the plan asks of a prepared model: recomputed activations, and compiled layers or else our fused ones.
 
     Recomputation (Chen et al. 2016) keeps a layer's inputs only and runs it again in the backward pass: the same
     numbers for a third more arithmetic. `compile` is for cards and passed over on a processor, where the compiler took
@@ -70,6 +71,8 @@ def fit(model: Any, machine: Machine) -> None:  # noqa: ANN401
         model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
     if machine.compile and machine.device.startswith("cuda"):
         compile_layers(model)
+    else:
+        fused.install(model)
 
 
 def compile_layers(model: Any, *, backend: str = "inductor") -> None:  # noqa: ANN401
