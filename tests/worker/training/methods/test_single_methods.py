@@ -78,7 +78,7 @@ class TestPissa:
         pair = layer.scaling["default"] * layer.lora_B["default"].weight @ layer.lora_A["default"].weight
         # a random matrix has no gap between its values, so directions mix; what they carry does not
         largest = torch.linalg.svdvals(weight)[:4].square().sum()
-        assert 0.999 * largest < pair.square().sum() < 1.001 * largest
+        assert 0.99 * largest < pair.square().sum() < 1.001 * largest
         torch.testing.assert_close(layer.get_base_layer().weight + pair, weight, rtol=1e-5, atol=1e-6)
 
     def test_what_is_shipped_is_the_difference_to_its_start(self, base_model_dir: Path, tmp_path: Path) -> None:
