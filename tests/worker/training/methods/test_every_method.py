@@ -162,3 +162,13 @@ def test_a_stopped_dropout_is_off_and_a_running_one_is_on(base_model_dir: Path, 
     assert torch.equal(logits_of(model, some), logits_of(model, some))
     model.set_dropout(is_on=True)
     assert not torch.equal(logits_of(model, some), logits_of(model, some))
+
+
+def test_the_best_state_is_shipped_and_the_last_is_kept(make_run: MakeRun) -> None:
+    """So fast a rate overshoots: it ends worse than it was."""
+    folder = make_run(method=METHODS["lora"], learning_rate=0.1, num_epochs=6, eval_every_steps=2, schedule="constant")
+    result = execute(folder)
+    assert 0 < result["best_step"] < result["steps"]
+    best, last = (load_file(folder / "adapter" / f"{name}.safetensors") for name in ("adapter_model", "last"))
+    assert best.keys() == last.keys()
+    assert not any(torch.equal(best[name], last[name]) for name in best)
