@@ -17,7 +17,7 @@ define npm
 	then npm $(1); else PATH="$$wheel/bin:$$PATH" node "$$wheel/lib/node_modules/npm/bin/npm-cli.js" $(1); fi
 endef
 
-.PHONY: help setup up demo check test tokenizers static frontend-check browser migration openapi docs bench-jobs drills soak lock fmt
+.PHONY: help setup up demo check test tokenizers static frontend-check browser migration openapi docs bench-jobs bench-train bench-recipes bench-gpu drills soak lock fmt
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | while IFS=$$'\t' read -r name about; do printf '  make %-10s %s\n' "$$name" "$$about"; done
@@ -117,6 +117,18 @@ openapi: setup ## Write frontend/openapi.json and the web page's types from the 
 
 bench-jobs: setup ## Measure how soon jobs start, resume and stop, and how fairly they take turns
 	@$(BIN)/python bench/jobs.py
+
+bench-train: setup ## Measure how fast, in how much memory and to what loss we and our peers train (an hour, quiet machine)
+	@$(BIN)/python bench/train.py $(ARGS)
+	@$(BIN)/python bench/performance_doc.py
+
+bench-recipes: setup ## Measure what our recipe and the peers' defaults learn from three real data sets
+	@$(BIN)/python bench/recipes.py $(ARGS)
+	@$(BIN)/python bench/performance_doc.py
+
+bench-gpu: setup ## Measure training on the GPU that is here, after checking that it computes what it should
+	@$(BIN)/python bench/gpu/train.py $(ARGS)
+	@$(BIN)/python bench/performance_doc.py
 
 docs: .venv/.installed ## Write the generated parts of the documentation
 	$(BIN)/python docs/generate.py

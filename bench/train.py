@@ -13,6 +13,7 @@ The loss is a bench of its own, of shorter rows and more steps: all contestants 
 import argparse
 import itertools
 import json
+import statistics
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import torch
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
@@ -39,14 +41,15 @@ from worker.base_models import prepare  # noqa: E402
 _RESULTS = ROOT / "bench" / "results" / "train.json"
 _KEPT = HOME / "train" / "cells.jsonl"
 _MODELS = ("smollm2-135m", "llama-32m")
-_SPEED = ("ours", "trl", "hf", "trl_packing", "llamafactory")
+_SPEED = ("ours", "trl", "hf", "trl_packing", "llamafactory", "axolotl")
 _LOSS = ("ours", "trl", "hf", "trl_packing")
 _TABLE_ONLY = ("llamafactory", "axolotl")
-"""In the table but in no figure: measured once."""
+"""In the table but in no figure: measured once, on the small model."""
 _TIMED_STEPS = {"smollm2-135m": 1, "llama-32m": 2}
 _WARMUP_TOKENS = 40
 _LEARNING_RATE = 1e-3
 _LOSS_STEPS, _LOSS_SCALE, _NUM_HELDOUT = 12, 0.3, 48
+_GEMM = 2048
 _QUIET_SHARE, _QUIET_PATIENCE_S = 0.1, 60
 
 
@@ -67,6 +70,9 @@ def main() -> None:
     wanted = _arguments()
     models = _prepare_models(wanted.models)
     kept = _load(wanted.fresh)
+    _wait_until_quiet()
+    kept.append(_machine())
+    _keep(kept[-1])
     for cell in _cells(wanted):
         if any(_is_of(found, cell) for found in kept):
             continue
@@ -113,7 +119,7 @@ def _speed_cells(wanted: argparse.Namespace) -> Iterator[Cell]:
     """Contestants are the innermost loop, repeats the outermost: A B C D A B C D."""
     for repeat, model, law in itertools.product(range(wanted.repeats), wanted.models, wanted.laws):
         for contestant in wanted.contestants or _SPEED:
-            if repeat == 0 or contestant not in _TABLE_ONLY:
+            if wanted.contestants or contestant not in _TABLE_ONLY or (repeat == 0 and model == "llama-32m"):
                 yield Cell("speed", repeat, model, law, contestant)
 
 
@@ -138,7 +144,8 @@ def _speed(cell: Cell, models: dict[str, Path], folder: Path, wanted: argparse.N
         learning_rate=_LEARNING_RATE,
         max_timed_s=wanted.seconds,
     )
-    return _run(cell, work, folder) | {"rows": rows.describe(law)}
+    flops = rows.flops(work.model_dir, law, rank=cells.RANK)
+    return _run(cell, work, folder) | {"rows": rows.describe(law) | {"useful_flops": flops}}
 
 
 def _loss(cell: Cell, models: dict[str, Path], folder: Path) -> dict[str, Any]:
@@ -162,6 +169,18 @@ def _loss(cell: Cell, models: dict[str, Path], folder: Path) -> dict[str, Any]:
         losses = judge(model_dir, work.heldout, [adapter], folder)
         found |= {"base_heldout_loss": losses[0], "heldout_loss": losses[1]}
     return found | {"rows": rows.describe(work.rows)}
+
+
+def _machine() -> dict[str, Any]:
+    """What a square float32 product of this machine reaches now, in the threads that all contestants have."""
+    torch.set_num_threads(cells.NUM_THREADS)
+    left, right = torch.randn(_GEMM, _GEMM), torch.randn(_GEMM, _GEMM)
+    seconds = []
+    for _ in range(8):
+        began = time.perf_counter()
+        left @ right
+        seconds.append(time.perf_counter() - began)
+    return {"part": "machine", "gemm_flops": 2 * _GEMM**3 / statistics.median(seconds[2:])}
 
 
 def _run(cell: Cell, work: cells.Work, folder: Path) -> dict[str, Any]:
@@ -203,7 +222,7 @@ def _load(is_fresh: bool) -> list[dict[str, Any]]:  # noqa: FBT001
 
 
 def _is_of(found: dict[str, Any], cell: Cell) -> bool:
-    return all(found[name] == value for name, value in cell.key.items())
+    return all(found.get(name) == value for name, value in cell.key.items())
 
 
 def _keep(found: dict[str, Any]) -> None:

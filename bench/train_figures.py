@@ -15,7 +15,8 @@ def figures_of(runs: Runs) -> dict[str, float]:
     `peak_memory_vs_trl` is against TRL with packing, its leanest; `start_vs_trl` against its default, which warms up on
     the same short rows: seconds from the start of the process to the end of the first step. `ready_vs_trl` is until the
     first batch is about to be computed. `loss_gap_pct` is the largest distance of our held-out loss from that of the
-    Trainer, and of TRL with and without packing.
+    Trainer, and of TRL with and without packing. `share_of_gemm_peak` is how much of what a large matrix product
+    reaches here our least necessary arithmetic comes to (`train_rows.flops`).
     """
     found: dict[str, float] = {}
     for name, peer in _PEERS.items():
@@ -26,17 +27,29 @@ def figures_of(runs: Runs) -> dict[str, float]:
     found["start_vs_trl"] = _geometric(_ratios(runs, "trl", "first_step_s"))
     found["ready_vs_trl"] = _geometric(_ratios(runs, "trl", "ready_s"))
     found["loss_gap_pct"] = max(_loss_gaps(runs), default=float("nan"))
+    found |= _limit(runs)
     found["share_of_cells_disturbed"] = statistics.fmean(
-        [run["others_cpu_share"] > _OTHERS_SHARE_AT_MOST for run in runs] or [float("nan")]
+        [run["others_cpu_share"] > _OTHERS_SHARE_AT_MOST for run in runs if "others_cpu_share" in run] or [float("nan")]
     )
     return {name: round(value, 3) for name, value in found.items() if value == value}  # noqa: PLR0124 - drops NaN
+
+
+def _limit(runs: Runs) -> dict[str, float]:
+    peak = statistics.median([run["gemm_flops"] for run in runs if run["part"] == "machine"] or [float("nan")])
+    shares = []
+    for model, law in _seen(runs, ("model", "law")):
+        rate = median_of(runs, "ours", model, law, "useful_tokens_per_s")
+        rows = next(run["rows"] for run in runs if (run.get("model"), run.get("law")) == (model, law))
+        if rate and "useful_flops" in rows:
+            shares.append(rate * rows["useful_flops"] / rows["num_trained"] / peak)
+    return {"gemm_gflops": peak / 1e9, "share_of_gemm_peak": _geometric(shares)}
 
 
 def median_of(runs: Runs, contestant: str, model: str, law: str, name: str, *, part: str = "speed") -> float | None:
     """Over the repeats of a cell; None if none of them was measured."""
     key = {"part": part, "contestant": contestant, "model": model, "law": law}
     values = [
-        run[name] for run in runs if all(run[k] == v for k, v in key.items()) and not run["error"] and run.get(name)
+        run[name] for run in runs if all(run.get(k) == v for k, v in key.items()) and not run["error"] and run.get(name)
     ]
     return statistics.median(values) if values else None
 

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from competitors.environments import HOME
 from tokenizers import Tokenizer
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 SYSTEM = "You are a helpful assistant."
 LAWS = ("chat", "bimodal", "long")
@@ -147,6 +147,25 @@ def float32_copy(model_dir: Path) -> Path:
 
 def _tokenizer_files(folder: Path) -> Iterator[str]:
     return (path.name for path in folder.iterdir() if "token" in path.name or path.suffix == ".jinja")
+
+
+def flops(model_dir: Path, rows: Sequence[Row], *, rank: int) -> float:
+    """Operations that training these rows takes at least: 4 a frozen weight and token, 6 a LoRA weight.
+
+    The head is needed where a token is trained only; causal attention takes 6 x length x width a token and layer.
+    """
+    config = AutoConfig.from_pretrained(model_dir)
+    hidden, inner, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
+    queries, keys = (number * config.head_dim for number in (config.num_attention_heads, config.num_key_value_heads))
+    linears = ((hidden, queries), (hidden, keys), (hidden, keys), (queries, hidden))
+    linears += ((hidden, inner), (hidden, inner), (inner, hidden))
+    frozen = layers * sum(inputs * outputs for inputs, outputs in linears)
+    learned = layers * rank * sum(inputs + outputs for inputs, outputs in linears)
+    head = config.vocab_size * hidden
+    return sum(
+        row.num_tokens * (4 * frozen + 6 * learned + 6 * row.num_tokens * queries * layers) + row.num_trained * 4 * head
+        for row in rows
+    )
 
 
 def describe(rows: Sequence[Row]) -> dict[str, Any]:

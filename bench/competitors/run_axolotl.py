@@ -1,6 +1,7 @@
 """Axolotl's training from a configuration as its users write one, by what its command `axolotl train` calls.
 
-Its defaults stay: padding, no gradient checkpointing. `curriculum_sampling` is its word for rows in the file's order.
+Its defaults stay, but for kernels that need a card: padding, no gradient checkpointing. `curriculum_sampling` is its
+word for rows in the file's order.
 """
 
 import sys
@@ -37,6 +38,10 @@ def main(job: Job) -> None:
         "lora_alpha": job.alpha,
         "lora_dropout": 0.0,
         "lora_target_linear": True,
+        # its own kernels, on by default, are Triton's and know only cards ("Torch not compiled with CUDA enabled")
+        "lora_mlp_kernel": False,
+        "lora_qkv_kernel": False,
+        "lora_o_kernel": False,
         "sequence_len": job.max_length,
         "micro_batch_size": job.rows_per_batch,
         "gradient_accumulation_steps": job.accumulation,

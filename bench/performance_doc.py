@@ -1,0 +1,104 @@
+"""Writes the measured parts of docs/performance.md from bench/results: `python bench/performance_doc.py`."""
+
+import itertools
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(Path(__file__).parent)]
+
+from train_figures import table  # noqa: E402
+
+_DOC = ROOT / "docs" / "performance.md"
+_RESULTS = ROOT / "bench" / "results"
+_NOT_YET = "*not yet measured*"
+_GOALS = {
+    "vs_trl_default": ("speed over TRL's defaults", "at least 6"),
+    "vs_trainer": ("speed over Trainer + PEFT", "at least 5"),
+    "vs_trl_packing": ("speed over TRL with packing", "at least 2.5"),
+    "worst_vs_trl_packing": ("the same, in the worst cell", "at least 1.8"),
+    "peak_memory_vs_trl": ("peak memory over TRL's with packing", "at most 0.6"),
+    "start_vs_trl": ("start to first step over TRL's", "at most 1"),
+    "loss_gap_pct": ("largest distance of held-out loss, %", "at most 1"),
+    "share_of_gemm_peak": ("share of the matrix products' peak", ""),
+}
+_GPU_MODELS, _GPU_METHODS, _GPU_TOKENS = ("8b", "3b", "1b"), ("lora", "qlora"), (2048, 8192)
+
+
+def main() -> None:
+    text = _DOC.read_text()
+    for name, lines in (("train", _train()), ("recipes", _recipes()), ("gpu", _gpu())):
+        block = "\n".join([f"<!-- {name} -->", *lines, f"<!-- end of {name} -->"])
+        text, num = re.subn(rf"<!-- {name} -->.*?<!-- end of {name} -->", lambda _, b=block: b, text, flags=re.DOTALL)
+        if num != 1:
+            raise RuntimeError(f"{_DOC.name} has no place for {name}.")
+    _DOC.write_text(text)
+
+
+def _read(name: str) -> dict[str, Any] | None:
+    path = _RESULTS / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def _measured_on(found: dict[str, Any]) -> str:
+    machine, versions = found["machine"], found["versions"]
+    packages = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return f"{machine['num_cpus']} cores of {machine['cpu']}, {found['date'][:10]}; {packages}."
+
+
+def _train() -> list[str]:
+    found = _read("train")
+    lines = ["| figure | | goal | measured |", "|---|---|---|---:|"]
+    figures = found["figures"] if found else {}
+    for name, (meaning, goal) in _GOALS.items():
+        lines.append(f"| `{name}` | {meaning} | {goal} | {figures.get(name, _NOT_YET)} |")
+    if found is None:
+        return lines
+    return [*lines, "", table(found["runs"]), "", _measured_on(found)]
+
+
+def _recipes() -> list[str]:
+    found = _read("recipes")
+    if found is None:
+        return [_NOT_YET]
+    figures = found["figures"]
+    contestants = list(dict.fromkeys(run["contestant"] for run in found["runs"]))
+    lines = [f"| data | untuned | {' | '.join(contestants)} |", "|---|---:|" + "---:|" * len(contestants)]
+    for name in dict.fromkeys(run["dataset"] for run in found["runs"]):
+        values = [figures.get(f"{name}_{who}", _NOT_YET) for who in ("base", *contestants)]
+        lines.append(f"| {name} | {' | '.join(str(value) for value in values)} |")
+    return [*lines, "", _measured_on(found)]
+
+
+def _gpu() -> list[str]:
+    found = _read("gpu_train")
+    runs = found["runs"] if found else []
+    lines = [
+        "| device | model | method | tokens | tok/s | MFU | peak GB | predicted GB | plain PEFT tok/s |",
+        "|---|---|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    cells = itertools.product(_GPU_MODELS, _GPU_METHODS, _GPU_TOKENS)
+    lines += [_gpu_line(runs, model, method, tokens) for model, method, tokens in cells]
+    return [*lines, "", _measured_on(found)] if found else lines
+
+
+def _gpu_line(runs: list[dict[str, Any]], model: str, method: str, tokens: int) -> str:
+    """Of the first repeat, without gradient checkpointing."""
+    key = {"model": model, "method": method, "tokens": tokens, "is_checkpointed": False, "repeat": 0}
+    by_name = {run["contestant"]: run for run in runs if all(run.get(name) == value for name, value in key.items())}
+    ours, plain = by_name.get("ours"), by_name.get("hf", {})
+    begin = f"| {ours['device'] if ours else 'H100 80 GB'} | {model} | {method} | {tokens} | "
+    if ours is None or "error" in ours:
+        return begin + " | ".join([_NOT_YET if ours is None else ours["error"], "", "", "", ""]) + " |"
+    return (
+        begin
+        + f"{ours['tokens_per_s']:.0f} | {ours['mfu']:.0%} | {ours['peak_bytes'] / 1e9:.1f} | "
+        + f"{ours['predicted_bytes'] / 1e9:.1f} | {plain.get('tokens_per_s', 0):.0f} |"
+    )
+
+
+if __name__ == "__main__":
+    main()
