@@ -1,8 +1,8 @@
 """The weight of a frozen linear layer as numbers, however it is stored.
 
 A 4-bit layer is unpacked at each use, twice per micro-batch (forward, backward): a copy kept between them would give
-back the memory that 4 bits save. On two cores unpacking SmolLM2's 106 M linear weights takes 0.07 s, 3 % of a
-micro-batch of 1,024 tokens.
+back the memory that 4 bits save. It takes 5 % of the time of the product of 512 tokens that follows it on a processor
+(0.04 s of one core for all of SmolLM2-135M's layers), half of that at 1,024 tokens.
 """
 
 from typing import Any, cast
@@ -25,7 +25,8 @@ def dense_weight(layer: nn.Module, dtype: torch.dtype) -> Tensor:
     weight: Any = layer.weight
     if not isinstance(layer, Linear4bit):
         return cast("Tensor", weight.detach().to(dtype))
-    state = weight.quant_state
+    # a weight that was put together from its parts (`sharding.py`) has lost it; the layer has not
+    state = getattr(weight, "quant_state", None) or layer.quant_state
     if getattr(state, "packing_format_for_cpu", False):
         # bitsandbytes does so when a layer in eval mode is asked for an answer, and there is no way back to the numbers
         raise ValueError("this 4-bit weight was repacked for inference: keep the base in training mode")
