@@ -7,6 +7,7 @@ answer that was preferred, then the other. A resumed run maps the same files and
 import hashlib
 import json
 import multiprocessing
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
@@ -24,9 +25,10 @@ from core.errors import Invalid
 from worker.training.data.chat_format import ChatFormat
 from worker.training.data.encoding import SEQUENCES_PER_EXAMPLE, Encoded, encode_lines
 
-_ROWS_PER_CHUNK = 1000
-# starting a process and reading the tokenizer in it takes as long as encoding this many short rows
-_MIN_ROWS_FOR_WORKERS = 4000
+# whichever comes first: a second or two of work, and some hundred MB of a process's memory while it lasts
+_ROWS_PER_CHUNK, _CHARS_PER_CHUNK = 1000, 2**21
+# starting a process and reading the tokenizer in it takes as long as encoding this much
+_MIN_CHUNKS_FOR_WORKERS = 4
 _DESCRIPTION = "index.json"
 
 
@@ -90,9 +92,9 @@ def build(
         encode = partial(_encode_chunk, kind=kind, model_dir=model_dir, max_length=max_length)
         with ExitStack() as stack, rows_path.open(encoding="utf-8") as stream:
             chunks = _chunks(islice(stream, max_rows))
-            first = list(islice(chunks, _MIN_ROWS_FOR_WORKERS // _ROWS_PER_CHUNK))
+            first = list(islice(chunks, _MIN_CHUNKS_FOR_WORKERS))
             encoded: Iterator[Encoded | Invalid] = map(encode, first)
-            is_long = len(first) == _MIN_ROWS_FOR_WORKERS // _ROWS_PER_CHUNK
+            is_long = len(first) == _MIN_CHUNKS_FOR_WORKERS
             if is_long and num_workers > 1:
                 # a fork would copy this process's threads' locks, and torch's state
                 context = multiprocessing.get_context("spawn")
@@ -113,7 +115,15 @@ def fingerprint(index: TokenIndex) -> str:
 
 
 def _chunks(lines: Iterator[str]) -> Iterator[list[str]]:
-    while chunk := list(islice(lines, _ROWS_PER_CHUNK)):
+    chunk: list[str] = []
+    num_chars = 0
+    for line in lines:
+        chunk.append(line)
+        num_chars += len(line)
+        if len(chunk) == _ROWS_PER_CHUNK or num_chars >= _CHARS_PER_CHUNK:
+            yield chunk
+            chunk, num_chars = [], 0
+    if chunk:
         yield chunk
 
 
@@ -178,12 +188,18 @@ def _write(
             num_dropped_rows += encoded.num_dropped_rows
             num_rows += encoded.num_rows
             on_progress(num_rows)
+        for stream in (token_ids, weights, offsets):
+            stream.flush()
+            os.fsync(stream.fileno())
     description = {
         "sequences_per_example": sequences_per_example,
         "num_cut_rows": num_cut_rows,
         "num_dropped_rows": num_dropped_rows,
     }
-    (folder / _DESCRIPTION).write_text(json.dumps(description))  # last: its presence says the arrays are whole
+    # last, and at once: its presence says that the arrays are whole and on the disk
+    partial_path = folder / f"{_DESCRIPTION}.partial"
+    partial_path.write_text(json.dumps(description))
+    partial_path.rename(folder / _DESCRIPTION)
 
 
 def _map(folder: Path) -> TokenIndex:
