@@ -92,10 +92,12 @@ def _prepare(run: RunInput, processes: Processes, *, device: str) -> tuple[Tunab
     is_spread = plan.sharding == "full" and processes.num > 1
     dtype = compute_dtype(device)
     machine = Machine("cpu" if is_spread else device, dtype, plan.gradient_checkpointing, plan.compile)
-    if is_spread:
+    if not is_spread:
+        model = methods.prepare(run.method, run.base_model_dir, machine=machine)
+    else:
         sharding.refuse_unless_possible(run.method)
-    model = methods.prepare(run.method, run.base_model_dir, machine=machine)
-    if is_spread:
+        with sharding.quantizing_on(device):
+            model = methods.prepare(run.method, run.base_model_dir, machine=machine)
         sharding.spread(model, device=device)
     processes.copy_from_first(model.trainable().values())
     return model, dtype
