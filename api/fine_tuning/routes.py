@@ -40,7 +40,7 @@ _MAX_STEP = 10**18 - 1
 
 
 @router.post("/estimates")
-@router.post("/jobs/estimate")
+@router.post("/jobs/estimate", operation_id="estimate_fine_tuning_job")
 def create_fine_tuning_estimate(body: EstimateRequest, principal: Reader, session: SessionDep) -> EstimateBody:
     """How long a run would take, what it would cost and how it would be done, for one recipe or for each.
 

@@ -651,7 +651,9 @@ export interface paths {
         put?: never;
         /**
          * Create Fine Tuning Estimate
-         * @description How long a run would take and what it would cost, for one recipe or for each.
+         * @description How long a run would take, what it would cost and how it would be done, for one recipe or for each.
+         *
+         *     Also of a model that is not on the disk yet.
          */
         post: operations["create_fine_tuning_estimate"];
         delete?: never;
@@ -678,6 +680,48 @@ export interface paths {
          * @description Start a run on a file or a dataset version.
          */
         post: operations["create_fine_tuning_job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/fine_tuning/jobs/dry_run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rehearse Fine Tuning Job
+         * @description What this create would do: the resolved specification, how it would be run, every check. Makes nothing.
+         */
+        post: operations["rehearse_fine_tuning_job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/fine_tuning/jobs/estimate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create Fine Tuning Estimate
+         * @description How long a run would take, what it would cost and how it would be done, for one recipe or for each.
+         *
+         *     Also of a model that is not on the disk yet.
+         */
+        post: operations["estimate_fine_tuning_job"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1173,31 +1217,94 @@ export interface components {
             /** User Id */
             user_id: string;
         };
-        /** AdapterBody */
+        /**
+         * AdapterBody
+         * @description How the base model is changed. Each setting belongs to some methods only; another one's is refused.
+         */
         AdapterBody: {
             /**
+             * Alpha
+             * @description Their scale, 1-1024; twice the rank when absent.
+             */
+            alpha?: number | null;
+            /**
+             * Dropout
+             * @description Share of the adapter's inputs dropped in training; 0 to below 1.
+             */
+            dropout?: number | null;
+            /**
+             * Init Text
+             * @description Of `prompt_tuning`: words that the vectors start from.
+             */
+            init_text?: string | null;
+            /**
+             * Learning Rate Ratio
+             * @description Of `lora_plus`: rate of B over rate of A, 1-64.
+             */
+            learning_rate_ratio?: number | null;
+            /**
+             * Num Iterations
+             * @description Of `pissa`: of its singular value decomposition, 2-64.
+             */
+            num_iterations?: number | null;
+            /**
+             * Num Virtual Tokens
+             * @description Of `prompt_tuning`: learned vectors, 1-512.
+             */
+            num_virtual_tokens?: number | null;
+            /**
+             * Quantization
+             * @description Whether the frozen base is kept in 4 bits; the plan decides when absent.
+             */
+            quantization?: "nf4" | "none" | null;
+            /**
              * Rank
-             * @description Width of the adapter, 1-256; the recipe's when absent.
+             * @description Width of the learned matrices, 1-256; the recipe's when absent.
              */
             rank?: number | null;
             /**
-             * @description `auto` is `qlora`: the base model in 4 bits.
+             * Target Modules
+             * @description Which linear layers learn; all of them when absent.
+             */
+            target_modules?: ("all-linear" | "attention" | "mlp") | null;
+            /**
+             * @description `auto` is `lora`, or `qlora` where memory asks for it.
              * @default auto
              */
             type: components["schemas"]["AdapterType"];
         };
-        /** AdapterMethod */
+        /**
+         * AdapterMethod
+         * @description Null is what its type does not have or, before the plan, what it was not asked for.
+         */
         AdapterMethod: {
+            /** Alpha */
+            alpha: number | null;
+            /** Dropout */
+            dropout: number | null;
+            /** Init Text */
+            init_text: string | null;
+            /** Learning Rate Ratio */
+            learning_rate_ratio: number | null;
+            /** Num Iterations */
+            num_iterations: number | null;
+            /** Num Virtual Tokens */
+            num_virtual_tokens: number | null;
+            /** Quantization */
+            quantization: "nf4" | "none" | null;
             /** Rank */
             rank: number | null;
+            /** Target Modules */
+            target_modules: ("all-linear" | "attention" | "mlp") | null;
             /** Type */
             type: string;
         };
         /**
          * AdapterType
+         * @description How the base is changed; `core.training.methods` has each. `auto` is LoRA or QLoRA, as the plan decides.
          * @enum {string}
          */
-        AdapterType: "auto" | "lora" | "qlora";
+        AdapterType: "auto" | "lora" | "qlora" | "rslora" | "dora" | "lora_plus" | "pissa" | "prompt_tuning" | "full";
         /** AdminJobBody */
         AdminJobBody: {
             /** Attempt */
@@ -1549,7 +1656,7 @@ export interface components {
          * @description Only what is sent is changed; `null` takes a field back to its default.
          */
         CloneJobBody: {
-            /** @description Our extension: how the adapter is made. */
+            /** @description Our extension: how the base model is changed. */
             adapter?: components["schemas"]["AdapterBody"] | null;
             /**
              * Dataset Version Id
@@ -1605,6 +1712,8 @@ export interface components {
              * @description Part of the tuned model's id, 1-64 characters.
              */
             suffix?: string | null;
+            /** @description Our extension: the numbers of the training loop. */
+            training?: components["schemas"]["TrainingBody"] | null;
             /**
              * Training File
              * @description A file id; its rows become a dataset version by themselves.
@@ -1628,7 +1737,7 @@ export interface components {
         ColumnRole: "question" | "answer" | "system";
         /** CreateJobBody */
         CreateJobBody: {
-            /** @description Our extension: how the adapter is made. */
+            /** @description Our extension: how the base model is changed. */
             adapter?: components["schemas"]["AdapterBody"] | null;
             /**
              * Dataset Version Id
@@ -1681,6 +1790,8 @@ export interface components {
              * @description Part of the tuned model's id, 1-64 characters.
              */
             suffix?: string | null;
+            /** @description Our extension: the numbers of the training loop. */
+            training?: components["schemas"]["TrainingBody"] | null;
             /**
              * Training File
              * @description A file id; its rows become a dataset version by themselves.
@@ -1729,6 +1840,8 @@ export interface components {
             id: string;
             /** Job Id */
             job_id: string;
+            /** @description What every row holds: a conversation, a preference, or plain text. */
+            kind: components["schemas"]["RowKind"];
             mapping: components["schemas"]["Mapping"] | null;
             /** Max Row Tokens */
             max_row_tokens: number;
@@ -1868,6 +1981,60 @@ export interface components {
              */
             utilization: number | null;
         };
+        /** DpoBody */
+        DpoBody: {
+            hyperparameters?: components["schemas"]["DpoHyperparametersBody"] | null;
+        };
+        /** DpoHyperparameters */
+        DpoHyperparameters: {
+            /** Batch Size */
+            batch_size: "auto" | number;
+            /** Beta */
+            beta: "auto" | number;
+            /** Label Smoothing */
+            label_smoothing: "auto" | number;
+            /** Learning Rate Multiplier */
+            learning_rate_multiplier: "auto" | number;
+            /** N Epochs */
+            n_epochs: "auto" | number;
+        };
+        /** DpoHyperparametersBody */
+        DpoHyperparametersBody: {
+            /**
+             * Batch Size
+             * @description Rows learned from in one step, 1-256.
+             * @default auto
+             */
+            batch_size?: "auto" | number;
+            /**
+             * Beta
+             * @description How strongly the model is held near its base; above 0, to 10.
+             * @default auto
+             */
+            beta?: "auto" | number;
+            /**
+             * Label Smoothing
+             * @description Our extension: share of pairs believed to be the wrong way round; 0 to below 0.5.
+             * @default auto
+             */
+            label_smoothing?: "auto" | number;
+            /**
+             * Learning Rate Multiplier
+             * @description Scales the recipe's learning rate; above 0.
+             * @default auto
+             */
+            learning_rate_multiplier?: "auto" | number;
+            /**
+             * N Epochs
+             * @description Times every row is seen, 1-50.
+             * @default auto
+             */
+            n_epochs?: "auto" | number;
+        };
+        /** DpoMethod */
+        DpoMethod: {
+            hyperparameters: components["schemas"]["DpoHyperparameters"];
+        };
         /** DrainBody */
         DrainBody: {
             /**
@@ -1877,6 +2044,31 @@ export interface components {
              * @enum {string}
              */
             mode: "finish" | "now";
+        };
+        /**
+         * DryRun
+         * @description What a create with the same body would do. Nothing was made, queued or charged.
+         */
+        DryRun: {
+            /** Checks */
+            checks: components["schemas"]["RehearsedCheck"][];
+            estimate: components["schemas"]["RecipeEstimate"] | null;
+            /**
+             * Object
+             * @default fine_tuning.job.dry_run
+             * @constant
+             */
+            object: "fine_tuning.job.dry_run";
+            queue: components["schemas"]["EstimateQueue"] | null;
+            /**
+             * Spec
+             * @description The whole resolved specification that the trainer would get.
+             */
+            spec: {
+                [key: string]: unknown;
+            } | null;
+            /** Would Start */
+            would_start: boolean;
         };
         /** ErrorBody */
         ErrorBody: {
@@ -1909,6 +2101,11 @@ export interface components {
             object: "fine_tuning.estimate";
             price: components["schemas"]["EstimatePrice"];
             queue: components["schemas"]["EstimateQueue"];
+            /**
+             * Refusals
+             * @description Recipes that the hardware here cannot do, while others can.
+             */
+            refusals: components["schemas"]["RecipeRefusal"][];
         };
         /** EstimatePrice */
         EstimatePrice: {
@@ -1930,7 +2127,7 @@ export interface components {
         };
         /** EstimateRequest */
         EstimateRequest: {
-            /** @description Our extension: how the adapter is made. */
+            /** @description Our extension: how the base model is changed. */
             adapter?: components["schemas"]["AdapterBody"] | null;
             /**
              * Dataset Version Id
@@ -1952,11 +2149,32 @@ export interface components {
             model?: string | null;
             /** @description One recipe only; all of them when absent. */
             recipe?: components["schemas"]["Recipe"] | null;
+            /** @description Our extension: the numbers of the training loop. */
+            training?: components["schemas"]["TrainingBody"] | null;
             /**
              * Training File
              * @description A file id; its rows become a dataset version by themselves.
              */
             training_file?: string | null;
+        };
+        /**
+         * Execution
+         * @description How the machine does the run. It decides how fast and in how much memory, not what is learned.
+         */
+        Execution: {
+            /** Compile */
+            compile: boolean;
+            /** Gradient Checkpointing */
+            gradient_checkpointing: boolean;
+            /** Micro Batch Tokens */
+            micro_batch_tokens: number | null;
+            /** Num Processes */
+            num_processes: number;
+            /**
+             * Sharding
+             * @enum {string}
+             */
+            sharding: "none" | "full";
         };
         /** FailureBody */
         FailureBody: {
@@ -2014,7 +2232,7 @@ export interface components {
          * FileFormat
          * @enum {string}
          */
-        FileFormat: "csv" | "jsonl";
+        FileFormat: "csv" | "jsonl" | "txt" | "md";
         /** FineTuningCheckpoint */
         FineTuningCheckpoint: {
             /** Created At */
@@ -2112,7 +2330,8 @@ export interface components {
             finished_at: number | null;
             /** Hardware */
             hardware: string;
-            hyperparameters: components["schemas"]["Hyperparameters"];
+            /** @description Null unless the method is `supervised`, as OpenAI has it. */
+            hyperparameters: components["schemas"]["Hyperparameters"] | null;
             /** Id */
             id: string;
             /** Integrations */
@@ -2181,6 +2400,7 @@ export interface components {
             status: "validating_files" | "queued" | "running" | "paused" | "succeeded" | "failed" | "cancelled";
             /** Trained Tokens */
             trained_tokens: number | null;
+            training: components["schemas"]["TrainingNumbers"];
             /** Training File */
             training_file: string;
             /** Tuned Heldout Loss */
@@ -2211,9 +2431,33 @@ export interface components {
              */
             label: string;
         };
+        /** FunctionCall */
+        FunctionCall: {
+            /** Arguments */
+            arguments: string;
+            /** Name */
+            name: string;
+        };
+        /** GpuFitBody */
+        GpuFitBody: {
+            /** Fits */
+            fits: boolean;
+            /** Gpu */
+            gpu: string;
+            /** Memory Bytes */
+            memory_bytes: number;
+            /** Method */
+            method: string;
+            /** Peak Memory Bytes */
+            peak_memory_bytes: number;
+            /** Quantization */
+            quantization: string | null;
+        };
         /**
          * Health
-         * @description How many rows have what. `contradictions` counts questions that have more than one answer.
+         * @description How many rows have what.
+         *
+         *     `contradictions` counts questions that have more than one answer, or pairs that are preferred both ways round.
          */
         Health: {
             /**
@@ -2291,6 +2535,8 @@ export interface components {
             format: components["schemas"]["FileFormat"];
             /** Is Complete */
             is_complete: boolean;
+            /** @default chat */
+            kind: components["schemas"]["RowKind"];
             mapping: components["schemas"]["Mapping"] | null;
             /** Num Problems */
             num_problems: number;
@@ -2303,15 +2549,38 @@ export interface components {
         };
         /** JobEstimate */
         JobEstimate: {
+            /**
+             * Available Memory Bytes
+             * @description Of the hardware that was planned for, if it was told.
+             */
+            available_memory_bytes: number | null;
+            /**
+             * Based On
+             * @description What time is predicted from: peaks of the hardware, or what runs here have measured.
+             * @enum {string}
+             */
+            based_on: "catalogue" | "other_runs" | "own_runs";
             /** Cost Usd */
             cost_usd: number;
             /** Cost Usd High */
             cost_usd_high: number;
             /** Cost Usd Low */
             cost_usd_low: number;
+            execution: components["schemas"]["Execution"] | null;
+            /**
+             * Fits On
+             * @description One GPU of each size that is sold.
+             */
+            fits_on: components["schemas"]["GpuFitBody"][];
+            memory: components["schemas"]["MemoryEstimate"] | null;
+            /** Num Past Runs */
+            num_past_runs: number;
             /** Num Steps */
             num_steps: number;
-            /** Peak Memory Bytes */
+            /**
+             * Peak Memory Bytes
+             * @description Predicted, of each process; `results.peak_memory_bytes` was measured.
+             */
             peak_memory_bytes: number;
             /** Seconds */
             seconds: number;
@@ -2735,15 +3004,46 @@ export interface components {
             object: "member";
             role: components["schemas"]["Role"];
         };
-        /** Message */
+        /**
+         * MemoryEstimate
+         * @description Bytes of one process at the peak, by what they are for; docs/recipes.md has the formula.
+         */
+        MemoryEstimate: {
+            /** Activation Bytes */
+            activation_bytes: number;
+            /** Loss Bytes */
+            loss_bytes: number;
+            /** Optimizer Bytes */
+            optimizer_bytes: number;
+            /** Runtime Bytes */
+            runtime_bytes: number;
+            /** Scratch Bytes */
+            scratch_bytes: number;
+            /** Trained Bytes */
+            trained_bytes: number;
+            /** Weights Bytes */
+            weights_bytes: number;
+        };
+        /**
+         * Message
+         * @description As OpenAI's chat has it; `content` may be missing (None) only beside `tool_calls`.
+         */
         Message: {
             /** Content */
-            content: string;
+            content: string | null;
+            /** Name */
+            name?: string;
             /**
              * Role
              * @enum {string}
              */
-            role: "system" | "user" | "assistant";
+            role: "system" | "user" | "assistant" | "tool";
+            /** Tool Call Id */
+            tool_call_id?: string;
+            /** Tool Calls */
+            tool_calls?: components["schemas"]["ToolCall"][];
+            /** Weight */
+            weight?: number;
         };
         /** MessageBody */
         MessageBody: {
@@ -2760,22 +3060,24 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
-        /** Method */
+        /**
+         * Method
+         * @description Only the settings of its type are there, as OpenAI has it.
+         */
         Method: {
-            supervised: components["schemas"]["SupervisedMethod"];
-            /**
-             * Type
-             * @default supervised
-             * @constant
-             */
-            type: "supervised";
+            continued_pretraining?: components["schemas"]["SupervisedMethod"] | null;
+            dpo?: components["schemas"]["DpoMethod"] | null;
+            orpo?: components["schemas"]["OrpoMethod"] | null;
+            supervised?: components["schemas"]["SupervisedMethod"] | null;
+            type: components["schemas"]["MethodType"];
         };
         /** MethodBody */
         MethodBody: {
-            /** Dpo */
-            dpo?: {
-                [key: string]: unknown;
-            } | null;
+            /** @description Our extension: plain text is read on. */
+            continued_pretraining?: components["schemas"]["SupervisedBody"] | null;
+            dpo?: components["schemas"]["DpoBody"] | null;
+            /** @description Our extension: preferences without comparing with the base model. */
+            orpo?: components["schemas"]["OrpoBody"] | null;
             /** Reinforcement */
             reinforcement?: {
                 [key: string]: unknown;
@@ -2783,11 +3085,17 @@ export interface components {
             supervised?: components["schemas"]["SupervisedBody"] | null;
             /**
              * Type
-             * @description `supervised` is the only one so far.
+             * @description What is learned from: `supervised` (answers), `dpo` or, our extensions, `orpo` (preferences) or `continued_pretraining` (plain text).
              * @default supervised
              */
             type: string;
         };
+        /**
+         * MethodType
+         * @description What is learned from the rows, in the wire's words; `core.training.objectives` has the mathematics.
+         * @enum {string}
+         */
+        MethodType: "supervised" | "dpo" | "orpo" | "continued_pretraining";
         /** MetricsList */
         MetricsList: {
             /** Data */
@@ -2826,6 +3134,11 @@ export interface components {
              * @enum {string}
              */
             kind: "base" | "tuned";
+            /**
+             * Method
+             * @description How a tuned model was made; `full` is no adapter and cannot be talked to.
+             */
+            method: string | null;
             /** Name */
             name: string;
             /**
@@ -2909,6 +3222,52 @@ export interface components {
              */
             name: string;
         };
+        /** OrpoBody */
+        OrpoBody: {
+            hyperparameters?: components["schemas"]["OrpoHyperparametersBody"] | null;
+        };
+        /** OrpoHyperparameters */
+        OrpoHyperparameters: {
+            /** Batch Size */
+            batch_size: "auto" | number;
+            /** Beta */
+            beta: "auto" | number;
+            /** Learning Rate Multiplier */
+            learning_rate_multiplier: "auto" | number;
+            /** N Epochs */
+            n_epochs: "auto" | number;
+        };
+        /** OrpoHyperparametersBody */
+        OrpoHyperparametersBody: {
+            /**
+             * Batch Size
+             * @description Rows learned from in one step, 1-256.
+             * @default auto
+             */
+            batch_size?: "auto" | number;
+            /**
+             * Beta
+             * @description Weight of the preference beside the answer itself; above 0, to 10.
+             * @default auto
+             */
+            beta?: "auto" | number;
+            /**
+             * Learning Rate Multiplier
+             * @description Scales the recipe's learning rate; above 0.
+             * @default auto
+             */
+            learning_rate_multiplier?: "auto" | number;
+            /**
+             * N Epochs
+             * @description Times every row is seen, 1-50.
+             * @default auto
+             */
+            n_epochs?: "auto" | number;
+        };
+        /** OrpoMethod */
+        OrpoMethod: {
+            hyperparameters: components["schemas"]["OrpoHyperparameters"];
+        };
         /** PasswordChangeBody */
         PasswordChangeBody: {
             /** Current Password */
@@ -2964,18 +3323,40 @@ export interface components {
         Permission: "datasets:read" | "datasets:write" | "runs:read" | "runs:write" | "models:read" | "models:write" | "chat:use" | "keys:manage" | "members:read" | "members:manage" | "usage:read" | "audit:read" | "workspace:admin" | "installation:admin";
         /** PlannedHyperparameters */
         PlannedHyperparameters: {
+            /** Alpha */
+            alpha: number | null;
             /** Batch Size */
             batch_size: number;
+            /** Early Stopping Patience */
+            early_stopping_patience: number | null;
+            /** Eval Every Steps */
+            eval_every_steps: number | null;
             /** Learning Rate */
             learning_rate: number;
             /** Max Length Tokens */
             max_length_tokens: number;
+            /** Max Seen Tokens */
+            max_seen_tokens: number | null;
             /** Method */
             method: string;
             /** N Epochs */
             n_epochs: number;
+            /** Num Virtual Tokens */
+            num_virtual_tokens: number | null;
+            /** Objective */
+            objective: string;
+            /** Optimizer */
+            optimizer: string;
+            /** Quantization */
+            quantization: string | null;
             /** Rank */
-            rank: number;
+            rank: number | null;
+            /** Schedule */
+            schedule: string;
+            /** Warmup Ratio */
+            warmup_ratio: number;
+            /** Weight Decay */
+            weight_decay: number;
         };
         /** PriceBody */
         PriceBody: {
@@ -3122,18 +3503,43 @@ export interface components {
         Recipe: "fast" | "balanced" | "best";
         /** RecipeEstimate */
         RecipeEstimate: {
+            /**
+             * Available Memory Bytes
+             * @description Of the hardware that was planned for, if it was told.
+             */
+            available_memory_bytes: number | null;
+            /**
+             * Based On
+             * @description What time is predicted from: peaks of the hardware, or what runs here have measured.
+             * @enum {string}
+             */
+            based_on: "catalogue" | "other_runs" | "own_runs";
             /** Cost Usd */
             cost_usd: number;
             /** Cost Usd High */
             cost_usd_high: number;
             /** Cost Usd Low */
             cost_usd_low: number;
+            execution: components["schemas"]["Execution"] | null;
+            /**
+             * Fits On
+             * @description One GPU of each size that is sold.
+             */
+            fits_on: components["schemas"]["GpuFitBody"][];
+            /** Hardware */
+            hardware: string;
             hyperparameters: components["schemas"]["PlannedHyperparameters"];
             /** Is Recommended */
             is_recommended: boolean;
+            memory: components["schemas"]["MemoryEstimate"] | null;
+            /** Num Past Runs */
+            num_past_runs: number;
             /** Num Steps */
             num_steps: number;
-            /** Peak Memory Bytes */
+            /**
+             * Peak Memory Bytes
+             * @description Predicted, of each process; `results.peak_memory_bytes` was measured.
+             */
             peak_memory_bytes: number;
             /** Recipe */
             recipe: string;
@@ -3147,6 +3553,45 @@ export interface components {
             total_tokens: number;
             warning: components["schemas"]["JobWarning"] | null;
         };
+        /** RecipeRefusal */
+        RecipeRefusal: {
+            /** Code */
+            code: string;
+            /** Details */
+            details: {
+                [key: string]: unknown;
+            };
+            /** Message */
+            message: string;
+            /** Param */
+            param: string | null;
+            /** Recipe */
+            recipe: string;
+        };
+        /**
+         * Refusal
+         * @description Why something cannot be done, as the error of a create would say it.
+         */
+        Refusal: {
+            /** Code */
+            code: string;
+            /** Details */
+            details: {
+                [key: string]: unknown;
+            };
+            /** Message */
+            message: string;
+            /** Param */
+            param: string | null;
+        };
+        /** RehearsedCheck */
+        RehearsedCheck: {
+            error: components["schemas"]["Refusal"] | null;
+            /** Name */
+            name: string;
+            /** Passed */
+            passed: boolean;
+        };
         /**
          * Role
          * @enum {string}
@@ -3158,9 +3603,17 @@ export interface components {
         };
         /** RowBody */
         RowBody: {
+            /**
+             * Chosen
+             * @description Of a preference, the answer that was preferred.
+             */
+            chosen: components["schemas"]["Message"][] | null;
             /** Id */
             id: string;
-            /** Messages */
+            /**
+             * Messages
+             * @description A conversation; of a preference, what was said before the answers.
+             */
             messages: components["schemas"]["Message"][];
             /** Num Tokens */
             num_tokens: number;
@@ -3176,13 +3629,36 @@ export interface components {
              */
             object: "row";
             problem: components["schemas"]["Problem"] | null;
+            /**
+             * Rejected
+             * @description Of a preference, the answer that was not.
+             */
+            rejected: components["schemas"]["Message"][] | null;
             split: components["schemas"]["Split"];
+            /**
+             * Text
+             * @description Of plain text, all of the row.
+             */
+            text: string | null;
+            /**
+             * Tools
+             * @description The functions that the assistant could call.
+             */
+            tools: {
+                [key: string]: unknown;
+            }[] | null;
         };
         /**
          * RowFilter
          * @enum {string}
          */
         RowFilter: "all" | "problems" | "heldout";
+        /**
+         * RowKind
+         * @description What the rows of a version hold; each objective of training reads one kind.
+         * @enum {string}
+         */
+        RowKind: "chat" | "preference" | "text";
         /** SampleBody */
         SampleBody: {
             /** Description */
@@ -3206,10 +3682,36 @@ export interface components {
         };
         /** SampleRow */
         SampleRow: {
-            /** Messages */
+            /**
+             * Chosen
+             * @description Of a preference, the answer that was preferred.
+             */
+            chosen?: components["schemas"]["Message"][] | null;
+            /**
+             * Messages
+             * @description A conversation, or of a preference what was said before.
+             * @default []
+             */
             messages: components["schemas"]["Message"][];
+            /**
+             * Rejected
+             * @description Of a preference, the answer that was not.
+             */
+            rejected?: components["schemas"]["Message"][] | null;
             /** Row */
             row: number;
+            /**
+             * Text
+             * @description Plain text, to go on reading.
+             */
+            text?: string | null;
+            /**
+             * Tools
+             * @description The functions that the assistant could call.
+             */
+            tools?: {
+                [key: string]: unknown;
+            }[] | null;
         };
         /**
          * SessionBody
@@ -3290,6 +3792,103 @@ export interface components {
             type: string;
         } & {
             [key: string]: unknown;
+        };
+        /** ToolCall */
+        ToolCall: {
+            function: components["schemas"]["FunctionCall"];
+            /** Id */
+            id?: string;
+            /**
+             * Type
+             * @constant
+             */
+            type: "function";
+        };
+        /**
+         * TrainingBody
+         * @description Every number of the training loop; the recipe decides what is absent.
+         */
+        TrainingBody: {
+            /**
+             * Early Stopping Patience
+             * @description Training ends after so many measurements without a better one.
+             */
+            early_stopping_patience?: number | null;
+            /**
+             * Eval Every Steps
+             * @description Held-out rows are also measured this often.
+             */
+            eval_every_steps?: number | null;
+            /**
+             * Learning Rate
+             * @description Peak of the schedule, above 0, to 0.1; instead of a multiplier.
+             */
+            learning_rate?: number | null;
+            /**
+             * Max Grad Norm
+             * @description Gradients are scaled down to this norm; above 0, to 100.
+             */
+            max_grad_norm?: number | null;
+            /**
+             * Max Heldout Rows
+             * @description Held-out rows that are measured, 1-5000.
+             */
+            max_heldout_rows?: number | null;
+            /**
+             * Max Length Tokens
+             * @description Longer rows lose their end; 8-131072.
+             */
+            max_length_tokens?: number | null;
+            /**
+             * Max Seen Tokens
+             * @description Training ends with the step that reaches this many tokens.
+             */
+            max_seen_tokens?: number | null;
+            /**
+             * Optimizer
+             * @description The 8-bit ones need a GPU.
+             */
+            optimizer?: ("adamw" | "adamw_8bit" | "paged_adamw_8bit") | null;
+            /**
+             * Schedule
+             * @description How the rate falls after warm-up.
+             */
+            schedule?: ("linear" | "cosine" | "constant") | null;
+            /**
+             * Warmup Ratio
+             * @description Share of the steps in which the rate rises; 0 to below 1.
+             */
+            warmup_ratio?: number | null;
+            /**
+             * Weight Decay
+             * @description 0-1.
+             */
+            weight_decay?: number | null;
+        };
+        /** TrainingNumbers */
+        TrainingNumbers: {
+            /** Early Stopping Patience */
+            early_stopping_patience: number | null;
+            /** Eval Every Steps */
+            eval_every_steps: number | null;
+            /** Learning Rate */
+            learning_rate: number | null;
+            /** Max Grad Norm */
+            max_grad_norm: number | null;
+            /** Max Heldout Rows */
+            max_heldout_rows: number | null;
+            /** Max Length Tokens */
+            max_length_tokens: number | null;
+            /** Max Seen Tokens */
+            max_seen_tokens: number | null;
+            /** Optimizer */
+            optimizer: ("adamw" | "adamw_8bit" | "paged_adamw_8bit") | null;
+            /** Schedule */
+            schedule: ("linear" | "cosine" | "constant") | null;
+            /** Warmup Ratio */
+            warmup_ratio: number | null;
+            /** Weight Decay */
+            weight_decay: number | null;
         };
         /** UsageBlock */
         UsageBlock: {
@@ -4296,7 +4895,7 @@ export interface operations {
         parameters: {
             query?: {
                 filter?: components["schemas"]["RowFilter"];
-                /** @description Words that a message or a problem holds. */
+                /** @description Words that a row or its problem holds. */
                 q?: string | null;
                 /** @description Id of the last item of the page before. */
                 after?: string | null;
@@ -4816,6 +5415,72 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["FineTuningJob"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    rehearse_fine_tuning_job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateJobBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DryRun"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    estimate_fine_tuning_job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EstimateRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EstimateBody"];
                 };
             };
             /** @description A refusal or a failure. */

@@ -24,6 +24,9 @@ export type Dataset = Schemas["DatasetBody"];
 export type DatasetVersion = Schemas["DatasetVersionBody"];
 export type Row = Schemas["RowBody"];
 export type RowFilter = Schemas["RowFilter"];
+export type RowKind = Schemas["RowKind"];
+/** What a row holds, of whatever kind: in a preview and in a list alike. */
+export type RowContent = Pick<Row, "messages"> & Partial<Pick<Row, "tools" | "chosen" | "rejected" | "text">>;
 export type Sample = Schemas["SampleBody"];
 
 export type Recipe = Schemas["Recipe"];
@@ -31,6 +34,8 @@ export type Estimate = Schemas["RecipeEstimate"];
 export type EstimateReply =
   paths["/v1/fine_tuning/estimates"]["post"]["responses"][200]["content"]["application/json"];
 export type CreateRun = Schemas["CreateJobBody"];
+export type MethodType = Schemas["MethodType"];
+export type AdapterType = Schemas["AdapterType"];
 export type Run = Schemas["FineTuningJob"];
 export type RunFailure = Schemas["FailureBody"];
 /** What has a default may be left out; the generated types ask for it. */

@@ -15,6 +15,7 @@ import {
   NOW_S,
   SAMPLES,
 } from "@/testing/fixtures";
+import { DATASETS_OF_KINDS, findDataset, rowsOfKind } from "@/testing/kind-fixtures";
 import { EVENTS, findRun, RUNS, WAITING } from "@/testing/run-fixtures";
 
 export function refuse(status: number, message: string, code: string, details: Record<string, unknown> = {}) {
@@ -89,22 +90,27 @@ export const handlers = [
           created_at: NOW_S - 90_000,
           latest_version: makeVersion({ id: "dsv_2", dataset_id: "ds_2", num_rows: 600, num_problems: 0 }),
         }),
+        ...DATASETS_OF_KINDS,
       ]),
     ),
   ),
   http.post("*/v1/datasets", () => HttpResponse.json(makeDataset())),
-  http.get("*/v1/datasets/:id", () => HttpResponse.json(makeDataset())),
+  http.get("*/v1/datasets/:id", ({ params }) => HttpResponse.json(findDataset(params.id) ?? makeDataset())),
   http.patch("*/v1/datasets/:id", () => HttpResponse.json(makeDataset())),
   http.delete("*/v1/datasets/:id", () => HttpResponse.json({ id: "ds_1", deleted: true })),
   http.post("*/v1/datasets/:id/restore", () => HttpResponse.json(makeDataset())),
   http.post("*/v1/datasets/:id/versions", () => HttpResponse.json(makeVersion({ number: 2 }))),
   http.get("*/v1/dataset_versions/:id", () => HttpResponse.json(makeVersion())),
-  http.get("*/v1/dataset_versions/:id/rows", ({ request }) => {
+  http.get("*/v1/dataset_versions/:id/rows", ({ params, request }) => {
+    const ofKind = rowsOfKind(params.id);
+    if (ofKind) return HttpResponse.json(listOf(ofKind));
     const query = new URL(request.url).searchParams;
     const rows = Array.from({ length: 12 }, (_, index) => makeRow(index))
       .filter((row) => query.get("filter") !== "heldout" || row.split === "heldout")
       .filter((row) => query.get("filter") !== "problems" || row.problem !== null)
-      .filter((row) => row.messages.some((message) => message.content.includes(query.get("q") ?? "")));
+      .filter((row) =>
+        row.messages.some((message) => (message.content ?? "").includes(query.get("q") ?? "")),
+      );
     return HttpResponse.json(listOf(rows));
   }),
   http.post("*/v1/fine_tuning/estimates", () => HttpResponse.json(makeEstimates())),

@@ -98,7 +98,10 @@ export const ASTRAY: Run = makeRun({
   cost_usd: 0.007,
   seconds: 168,
   learning_rate: 0.001,
-  hyperparameters: { n_epochs: 3, batch_size: 8, learning_rate_multiplier: 5 },
+  method: {
+    type: "supervised",
+    supervised: { hyperparameters: { n_epochs: 3, batch_size: 8, learning_rate_multiplier: 5 } },
+  },
   actions: ["resume", "clone"],
   failure: {
     class: "non_finite_loss",

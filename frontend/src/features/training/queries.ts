@@ -1,6 +1,6 @@
 import { keepPreviousData, queryOptions } from "@tanstack/react-query";
 import { api, unwrap } from "@/api/client";
-import type { EstimateReply, ListOf, MetricsReply, Run, RunEvent, RunStatus } from "@/api/types";
+import type { CreateRun, EstimateReply, ListOf, MetricsReply, Run, RunEvent, RunStatus } from "@/api/types";
 
 const POLL_MS = 5000;
 const FINISHED: readonly RunStatus[] = ["succeeded", "failed", "cancelled"];
@@ -85,42 +85,16 @@ export function logQuery(id: string) {
   });
 }
 
-export interface Knobs {
-  method?: "lora" | "qlora";
-  rank?: number;
-  epochs?: number;
-  learningRateMultiplier?: number;
-  batchSize?: number;
-}
-
-/** The turned knobs as the wire spells them; untouched ones are left to the recipe. */
-export function toKnobFields(knobs: Knobs) {
-  const hyperparameters = {
-    ...(knobs.epochs ? { n_epochs: knobs.epochs } : {}),
-    ...(knobs.batchSize ? { batch_size: knobs.batchSize } : {}),
-    ...(knobs.learningRateMultiplier ? { learning_rate_multiplier: knobs.learningRateMultiplier } : {}),
-  };
-  const adapter = {
-    type: knobs.method ?? ("auto" as const),
-    ...(knobs.rank ? { rank: knobs.rank } : {}),
-  };
-  return {
-    ...(Object.keys(hyperparameters).length > 0
-      ? { method: { type: "supervised", supervised: { hyperparameters } } }
-      : {}),
-    ...(knobs.method || knobs.rank ? { adapter } : {}),
-  };
-}
-
 export interface EstimateFor {
   versionId: string | null;
   model: string;
-  knobs: Knobs;
+  /** `method`, `adapter` and `training` as a create would send them. */
+  knobs: Pick<Partial<CreateRun>, "method" | "adapter" | "training">;
   maxCostUsd: number | null;
 }
 
 export function estimateQuery({ versionId, model, knobs, maxCostUsd }: EstimateFor) {
-  const turned = { ...toKnobFields(knobs), ...(maxCostUsd === null ? {} : { max_cost_usd: maxCostUsd }) };
+  const turned = { ...knobs, ...(maxCostUsd === null ? {} : { max_cost_usd: maxCostUsd }) };
   return queryOptions({
     queryKey: ["estimates", versionId, model, turned],
     queryFn: ({ signal }) =>

@@ -53,6 +53,37 @@ describe("bringing examples", () => {
   });
 });
 
+describe("other kinds of rows", () => {
+  it("names preferences and shows which answer was preferred", async () => {
+    openPage("/data/ds_3");
+    expect(await screen.findByRole("button", { name: "Preferences" })).toBeVisible();
+    const list = (await screen.findByRole("heading", { name: "Examples" })).closest("section");
+    if (!list) throw new Error("the list has no section");
+    await within(list).findAllByText("Preferred");
+    expect(within(list).getAllByText("Not preferred")).toHaveLength(4);
+    expect(screen.getByText("1 pair of answers is preferred both ways round.")).toBeVisible();
+  });
+
+  it("shows a text as a text, a long one on demand", async () => {
+    const { user } = openPage("/data/ds_4");
+    expect(await screen.findByRole("button", { name: "Plain text" })).toBeVisible();
+    expect((await screen.findAllByText(/Whoever works on a holiday/))[0]).toBeVisible();
+    const [more] = await screen.findAllByRole("button", { name: "Show all of it" });
+    if (!more) throw new Error("the long text is shown whole");
+    const before = document.body.textContent.length;
+    await user.click(more);
+    expect(document.body.textContent.length).toBeGreaterThan(before);
+  });
+
+  it("shows what an assistant looks up, what it is told, and what is not learned", async () => {
+    openPage("/data/ds_5");
+    expect((await screen.findAllByText('next_free_day({"doctor": "Lange"})'))[0]).toBeVisible();
+    expect(screen.getAllByText("Found")[0]).toBeVisible();
+    expect(screen.getAllByText("learned at 50%")[0]).toBeVisible();
+    expect(screen.getAllByText("not learned")[0]).toBeVisible();
+  });
+});
+
 describe("one set of examples", () => {
   it("is filtered and searched by its address", async () => {
     const { user, history } = openPage("/data/ds_1");

@@ -108,7 +108,7 @@ describe("running again with a change", () => {
     expect(screen.getByText("32").closest("code")).toHaveTextContent("rank 16 → 32");
     await user.click(screen.getByRole("button", { name: "Start" }));
     await waitFor(() => expect(history.location.pathname).toBe("/train/ftjob-9"));
-    expect(sent).toEqual(["ftjob-2", { adapter: { type: "auto", rank: 32 } }]);
+    expect(sent).toEqual(["ftjob-2", { adapter: { rank: 32 } }]);
   });
 });
 

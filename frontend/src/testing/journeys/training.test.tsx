@@ -63,8 +63,55 @@ describe("starting a run", () => {
     await user.type(screen.getByLabelText("Rank"), "32");
     await user.click(screen.getByRole("button", { name: "Start" }));
     await waitFor(() => expect(sent).toHaveLength(1));
-    expect(sent[0]?.body.adapter).toEqual({ type: "auto", rank: 32 });
+    expect(sent[0]?.body.adapter).toEqual({ rank: 32 });
     expect(sent[0]?.body).not.toHaveProperty("method");
+    expect(sent[0]?.body).not.toHaveProperty("training");
+  });
+
+  it("learns from preferences as preferences, and lets an engineer choose how", async () => {
+    const sent = recordStarts(() => HttpResponse.json(makeRun()));
+    const { user } = openPage("/train/new?dataset=ds_3");
+    expect(await screen.findByText("480 examples · preferences")).toBeVisible();
+    await user.click(screen.getByText("Advanced"));
+    expect(screen.getByLabelText("Label smoothing")).toBeVisible();
+    await user.selectOptions(screen.getByLabelText("Learns from"), "Preferences and answers in one");
+    expect(screen.queryByLabelText("Label smoothing")).toBeNull();
+    await user.type(screen.getByLabelText("Beta"), "0.2");
+    await user.click(screen.getByRole("button", { name: "Start" }));
+    await waitFor(() => expect(sent).toHaveLength(1));
+    expect(sent[0]?.body.method).toEqual({ type: "orpo", orpo: { hyperparameters: { beta: 0.2 } } });
+  });
+
+  it("says what plain text teaches and sends it as that", async () => {
+    const sent = recordStarts(() => HttpResponse.json(makeRun()));
+    const { user } = openPage("/train/new?dataset=ds_4");
+    await user.click(await screen.findByText("Advanced"));
+    expect(screen.getByText(/It reads your text and learns its words/)).toBeVisible();
+    expect(screen.queryByLabelText("Beta")).toBeNull();
+    await user.click(screen.getByRole("button", { name: "Start" }));
+    await waitFor(() => expect(sent).toHaveLength(1));
+    expect(sent[0]?.body.method).toEqual({ type: "continued_pretraining" });
+  });
+
+  it("shows each method its own settings only, and leaves behind those of another", async () => {
+    const sent = recordStarts(() => HttpResponse.json(makeRun()));
+    const { user } = openPage("/train/new?dataset=ds_1");
+    await user.click(await screen.findByText("Advanced"));
+    await user.type(screen.getByLabelText("Rank"), "32");
+    await user.selectOptions(screen.getByLabelText("Method"), "Learned words (prompt tuning)");
+    expect(screen.queryByLabelText("Rank")).toBeNull();
+    await user.type(screen.getByLabelText("Virtual tokens"), "40");
+    await user.selectOptions(screen.getByLabelText("Base model in memory"), "4 bits (NF4)");
+    await user.click(screen.getByText("Every number of the training loop"));
+    await user.selectOptions(screen.getByLabelText("Schedule"), "Linear");
+    await user.click(screen.getByRole("button", { name: "Start" }));
+    await waitFor(() => expect(sent).toHaveLength(1));
+    expect(sent[0]?.body.adapter).toEqual({
+      type: "prompt_tuning",
+      num_virtual_tokens: 40,
+      quantization: "nf4",
+    });
+    expect(sent[0]?.body.training).toEqual({ schedule: "linear" });
   });
 });
 

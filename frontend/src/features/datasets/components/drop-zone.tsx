@@ -50,14 +50,16 @@ export function DropZone({ onFile, upload, onStop }: DropZoneProps) {
         <>
           <Sprig />
           <p className={classes.call}>Drop a spreadsheet of questions and good answers</p>
-          <p className={classes.hint}>A CSV or JSONL file. One row is one example.</p>
+          <p className={classes.hint}>
+            A CSV or JSONL file; one row is one example. Pairs of answers and plain text (.txt, .md) work too.
+          </p>
           <Button onClick={() => input.current?.click()}>Choose a file</Button>
         </>
       )}
       <input
         ref={input}
         type="file"
-        accept=".csv,.jsonl,text/csv,application/jsonl"
+        accept=".csv,.jsonl,.txt,.md,.markdown,text/csv,application/jsonl,text/plain,text/markdown"
         className="visually-hidden"
         aria-label="File with examples"
         tabIndex={-1}

@@ -1,38 +1,53 @@
 import { Button, TextInput } from "@mantine/core";
 import { useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
-import type { Inspection, Mapping, Message, UploadedFile } from "@/api/types";
+import type { Inspection, Mapping, RowContent, RowKind, UploadedFile } from "@/api/types";
 import { messageOf } from "@/api/errors";
-import { Conversation } from "@/components/ui/conversation";
 import { Notice } from "@/components/ui/notice";
 import { Section } from "@/components/ui/page";
+import { ROW_KINDS } from "@/components/ui/row-kind";
 import { completeMapping, MappingFields } from "@/features/datasets/components/mapping-fields";
 import { ProblemList } from "@/features/datasets/components/problem-list";
+import { RowView } from "@/features/datasets/components/row-view";
 import { useCreateDataset } from "@/features/datasets/queries";
 import { plural } from "@/lib/format";
 import classes from "./file-preview.module.css";
 
 /** The first rows under a mapping, composed here so that a change of column shows at once. */
-function compose(inspection: Inspection, mapping: Partial<Mapping>): Message[][] {
+function compose(inspection: Inspection, mapping: Partial<Mapping>): RowContent[] {
   const suggested = inspection.mapping;
   const isSuggested =
     !suggested ||
     (mapping.question === suggested.question &&
       mapping.answer === suggested.answer &&
       (mapping.system ?? null) === (suggested.system ?? null));
-  if (isSuggested && inspection.sample.length > 0) return inspection.sample.map((row) => row.messages);
+  if (isSuggested && inspection.sample.length > 0) return inspection.sample;
   const values = (name: string | null | undefined) =>
     inspection.columns.find((column) => column.name === name)?.sample_values ?? [];
   const questions = values(mapping.question);
   const answers = values(mapping.answer);
   const systems = values(mapping.system);
   const length = Math.max(questions.length, answers.length);
-  return Array.from({ length }, (_, index) => [
-    ...(mapping.system ? [{ role: "system" as const, content: systems[index] ?? "" }] : []),
-    { role: "user" as const, content: questions[index] ?? "" },
-    { role: "assistant" as const, content: answers[index] ?? "" },
-  ]);
+  return Array.from({ length }, (_, index) => ({
+    messages: [
+      ...(mapping.system ? [{ role: "system" as const, content: systems[index] ?? "" }] : []),
+      { role: "user" as const, content: questions[index] ?? "" },
+      { role: "assistant" as const, content: answers[index] ?? "" },
+    ],
+  }));
 }
+
+const PREVIEWS: Record<RowKind, { title: string; lead: string }> = {
+  chat: {
+    title: "Your first rows, as conversations",
+    lead: "The model will learn to say the coloured part.",
+  },
+  preference: {
+    title: "Your first rows, with both answers",
+    lead: "The model will learn to answer more like the coloured one than like the other.",
+  },
+  text: { title: "The beginning of your text", lead: "The model will learn to go on writing like this." },
+};
 
 function withoutEnding(filename: string): string {
   return filename.replace(/\.[^.]+$/, "");
@@ -64,7 +79,8 @@ export function FilePreview({ file, inspection, onOther }: FilePreviewProps) {
     <div className={classes.preview}>
       <p className={classes.found}>
         {inspection.is_complete ? "" : "At least "}
-        {plural(inspection.num_rows, "example")} in <strong>{file.filename}</strong>.
+        {plural(inspection.num_rows, "example")} in <strong>{file.filename}</strong>.{" "}
+        {inspection.kind !== "chat" && ROW_KINDS[inspection.kind].sentence}
       </p>
       {hasColumns && (
         <Section
@@ -87,14 +103,11 @@ export function FilePreview({ file, inspection, onOther }: FilePreviewProps) {
           )}
         </Section>
       )}
-      <Section
-        title="Your first rows, as conversations"
-        lead="The model will learn to say the coloured part."
-      >
+      <Section {...PREVIEWS[inspection.kind]}>
         <ol className={classes.rows}>
-          {compose(inspection, mapping).map((messages, index) => (
+          {compose(inspection, mapping).map((row, index) => (
             <li key={index}>
-              <Conversation messages={messages} showLearned />
+              <RowView row={row} showLearned />
             </li>
           ))}
         </ol>

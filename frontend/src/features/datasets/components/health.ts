@@ -10,6 +10,8 @@ export interface HealthLine {
 /** What was found in the examples, in the words of the person who brought them. */
 export function healthLines(version: DatasetVersion): HealthLine[] {
   const { duplicates, contradictions, too_long, empty, card_numbers } = version.health;
+  const isPreference = version.kind === "preference";
+  const isText = version.kind === "text";
   const lines: HealthLine[] = [
     {
       key: "size",
@@ -25,8 +27,12 @@ export function healthLines(version: DatasetVersion): HealthLine[] {
   add(
     "contradictions",
     contradictions,
-    "1 question has two different answers.",
-    "questions have two different answers.",
+    isPreference
+      ? "1 pair of answers is preferred both ways round."
+      : "1 question has two different answers.",
+    isPreference
+      ? "pairs of answers are preferred both ways round."
+      : "questions have two different answers.",
   );
   add(
     "card_numbers",
@@ -38,8 +44,8 @@ export function healthLines(version: DatasetVersion): HealthLine[] {
   add(
     "empty",
     empty,
-    "1 has no question or no answer and is left out.",
-    "have no question or no answer and are left out.",
+    isText ? "1 is empty and is left out." : "1 has no question or no answer and is left out.",
+    isText ? "are empty and are left out." : "have no question or no answer and are left out.",
   );
   if (lines.length === 1) {
     lines.push({ key: "clean", isGood: true, sentence: "No repeats, no contradictions, nothing missing." });

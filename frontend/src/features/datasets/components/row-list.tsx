@@ -3,10 +3,10 @@ import { useDebouncedValue } from "@mantine/hooks";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 import type { RowFilter } from "@/api/types";
-import { Conversation } from "@/components/ui/conversation";
 import { Section } from "@/components/ui/page";
 import { SkeletonLines } from "@/components/ui/skeletons";
 import { Failure } from "@/components/ui/states";
+import { RowView } from "@/features/datasets/components/row-view";
 import { rowsQuery } from "@/features/datasets/queries";
 import { count } from "@/lib/format";
 import classes from "./row-list.module.css";
@@ -32,7 +32,7 @@ interface RowListProps {
   onChange: (change: { filter: RowFilter; search: string }) => void;
 }
 
-/** The examples as conversations. Filter and search live in the address, so that a view can be sent to someone. */
+/** The examples, as what they are. Filter and search live in the address, so that a view can be sent to someone. */
 export function RowList({ versionId, filter, search, onChange }: RowListProps) {
   const [typed, setTyped] = useState(search);
   const [settled] = useDebouncedValue(typed, TYPING_MS);
@@ -79,7 +79,7 @@ export function RowList({ versionId, filter, search, onChange }: RowListProps) {
             <li key={row.id}>
               <span className={classes.number}>{count(row.number)}</span>
               <div className={classes.body}>
-                <Conversation messages={row.messages} showLearned={row.split === "train"} />
+                <RowView row={row} showLearned={row.split === "train"} />
                 {row.split === "heldout" && <p className={classes.note}>Held back to check the result.</p>}
                 {row.problem && (
                   <p className={classes.problem}>

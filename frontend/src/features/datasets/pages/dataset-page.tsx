@@ -7,7 +7,9 @@ import { Page, Section } from "@/components/ui/page";
 import { SkeletonLines } from "@/components/ui/skeletons";
 import { QueryView } from "@/components/ui/states";
 import { Stitches } from "@/components/ui/stitches";
+import { ROW_KINDS } from "@/components/ui/row-kind";
 import { TimeAgo } from "@/components/ui/time-ago";
+import { Tip } from "@/components/ui/tip";
 import { DatasetActions } from "@/features/datasets/components/dataset-actions";
 import { healthLines } from "@/features/datasets/components/health";
 import { LearnedRows } from "@/features/datasets/components/learned-rows";
@@ -34,7 +36,10 @@ export function DatasetPage() {
       lead={
         loaded && (
           <>
-            Added <TimeAgo at={loaded.created_at} />
+            <Tip label={ROW_KINDS[loaded.latest_version.kind].sentence}>
+              {ROW_KINDS[loaded.latest_version.kind].label}
+            </Tip>
+            {" · "}Added <TimeAgo at={loaded.created_at} />
           </>
         )
       }
@@ -112,7 +117,7 @@ function Content({ dataset }: { dataset: Dataset }) {
           </details>
         )}
       </Section>
-      <LearnedRows versionId={version.id} />
+      <LearnedRows versionId={version.id} kind={version.kind} />
       <RowList versionId={version.id} filter={filter} search={search.q ?? ""} onChange={show} />
     </>
   );

@@ -5,6 +5,7 @@ import type { Dataset } from "@/api/types";
 import { Page } from "@/components/ui/page";
 import { SkeletonLines } from "@/components/ui/skeletons";
 import { Empty, QueryView } from "@/components/ui/states";
+import { ROW_KINDS } from "@/components/ui/row-kind";
 import { Status } from "@/components/ui/status";
 import { Table, type TableColumn } from "@/components/ui/table";
 import { TimeAgo } from "@/components/ui/time-ago";
@@ -31,6 +32,12 @@ const COLUMNS: TableColumn<Dataset>[] = [
         {dataset.name}
       </Link>
     ),
+  },
+  {
+    key: "kind",
+    title: "Kind",
+    isSecondary: true,
+    cell: (dataset) => ROW_KINDS[dataset.latest_version.kind].label,
   },
   { key: "status", title: "State", cell: (dataset) => <DatasetStatus dataset={dataset} /> },
   {

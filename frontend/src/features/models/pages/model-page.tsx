@@ -5,6 +5,7 @@ import type { Model } from "@/api/types";
 import { ButtonLink } from "@/components/ui/button-link";
 import { CodeBlock } from "@/components/ui/code-block";
 import { Facts } from "@/components/ui/facts";
+import { Notice } from "@/components/ui/notice";
 import { offerUndo, tellFailure } from "@/components/ui/notices";
 import { Page, Section } from "@/components/ui/page";
 import { SkeletonLines } from "@/components/ui/skeletons";
@@ -76,6 +77,11 @@ function Content({ model }: { model: Model }) {
   return (
     <>
       {model.kind === "tuned" && <Lineage model={model} />}
+      {model.method === "full" && (
+        <Notice tone="quiet" title="This one is a whole model">
+          Every part of it has learned, so it is no add-on to a base model, and the chat here cannot use it.
+        </Notice>
+      )}
       <Section
         title="Use it in your programs"
         lead={

@@ -37,6 +37,11 @@ const TRY: TableColumn<Model> = {
   ),
 };
 
+const TRY_IF_READY: TableColumn<Model> = {
+  ...TRY,
+  cell: (model) => (model.is_ready ? TRY.cell(model) : null),
+};
+
 const TUNED: TableColumn<Model>[] = [
   NAME,
   { key: "gain", title: "On unseen examples", cell: (model) => gainOf(model) ?? "not measured" },
@@ -49,7 +54,7 @@ const TUNED: TableColumn<Model>[] = [
     sortBy: (model) => model.created,
     cell: (model) => <TimeAgo at={model.created} />,
   },
-  TRY,
+  TRY_IF_READY,
 ];
 
 const BASE: TableColumn<Model>[] = [
@@ -63,7 +68,7 @@ const BASE: TableColumn<Model>[] = [
       </Status>
     ),
   },
-  { ...TRY, cell: (model) => (model.is_ready ? TRY.cell(model) : null) },
+  TRY_IF_READY,
 ];
 
 export function ModelsPage() {

@@ -68,7 +68,7 @@ export function useChat(model: string): Chat {
         { model, messages, temperature: TEMPERATURE },
         controller.signal,
       )) {
-        amend((last) => ({ ...last, content: last.content + piece }));
+        amend((last) => ({ ...last, content: (last.content ?? "") + piece }));
       }
     } catch (error) {
       if (controller.signal.aborted) amend((last) => ({ ...last, wasStopped: true }));

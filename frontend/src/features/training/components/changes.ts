@@ -1,4 +1,5 @@
 import type { CloneRun, Run } from "@/api/types";
+import { hyperparametersOf } from "@/features/training/knobs";
 import { exactTime, money } from "@/lib/format";
 
 /** One changed setting of a run, in the words of its field. */
@@ -8,10 +9,12 @@ export interface Change {
   after: string;
 }
 
-function leaves(changes: object, into = new Map<string, unknown>()): Map<string, unknown> {
+/** Every setting by its path: "adapter.rank", "method.dpo.hyperparameters.beta". */
+function leaves(changes: object, path = "", into = new Map<string, unknown>()): Map<string, unknown> {
   for (const [key, value] of Object.entries(changes) as [string, unknown][]) {
-    if (value !== null && typeof value === "object") leaves(value, into);
-    else into.set(key, value);
+    const place = path ? `${path}.${key}` : key;
+    if (value !== null && typeof value === "object") leaves(value, place, into);
+    else into.set(place, value);
   }
   return into;
 }
@@ -38,7 +41,7 @@ function plain(name: string, before: (run: Run) => string | number | null): Desc
 
 const FIELDS: Record<string, Describe> = {
   learning_rate_multiplier: (value, run) => {
-    const was = number(run.hyperparameters.learning_rate_multiplier) ?? 1;
+    const was = number(hyperparametersOf(run).learning_rate_multiplier) ?? 1;
     const next = number(value) ?? 1;
     if (run.learning_rate === null)
       return { name: "learning-rate multiplier", before: String(was), after: String(next) };
@@ -48,10 +51,17 @@ const FIELDS: Record<string, Describe> = {
       after: rate((run.learning_rate * next) / was),
     };
   },
-  n_epochs: plain("epochs", (run) => run.hyperparameters.n_epochs),
-  batch_size: plain("batch size", (run) => run.hyperparameters.batch_size),
-  rank: plain("rank", (run) => run.adapter.rank),
-  type: plain("method", (run) => run.adapter.type),
+  learning_rate: (value, run) => ({
+    name: "learning rate",
+    before: run.learning_rate === null ? null : rate(run.learning_rate),
+    after: typeof value === "number" ? rate(value) : "the recipe's",
+  }),
+  n_epochs: plain("epochs", (run) => hyperparametersOf(run).n_epochs ?? null),
+  batch_size: plain("batch size", (run) => hyperparametersOf(run).batch_size ?? null),
+  beta: plain("beta", (run) => hyperparametersOf(run).beta ?? null),
+  label_smoothing: plain("label smoothing", (run) => hyperparametersOf(run).label_smoothing ?? null),
+  "adapter.type": plain("method", (run) => run.adapter.type),
+  "method.type": plain("learns from", (run) => run.method.type),
   max_length_tokens: plain("longest example, in tokens", (run) => run.max_length_tokens),
   model: plain("base model", (run) => run.model),
   recipe: plain("recipe", (run) => run.recipe),
@@ -68,16 +78,27 @@ const FIELDS: Record<string, Describe> = {
   }),
 };
 
+/** A setting of one of the groups, as the run had it. */
+function before(path: string, run: Run): string | null {
+  const [group, name] = path.split(".");
+  const source = group === "adapter" ? run.adapter : group === "training" ? run.training : null;
+  const value = (source as Record<string, unknown> | null)?.[name ?? ""];
+  return typeof value === "number" || typeof value === "string" ? String(value) : null;
+}
+
 /** What a copy of a run would do differently, one line a setting. */
 export function changesOf(run: Run, changes: CloneRun | Record<string, unknown>): Change[] {
-  return (
-    [...leaves(changes)]
-      // `method.type` says only that the training is supervised.
-      .filter(([key, value]) => !(key === "type" && value === "supervised"))
-      .map(
-        ([key, value]) =>
-          FIELDS[key]?.(value, run) ?? { name: key.replaceAll("_", " "), before: null, after: String(value) },
-      )
-      .filter((change) => change.before !== change.after)
-  );
+  return [...leaves(changes)]
+    .map(([path, value]) => {
+      const name = path.split(".").at(-1) ?? path;
+      const describe = FIELDS[path] ?? FIELDS[name];
+      return (
+        describe?.(value, run) ?? {
+          name: name.replaceAll("_", " "),
+          before: before(path, run),
+          after: String(value),
+        }
+      );
+    })
+    .filter((change) => change.before !== change.after);
 }

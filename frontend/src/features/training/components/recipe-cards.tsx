@@ -16,26 +16,33 @@ export function RecipeCards({ reply, chosen, onChoose }: RecipeCardsProps) {
   );
   const starts = waits < 5 ? "Starts now" : `Starts in about ${duration(waits)}`;
   return (
-    <div className={classes.cards} role="radiogroup" aria-label="How thoroughly">
-      {estimates.map((estimate) => (
-        <label key={estimate.recipe} className={classes.card}>
-          <input
-            type="radio"
-            name="recipe"
-            value={estimate.recipe}
-            checked={chosen === estimate.recipe}
-            onChange={() => onChoose(estimate.recipe)}
-          />
-          <span className={classes.title}>
-            {RECIPES[estimate.recipe].title}
-            {estimate.is_recommended && <small>Suggested</small>}
-          </span>
-          <span className={classes.time}>{durationRange(estimate.seconds_low, estimate.seconds_high)}</span>
-          <span>{moneyRange(estimate.cost_usd_low, estimate.cost_usd_high)}</span>
-          <span className={classes.note}>{RECIPES[estimate.recipe].sentence}</span>
-          <span className={classes.note}>{starts}</span>
-        </label>
+    <>
+      <div className={classes.cards} role="radiogroup" aria-label="How thoroughly">
+        {estimates.map((estimate) => (
+          <label key={estimate.recipe} className={classes.card}>
+            <input
+              type="radio"
+              name="recipe"
+              value={estimate.recipe}
+              checked={chosen === estimate.recipe}
+              onChange={() => onChoose(estimate.recipe)}
+            />
+            <span className={classes.title}>
+              {RECIPES[estimate.recipe].title}
+              {estimate.is_recommended && <small>Suggested</small>}
+            </span>
+            <span className={classes.time}>{durationRange(estimate.seconds_low, estimate.seconds_high)}</span>
+            <span>{moneyRange(estimate.cost_usd_low, estimate.cost_usd_high)}</span>
+            <span className={classes.note}>{RECIPES[estimate.recipe].sentence}</span>
+            <span className={classes.note}>{starts}</span>
+          </label>
+        ))}
+      </div>
+      {reply.refusals.map(({ recipe }) => (
+        <p key={recipe} className={classes.refused}>
+          {isRecipe(recipe) ? RECIPES[recipe].title : recipe} needs more memory than the machines here have.
+        </p>
       ))}
-    </div>
+    </>
   );
 }

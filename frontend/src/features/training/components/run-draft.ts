@@ -1,7 +1,7 @@
-import type { CloneRun, CreateRun, Recipe, Run } from "@/api/types";
+import type { CloneRun, CreateRun, Recipe, RowKind, Run } from "@/api/types";
 import { NO_SCHEDULE, type Schedule } from "@/features/training/components/schedule-fields";
 import { isRecipe } from "@/features/training/components/wording";
-import { toKnobFields, type Knobs } from "@/features/training/queries";
+import { toKnobFields, type Knobs } from "@/features/training/knobs";
 
 /** What was chosen for a run that has not been started. */
 export interface Draft {
@@ -43,26 +43,10 @@ function recipeOf(run: Run): Recipe {
   return isRecipe(run.recipe) ? run.recipe : "balanced";
 }
 
-/** The knobs a run really used, as the estimate of its copy needs them. */
-export function knobsOf(run: Run): Knobs {
-  const {
-    n_epochs: epochs,
-    batch_size: batchSize,
-    learning_rate_multiplier: multiplier,
-  } = run.hyperparameters;
-  const { type, rank } = run.adapter;
-  return {
-    ...(typeof epochs === "number" ? { epochs } : {}),
-    ...(typeof batchSize === "number" ? { batchSize } : {}),
-    ...(typeof multiplier === "number" ? { learningRateMultiplier: multiplier } : {}),
-    ...(type === "lora" || type === "qlora" ? { method: type } : {}),
-    ...(typeof rank === "number" ? { rank } : {}),
-  };
-}
-
 interface Chosen {
   model: string;
   versionId: string;
+  kind: RowKind;
   name: string;
 }
 
@@ -73,7 +57,7 @@ export function toCreate(draft: Draft, chosen: Chosen): CreateRun {
     dataset_version_id: chosen.versionId,
     recipe: draft.recipe,
     name: chosen.name,
-    ...toKnobFields(draft.knobs),
+    ...toKnobFields(draft.knobs, chosen.kind),
     ...(startAfter === null ? {} : { start_after: startAfter }),
     ...(maxCostUsd === null ? {} : { max_cost_usd: maxCostUsd }),
     priority,
@@ -88,7 +72,7 @@ export function toClone(draft: Draft, run: Run, chosen: Chosen): CloneRun {
     ...(chosen.versionId === run.dataset_version_id ? {} : { dataset_version_id: chosen.versionId }),
     ...(draft.recipe === recipeOf(run) ? {} : { recipe: draft.recipe }),
     ...(chosen.name === (run.name ?? "") ? {} : { name: chosen.name }),
-    ...toKnobFields(draft.knobs),
+    ...toKnobFields(draft.knobs, chosen.kind, run, true),
     ...(startAfter === null ? {} : { start_after: startAfter }),
     ...(maxCostUsd === run.max_cost_usd ? {} : { max_cost_usd: maxCostUsd }),
     ...(priority === run.priority ? {} : { priority }),

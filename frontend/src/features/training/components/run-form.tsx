@@ -3,9 +3,10 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { useRef } from "react";
 import { messageOf } from "@/api/errors";
-import type { Dataset, Model, Run } from "@/api/types";
+import type { Dataset, DatasetVersion, Estimate, Model, Run } from "@/api/types";
 import { Notice } from "@/components/ui/notice";
 import { Section } from "@/components/ui/page";
+import { ROW_KINDS } from "@/components/ui/row-kind";
 import { SkeletonLines } from "@/components/ui/skeletons";
 import { Failure } from "@/components/ui/states";
 import { Tip } from "@/components/ui/tip";
@@ -13,15 +14,9 @@ import { ChangeList } from "@/features/training/components/change-list";
 import { changesOf } from "@/features/training/components/changes";
 import { KnobFields } from "@/features/training/components/knob-fields";
 import { RecipeCards } from "@/features/training/components/recipe-cards";
-import {
-  draftOf,
-  emptyDraft,
-  knobsOf,
-  toClone,
-  toCreate,
-  type Draft,
-} from "@/features/training/components/run-draft";
+import { draftOf, emptyDraft, toClone, toCreate, type Draft } from "@/features/training/components/run-draft";
 import { ScheduleFields } from "@/features/training/components/schedule-fields";
+import { hyperparametersOf, knobsOf, mergeKnobs, toKnobFields } from "@/features/training/knobs";
 import { useCloneRun, useStartRun } from "@/features/training/mutations";
 import { estimateQuery } from "@/features/training/queries";
 import { plural, whenLabel } from "@/lib/format";
@@ -65,7 +60,7 @@ export function RunForm({ datasets, bases, wanted, copied }: RunFormProps) {
           ]}
           value={dataset?.id ?? ""}
           onChange={(event) => edit({ datasetId: event.currentTarget.value })}
-          description={version ? plural(version.num_rows, "example") : "These examples are not ready yet"}
+          description={version ? contentsOf(version) : "These examples are not ready yet"}
           {...mark("dataset_version_id" in differs)}
         />
         <NativeSelect
@@ -99,8 +94,9 @@ export function RunForm({ datasets, bases, wanted, copied }: RunFormProps) {
                 ? usedBy(copied.run, chosen?.hyperparameters ?? null)
                 : (chosen?.hyperparameters ?? null)
             }
+            kind={form.kind}
             onChange={(knobs) => edit({ knobs })}
-            isCopy={copied !== null}
+            copied={copied?.run ?? null}
           />
           <ScheduleFields
             schedule={draft.schedule}
@@ -138,15 +134,21 @@ export function RunForm({ datasets, bases, wanted, copied }: RunFormProps) {
   );
 }
 
-function usedBy(run: Run, recipe: Parameters<typeof KnobFields>[0]["defaults"]) {
-  const used = knobsOf(run);
+function contentsOf({ kind, num_rows }: DatasetVersion) {
+  return kind === "chat"
+    ? plural(num_rows, "example")
+    : `${plural(num_rows, "example")} · ${ROW_KINDS[kind].label.toLowerCase()}`;
+}
+
+function usedBy(run: Run, recipe: Estimate["hyperparameters"] | null) {
   if (!recipe) return null;
+  const { n_epochs: epochs, batch_size: size } = hyperparametersOf(run);
   return {
     ...recipe,
-    n_epochs: used.epochs ?? recipe.n_epochs,
-    batch_size: used.batchSize ?? recipe.batch_size,
-    rank: used.rank ?? recipe.rank,
-    method: used.method ?? recipe.method,
+    n_epochs: typeof epochs === "number" ? epochs : recipe.n_epochs,
+    batch_size: typeof size === "number" ? size : recipe.batch_size,
+    rank: run.adapter.rank ?? recipe.rank,
+    method: run.adapter.type,
   };
 }
 
@@ -173,7 +175,7 @@ function useRunForm({ datasets, bases, wanted, copied }: RunFormProps) {
   const clone = useCloneRun();
   const isStarting = useRef(false);
   const { draft, change, discard } = useDraft<Draft>(
-    copied ? `run:from:${copied.run.id}` : `run:${wanted ?? "any"}`,
+    copied ? `new-run:from:${copied.run.id}` : `new-run:${wanted ?? "any"}`,
     () => (copied ? draftOf(copied.run, copied.datasetId) : emptyDraft()),
   );
   const dataset =
@@ -182,18 +184,24 @@ function useRunForm({ datasets, bases, wanted, copied }: RunFormProps) {
   const base = bases.find((model) => model.id === draft.model) ?? bases[0];
   const isSameData = copied !== null && dataset?.id === copied.datasetId;
   const versionId = isSameData ? copied.run.dataset_version_id : dataset?.latest_version.id;
+  const kind = dataset?.latest_version.kind ?? "chat";
   const name = (draft.name || (dataset?.name ?? "")).trim();
-  const chosen = versionId && base ? { model: base.id, versionId, name } : null;
+  const chosen = versionId && base ? { model: base.id, versionId, kind, name } : null;
   const changes = copied && chosen ? toClone(draft, copied.run, chosen) : {};
   const asked = {
     versionId: versionId ?? null,
     model: base?.id ?? "",
     maxCostUsd: draft.schedule.maxCostUsd,
   };
-  const estimates = useQuery(estimateQuery({ ...asked, knobs: draft.knobs }));
+  const estimates = useQuery(
+    estimateQuery({ ...asked, knobs: toKnobFields(draft.knobs, kind, copied?.run ?? null) }),
+  );
   // With the recipe it had, a copy keeps every knob of its run; with another, the recipe turns those nobody set.
   const asBefore = useQuery({
-    ...estimateQuery({ ...asked, knobs: { ...(copied ? knobsOf(copied.run) : {}), ...draft.knobs } }),
+    ...estimateQuery({
+      ...asked,
+      knobs: toKnobFields(mergeKnobs(copied ? knobsOf(copied.run) : {}, draft.knobs), kind),
+    }),
     enabled: copied !== null && chosen !== null,
   });
   const own = asBefore.data?.estimates.find((one) => one.recipe === copied?.run.recipe);
@@ -221,6 +229,7 @@ function useRunForm({ datasets, bases, wanted, copied }: RunFormProps) {
     // A key belongs to one exact request: whatever is changed afterwards is another run.
     edit: (part: Partial<Draft>) => change({ ...part, idempotencyKey: crypto.randomUUID() }),
     dataset,
+    kind,
     base,
     version: dataset?.latest_version,
     estimates,

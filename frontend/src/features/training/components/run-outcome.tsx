@@ -28,7 +28,8 @@ export function RunOutcome({ run, datasetId, canWrite }: RunOutcomeProps) {
 
 function Success({ run }: { run: Run }) {
   const gain = improvement(run);
-  const tried = run.fine_tuned_model && (
+  // A whole model is none of the add-ons that the chat here can put on.
+  const tried = run.fine_tuned_model && run.adapter.type !== "full" && (
     <ButtonLink to="/playground" search={{ left: run.model, right: run.fine_tuned_model }}>
       Try it
     </ButtonLink>

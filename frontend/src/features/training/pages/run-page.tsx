@@ -16,6 +16,7 @@ import { RunLog } from "@/features/training/components/run-log";
 import { RunNumbers } from "@/features/training/components/run-numbers";
 import { RunOutcome } from "@/features/training/components/run-outcome";
 import { RunProgress } from "@/features/training/components/run-progress";
+import { RunSettings } from "@/features/training/components/run-settings";
 import { RunStory } from "@/features/training/components/run-story";
 import { isLive, useRunStream } from "@/features/training/components/use-run-stream";
 import { WaitingSettings } from "@/features/training/components/waiting-settings";
@@ -80,6 +81,7 @@ function Content({ run, live }: { run: Run; live: LiveMetrics }) {
       <Section title="Numbers">
         <RunNumbers run={run} numExamples={version.data?.num_rows ?? null} />
       </Section>
+      <RunSettings run={run} />
       <RunStory run={run} events={log.data ?? []} />
       <RunLog events={log.data ?? []} />
     </>
