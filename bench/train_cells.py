@@ -166,8 +166,7 @@ def run_peer(name: str, work: Work, folder: Path, **extra: Any) -> dict[str, Any
         ready_s=_first(seen, lambda e: e["event"] == "ready"),
         first_step_s=_first(seen, lambda e: e["event"] == "step"),
         timed_s=timed[-1][0] - batches[num_warmup - 1][0] if timed else 0.0,
-        # peers also train the line break that the template writes after an answer: one token a row, not counted
-        num_trained=sum(event["num_trained"] - event["num_rows"] for _, event in timed),
+        num_trained=sum(event["num_trained"] for _, event in timed),
         num_computed=sum(event["num_computed"] for _, event in timed),
         losses=[event["loss"] for _, event in seen.events if event["event"] == "loss"],
     )

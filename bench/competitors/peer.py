@@ -42,6 +42,8 @@ class Job:
     num_warmup_batches: int = 2
     max_timed_s: float | None = None
     shuffle: bool = False
+    end_of_turn_id: int = 2
+    newline_id: int = 198
     extra: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -57,6 +59,15 @@ class Job:
 def prepare(job: Job) -> None:
     torch.set_num_threads(job.num_threads)
     torch.manual_seed(job.seed)
+
+
+def exact_template(template: str) -> str:
+    """The chat template without the line break after the last answer, so that all contestants train the same tokens."""
+    end = "'<|im_end|>' + '\n'}}{% endfor %}"
+    if end not in template:
+        raise ValueError("This chat template is another one than SmolLM2's.")
+    shorter = "'<|im_end|>' + ('' if loop.last and message['role'] == 'assistant' else '\n')}}{% endfor %}"
+    return template.replace(end, shorter)
 
 
 class Watch(TrainerCallback):
@@ -76,7 +87,7 @@ class Watch(TrainerCallback):
 
         def counted(examples: Any) -> Any:
             batch = collate(examples)
-            self._counts.append(_counts(batch))
+            self._counts.append(_counts(batch, self._job))
             return batch
 
         loader.collate_fn = counted
@@ -111,13 +122,11 @@ class Watch(TrainerCallback):
         self._stream.write(json.dumps({"event": event, "at": time.time(), **data}) + "\n")
 
 
-def _counts(batch: Any) -> dict[str, int]:
-    """`num_computed` counts padding; a row's first token is predicted by nothing, whether padded or packed."""
-    ids, labels = batch["input_ids"], batch["labels"]
-    positions = batch.get("position_ids")
-    is_packed = "attention_mask" not in batch and positions is not None
-    return {
-        "num_computed": ids.numel(),
-        "num_trained": int((labels[:, 1:] != IGNORED).sum()),
-        "num_rows": int((positions == 0).sum()) if is_packed else ids.shape[0],
-    }
+def _counts(batch: Any, job: Job) -> dict[str, int]:
+    """`num_computed` counts padding. A row's first token is predicted by nothing, whether padded or packed.
+
+    `num_trained` leaves out the line break that some templates write, and some peers train, after an answer.
+    """
+    ids, targets = batch["input_ids"], batch["labels"][:, 1:]
+    is_break = (targets == job.newline_id) & (ids[:, :-1] == job.end_of_turn_id)
+    return {"num_computed": ids.numel(), "num_trained": int(((targets != IGNORED) & ~is_break).sum())}

@@ -4,7 +4,7 @@ import sys
 from typing import Any
 
 import torch
-from peer import IGNORED, Job, Watch, prepare
+from peer import IGNORED, Job, Watch, exact_template, prepare
 from peft import LoraConfig, get_peft_model
 from transformers import (
     AutoModelForCausalLM,
@@ -18,6 +18,7 @@ from transformers import (
 def main(job: Job) -> None:
     prepare(job)
     tokenizer = AutoTokenizer.from_pretrained(job.model_dir)
+    tokenizer.chat_template = exact_template(tokenizer.chat_template)
     rows = [_tokenize(tokenizer, row["messages"], job.max_length) for row in job.rows()]
     model = AutoModelForCausalLM.from_pretrained(job.model_dir, dtype=torch.float32)
     lora = LoraConfig(r=job.rank, lora_alpha=job.alpha, target_modules="all-linear", task_type="CAUSAL_LM")

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from peer import Job, Watch, prepare
+from peer import Job, Watch, exact_template, prepare
 from peft import LoraConfig
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import SFTConfig, SFTTrainer
@@ -17,6 +17,8 @@ from trl import SFTConfig, SFTTrainer
 def main(job: Job) -> None:
     prepare(job)
     tokenizer = AutoTokenizer.from_pretrained(job.model_dir)
+    if not job.defaults:
+        tokenizer.chat_template = exact_template(tokenizer.chat_template)
     model = AutoModelForCausalLM.from_pretrained(job.model_dir, dtype=torch.float32)
     rows = [{"prompt": row["messages"][:-1], "completion": row["messages"][-1:]} for row in job.rows()]
     common: dict[str, Any] = {
