@@ -128,7 +128,9 @@ def test_recomputed_activations_give_the_same_loss_and_gradients(base_model_dir:
         torch.testing.assert_close(weight.grad, kept.trainable()[key].grad, rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["lora", "prompt_tuning", "full"])
+# the compiler itself looks at a gradient that is not there
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+@pytest.mark.parametrize("name", ["lora", "qlora", "dora", "prompt_tuning", "full"])
 def test_compiled_layers_compute_the_same_for_any_pack_and_are_compiled_once(
     base_model_dir: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -140,13 +142,21 @@ def test_compiled_layers_compute_the_same_for_any_pack_and_are_compiled_once(
     monkeypatch.setattr("worker.training.methods.base.fused.install", lambda _: None)  # one or the other
     model, packs = learned(base_model_dir, name), [rows(7, 11, 5), rows(9, 9), rows(30), rows(*range(3, 12))]
     expected = [logits_of(model, pack) for pack in packs]
+    backward(model, packs[0])
+    gradients = {key: weight.grad for key, weight in model.trainable().items()}
+    for weight in model.trainable().values():
+        weight.grad = None
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
     compile_layers(model.decoder.model, backend="eager")
     for pack, logits in zip(packs, expected, strict=True):
         assert torch.equal(logits_of(model, pack), logits)
+        backward(model, pack)
+        for key, weight in model.trainable().items():
+            if pack is packs[0]:
+                torch.testing.assert_close(weight.grad, gradients[key], rtol=1e-5, atol=1e-7)
     counters = torch._dynamo.utils.counters
-    assert 1 <= counters["stats"]["unique_graphs"] <= 4
+    assert 1 <= counters["stats"]["unique_graphs"] <= 8
     assert not counters["graph_break"]
     torch._dynamo.reset()
 
