@@ -11,10 +11,10 @@ import {
   makeRun,
   makeSession,
   makeVersion,
-  MODELS,
   NOW_S,
   SAMPLES,
 } from "@/testing/fixtures";
+import { MODELS } from "@/testing/model-fixtures";
 import { DATASETS_OF_KINDS, findDataset, rowsOfKind } from "@/testing/kind-fixtures";
 import { EVENTS, findRun, RUNS, WAITING } from "@/testing/run-fixtures";
 
