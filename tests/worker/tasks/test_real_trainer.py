@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.base_models import service as base_models
+from core.config import Settings
 from core.jobs.states import JobState
 from core.kit.hashing import sha256_bytes
 from core.workspaces.principal import Principal
@@ -27,7 +28,12 @@ def open_shop(context: WorkContext, principal: Principal, home: Path, model_dir:
 
 
 def put_model(shop: Workshop, model_dir: Path) -> None:
-    folder = base_models.folder(shop.context.settings, base_models.default_base_model().id)
+    put_model_in(shop.context.settings, model_dir)
+
+
+def put_model_in(settings: Settings, model_dir: Path) -> None:
+    """In place of the default base model."""
+    folder = base_models.folder(settings, base_models.default_base_model().id)
     marker = folder / "tailorbird.json"
     kept = marker.read_bytes() if marker.exists() else None
     shutil.copytree(model_dir, folder, dirs_exist_ok=True)
