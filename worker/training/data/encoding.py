@@ -4,9 +4,8 @@ Imports no torch: the processes that tokenize side by side start in a fraction o
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from core.datasets.types import RowKind
 from core.errors import Invalid
-from worker.training.data.chat_format import ChatFormat
+from worker.training.data.chat_format import ChatFormat, TokenizedChat
 
 SEQUENCES_PER_EXAMPLE: Final = {RowKind.CHAT: 1, RowKind.PREFERENCE: 2, RowKind.TEXT: 1}
 
@@ -23,12 +22,18 @@ SEQUENCES_PER_EXAMPLE: Final = {RowKind.CHAT: 1, RowKind.PREFERENCE: 2, RowKind.
 class TokenSequence:
     """`weights[i]` is the weight of the prediction *of* `token_ids[i]`; 0 at the first, which nothing predicts."""
 
-    token_ids: list[int]
-    weights: list[float]
+    token_ids: NDArray[np.uint32]
+    weights: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, token_ids: Sequence[int], weights: Sequence[float]) -> "TokenSequence":
+        found = cls(np.array(token_ids, dtype=np.uint32), np.array(weights, dtype=np.float32))
+        found.weights[:1] = 0
+        return found
 
     @property
     def is_trained(self) -> bool:
-        return any(self.weights)
+        return bool(self.weights.any())
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,25 +55,20 @@ class Encoded:
 
 def encode_lines(lines: Sequence[str], *, kind: RowKind, chat_format: ChatFormat, max_length: int) -> Encoded:
     """Raises Invalid, naming the row, for one that the chat format refuses."""
-    encode = _ENCODERS[kind]
+    rows = [json.loads(line) for line in lines]
     kept: list[TokenSequence] = []
     num_cut_rows = num_dropped_rows = 0
-    for line in lines:
-        row = json.loads(line)
-        try:
-            examples, is_cut = encode(row, chat_format, max_length)
-        except Invalid as problem:
+    for row, found in zip(rows, _ENCODERS[kind](rows, chat_format, max_length), strict=True):
+        if isinstance(found, Invalid):
             number = row.get("number")
-            raise Invalid(
-                f"Row {number}: {problem.message}", code=problem.error_code, details={"row": number}
-            ) from problem
-        taught = [example for example in examples if all(sequence.is_trained for sequence in example)]
+            raise Invalid(f"Row {number}: {found.message}", code=found.error_code, details={"row": number}) from found
+        taught = [example for example in found.examples if all(sequence.is_trained for sequence in example)]
         kept.extend(sequence for example in taught for sequence in example)
-        num_cut_rows += is_cut
+        num_cut_rows += found.is_cut
         num_dropped_rows += not taught
     return Encoded(
-        token_ids=np.fromiter(chain.from_iterable(one.token_ids for one in kept), dtype=np.uint32),
-        weights=np.fromiter(chain.from_iterable(one.weights for one in kept), dtype=np.float32),
+        token_ids=np.concatenate([np.empty(0, dtype=np.uint32), *(one.token_ids for one in kept)]),
+        weights=np.concatenate([np.empty(0, dtype=np.float32), *(one.weights for one in kept)]),
         lengths=np.asarray([len(one.token_ids) for one in kept], dtype=np.int64),
         num_rows=len(lines),
         num_cut_rows=num_cut_rows,
@@ -76,40 +76,52 @@ def encode_lines(lines: Sequence[str], *, kind: RowKind, chat_format: ChatFormat
     )
 
 
-_Examples = tuple[list[tuple[TokenSequence, ...]], bool]
+@dataclass(frozen=True, slots=True)
+class _Row:
+    examples: list[tuple[TokenSequence, ...]]
+    is_cut: bool
 
 
-def _encode_chat(row: dict[str, Any], chat_format: ChatFormat, max_length: int) -> _Examples:
-    sequence, num_cut = _conversation(chat_format, row["messages"], row.get("tools"), max_length)
-    return [(sequence,)], num_cut > 0
+def _encode_chats(rows: Sequence[Any], chat_format: ChatFormat, max_length: int) -> Iterator[_Row | Invalid]:
+    chats = [(row["messages"], row.get("tools")) for row in rows]
+    return map(_row_of, chat_format.tokenize_all(chats, max_length=max_length))
 
 
-def _encode_preference(row: dict[str, Any], chat_format: ChatFormat, max_length: int) -> _Examples:
+def _encode_preferences(rows: Sequence[Any], chat_format: ChatFormat, max_length: int) -> Iterator[_Row | Invalid]:
     """Only the two answers are compared: what the assistant said before belongs to the prompt."""
-    prompt = [message | {"weight": 0} if message["role"] == "assistant" else message for message in row["messages"]]
-    sides = [
-        _conversation(chat_format, [*prompt, *row[side]], row.get("tools"), max_length)
-        for side in ("chosen", "rejected")
-    ]
-    return [tuple(sequence for sequence, _ in sides)], any(num_cut for _, num_cut in sides)
+    chats: list[tuple[list[Any], Any]] = []
+    for row in rows:
+        prompt = [one | {"weight": 0} if one["role"] == "assistant" else one for one in row["messages"]]
+        chats.extend(([*prompt, *row[side]], row.get("tools")) for side in ("chosen", "rejected"))
+    encoded = chat_format.tokenize_all(chats, max_length=max_length)
+    return map(_row_of, encoded[0::2], encoded[1::2])
 
 
-def _encode_text(row: dict[str, Any], chat_format: ChatFormat, max_length: int) -> _Examples:
+def _row_of(*sides: TokenizedChat | Invalid) -> _Row | Invalid:
+    """Of one example: a conversation, or both sides of a preference."""
+    sequences, is_cut = [], False
+    for side in sides:
+        if isinstance(side, Invalid):
+            return side
+        sequences.append(TokenSequence.of(side.token_ids, side.weights))
+        is_cut |= side.num_cut > 0
+    return _Row([tuple(sequences)], is_cut)
+
+
+def _encode_texts(rows: Sequence[Any], chat_format: ChatFormat, max_length: int) -> Iterator[_Row | Invalid]:
     """A text longer than `max_length` becomes several examples: nothing of it is lost, so nothing is cut."""
-    token_ids = chat_format.encode_text(row["text"])
-    pieces = [token_ids[begin : begin + max_length] for begin in range(0, len(token_ids), max_length)]
-    return [(TokenSequence(piece, [0.0] + [1.0] * (len(piece) - 1)),) for piece in pieces if len(piece) > 1], False
+    for row in rows:
+        try:
+            ids = chat_format.encode_text(row["text"])
+        except Invalid as problem:
+            yield problem
+            continue
+        pieces = [ids[begin : begin + max_length] for begin in range(0, len(ids), max_length)]
+        yield _Row([(TokenSequence.of(one, [1.0] * len(one)),) for one in pieces if len(one) > 1], is_cut=False)
 
 
-def _conversation(
-    chat_format: ChatFormat, messages: Sequence[Any], tools: list[Any] | None, max_length: int
-) -> tuple[TokenSequence, int]:
-    chat = chat_format.tokenize(messages, tools=tools, max_length=max_length)
-    return TokenSequence(chat.token_ids, [0.0, *chat.weights[1:]]), chat.num_cut
-
-
-_ENCODERS: Final[dict[RowKind, Callable[[dict[str, Any], ChatFormat, int], _Examples]]] = {
-    RowKind.CHAT: _encode_chat,
-    RowKind.PREFERENCE: _encode_preference,
-    RowKind.TEXT: _encode_text,
+_ENCODERS: Final[dict[RowKind, Callable[[Sequence[Any], ChatFormat, int], Iterator[_Row | Invalid]]]] = {
+    RowKind.CHAT: _encode_chats,
+    RowKind.PREFERENCE: _encode_preferences,
+    RowKind.TEXT: _encode_texts,
 }
