@@ -51,7 +51,10 @@ def load(name: str, folder: Path, *, chat_format: ChatFormat, max_tokens: int, s
     random.Random(f"{name}/{seed}").shuffle(pairs)
     rows = [row for row in (_row(chat_format, *pair) for pair in pairs) if row.num_tokens <= _MAX_ROW_TOKENS]
     test = _until(rows, int(max_tokens * _TEST_SHARE))
-    return Dataset(train=_until(rows[len(test) :], max_tokens), test=test)
+    train = _until(rows[len(test) :], max_tokens)
+    if not test or len(train) <= 1:
+        raise ValueError(f"{max_tokens} tokens are too few for rows of {name}.")
+    return Dataset(train=train, test=test)
 
 
 def _row(chat_format: ChatFormat, question: str, answer: str) -> Row:
