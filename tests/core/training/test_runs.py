@@ -335,7 +335,7 @@ class TestEstimate:
                 queue_name=QueueName.CPU,
                 pid=1,
                 version="0",
-                vitals=Vitals(memory_bytes=2**30),
+                vitals=Vitals(memory_bytes=2**29),
             )
         with pytest.raises(Invalid) as refused:
             runs.create(dataset_version_id=runs.version().id)
