@@ -16,12 +16,18 @@ from contextlib import suppress
 _PR_SET_PDEATHSIG = 1
 
 
-def main(supervisor_pid: int, limits: dict[str, int], argv: list[str]) -> None:
+def die_with(parent_pid: int) -> None:
+    """The kernel ends this process when its parent ends. What it becomes keeps that, what it starts does not."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != supervisor_pid:
+        if os.getppid() != parent_pid:
             # it died before we could ask to die with it
             sys.exit(1)
+
+
+def main(supervisor_pid: int, limits: dict[str, int], argv: list[str]) -> None:
+    die_with(supervisor_pid)
+    if sys.platform == "linux":
         # when the machine has no memory left, this is what must go: not its supervisor, and not the database
         with suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123 - no site, little import
             score.write("1000")

@@ -1,5 +1,6 @@
 """Which floating-point type a machine computes in: a function of the hardware alone, so equal machines train alike."""
 
+import functools
 import subprocess
 import sys
 
@@ -24,6 +25,7 @@ def compute_dtype(device: str) -> torch.dtype:
     return torch.bfloat16
 
 
+@functools.cache  # it takes a second
 def _survives_probe() -> bool:
     finished = subprocess.run(  # noqa: S603 - our own interpreter and a constant
         [sys.executable, "-c", _PROBE], capture_output=True, timeout=_PROBE_TIMEOUT_S, check=False

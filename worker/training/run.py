@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import torch
+from torch import nn
 
 from core.errors import Invalid
 from core.kit.hashing import sha256_bytes
-from core.training.objectives import row_kind_of
 from core.training.recipes import micro_batch_tokens
 from core.training.spec import RunInput
 from worker.training import adapter_output, loading, sharding
@@ -24,8 +24,7 @@ from worker.training.objectives import registry as objectives
 from worker.training.precision import compute_dtype
 from worker.training.processes import Processes, joined
 from worker.training.several import ALONE, Place
-
-_ROWS_PER_MESSAGE = 20_000
+from worker.training.tokenizing import tokenize
 
 
 def execute(folder: Path, *, events: EventWriter, stop_requested: Callable[[], bool], place: Place = ALONE) -> None:
@@ -46,13 +45,14 @@ def execute(folder: Path, *, events: EventWriter, stop_requested: Callable[[], b
         events.stage("tokenizing")
         template_sha256 = ChatFormat.load(run.base_model_dir).template_sha256
         with processes.in_turn():
-            train, heldout = _tokenize(folder, run, events)
+            train, heldout = tokenize(folder, run, events)
         leave_if_asked()
 
         events.stage("loading_model")
         torch.manual_seed(run.seed)
         with loading.heard(events.alive):
             model, dtype = _prepare(run, processes, device=device)
+        _refuse_unknown_tokens(model, train, heldout)
         leave_if_asked()
 
         task = Task(
@@ -103,46 +103,15 @@ def _prepare(run: RunInput, processes: Processes, *, device: str) -> tuple[Tunab
     return model, dtype
 
 
-def _tokenize(folder: Path, run: RunInput, events: EventWriter) -> tuple[TokenIndex, TokenIndex]:
-    kind = row_kind_of(run.objective)
-    said = 0
-
-    def on_progress(num_rows: int) -> None:
-        nonlocal said
-        events.alive()
-        if num_rows >= said + _ROWS_PER_MESSAGE:
-            said = num_rows
-            events.message(f"{num_rows:,} examples are read.")
-
-    def build(name: str, max_rows: int | None = None) -> TokenIndex:
-        return token_index.build(
-            folder / f"{name}.jsonl",
-            folder / "index" / name,
-            kind=kind,
-            model_dir=run.base_model_dir,
-            max_length=run.max_length_tokens,
-            max_rows=max_rows,
-            num_workers=run.num_threads,
-            on_progress=on_progress,
+def _refuse_unknown_tokens(model: TunableModel, *indexes: TokenIndex) -> None:
+    """Raises Invalid for a base whose tokenizer has tokens that the model has not, where the data has such a token."""
+    num_known = cast("nn.Embedding", model.decoder.embeddings).num_embeddings
+    if any(int(index.token_ids.max()) >= num_known for index in indexes):
+        raise Invalid(
+            "This base model does not fit its tokenizer: it knows fewer tokens than your examples are made of. "
+            "Choose another base model.",
+            code="tokenizer_does_not_fit",
         )
-
-    train, heldout = build("train"), build("heldout", run.max_heldout_rows)
-    for index, name in ((train, "training"), (heldout, "held-out")):
-        if index.num_examples == 0:
-            raise Invalid(
-                f"No {name} example has an answer within {run.max_length_tokens} tokens. "
-                "Shorten the questions, or allow longer examples.",
-                code="no_usable_rows",
-                details={"num_dropped": index.num_dropped_rows, "max_length_tokens": run.max_length_tokens},
-            )
-    if train.num_cut_rows:
-        events.message(
-            f"{train.num_cut_rows} examples are longer than {run.max_length_tokens} tokens and lost their end; "
-            f"{train.num_dropped_rows} of them lost their whole answer and are left out.",
-            level="warn",
-            data={"num_cut": train.num_cut_rows, "num_dropped": train.num_dropped_rows},
-        )
-    return train, heldout
 
 
 def _belongs_to(run: RunInput, train: TokenIndex, dtype: torch.dtype, kind: str) -> str:

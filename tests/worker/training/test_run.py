@@ -18,9 +18,10 @@ from core.errors import Invalid
 from core.jobs.exit_codes import ExitCode
 from core.kit.hashing import sha256_file
 from core.training.methods import LoraMethod, Method, QloraMethod
-from tests.worker.training.conftest import events_of, row, write_rows
+from tests.worker.training.conftest import events_of
 from worker.training import __main__ as program
 from worker.training import run as runner
+from worker.training.data import token_index
 from worker.training.events import EventWriter
 from worker.training.failures import Interrupted
 
@@ -94,7 +95,7 @@ def test_an_adapter_loads_in_plain_peft_with_equal_logits(make_run: MakeRun, bas
     result = execute(folder)
     base = AutoModelForCausalLM.from_pretrained(base_model_dir, dtype=torch.float32)
     tuned = PeftModel.from_pretrained(base, str(folder / "adapter")).eval()
-    heldout = runner.token_index.build(  # the very rows that were measured
+    heldout = token_index.build(  # the very rows that were measured
         folder / "heldout.jsonl",
         folder / "index" / "heldout",
         kind=RowKind.CHAT,
@@ -179,12 +180,3 @@ def test_a_loss_that_is_no_number_ends_the_run_with_its_own_exit_code(
     folder = make_run()
     assert program.main(folder) == ExitCode.NON_FINITE_LOSS
     assert events_of(folder, "error")[-1]["code"] == "non_finite_loss"
-
-
-def test_long_rows_are_cut_and_counted(make_run: MakeRun) -> None:
-    folder = make_run(max_length_tokens=64)
-    rows = [row(number) for number in range(6)] + [row(6, answer="alpha beta " * 60)]
-    write_rows(folder / "train.jsonl", rows)
-    execute(folder)
-    [warning] = [event for event in events_of(folder, "message") if event["level"] == "warn"]
-    assert warning["data"] == {"num_cut": 1, "num_dropped": 0}

@@ -32,8 +32,11 @@ def index_of(lengths: Sequence[int], *, sequences_per_example: int = 1) -> Token
         weights=np.ones(num_tokens, dtype=np.float32),
         offsets=np.asarray([0, *np.cumsum(lengths)], dtype=np.int64),
         sequences_per_example=sequences_per_example,
+        num_rows=len(lengths),
         num_cut_rows=0,
         num_dropped_rows=0,
+        num_refused_rows=0,
+        first_refusal=None,
     )
 
 

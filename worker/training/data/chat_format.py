@@ -292,6 +292,8 @@ def _or_refusal(function: Callable[[_S], _T], given: _S) -> _T | Invalid:
         return function(given)
     except Invalid as problem:
         return problem
+    except RecursionError:
+        return Invalid("Something in it, such as a tool's arguments, is nested too deep.", code="conversation_refused")
 
 
 def _squeezed(text: str) -> str:

@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from core.errors import Invalid
@@ -17,6 +17,8 @@ Tool = Mapping[str, Any]
 _ROLES = frozenset({"system", "user", "assistant", "tool"})
 _ASKING = frozenset({"user", "tool"})
 _SHORT_ID = re.compile(r"[a-zA-Z0-9]{9}")
+# far below what anyone means, and far above what a float32 divided by itself still gives as 1
+_LEAST_WEIGHT = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +83,14 @@ def normal(messages: Sequence[Message], *, has_short_ids: bool) -> list[dict[str
 
 
 def weight_of(message: Message) -> float:
-    """Raises Invalid if it is not between 0 and 1."""
+    """0 for less than a millionth. Raises Invalid if it is not between 0 and 1."""
     if message["role"] != "assistant":
         return 0.0
     weight = message.get("weight")
-    value = 1.0 if weight is None else float(weight)
-    if math.isnan(value) or not 0 <= value <= 1:
+    value = 1.0 if weight is None else weight
+    if not isinstance(value, int | float) or not 0 <= value <= 1:
         raise Invalid("A message's weight must be between 0 and 1.", code="weight_out_of_range", param="weight")
-    return value
+    return float(value) if value >= _LEAST_WEIGHT else 0.0
 
 
 def guarded(
@@ -103,8 +105,13 @@ def guarded(
     )
     if not suspects and not marks_contents:
         return Conversation(list(messages), None if tools is None else list(tools), ("", "", ""))
-    candidates = unused_marks([*_strings(list(messages)), *_strings(tools)])
-    mark, opening, closing = next(candidates), next(candidates), next(candidates)
+    marks = list(islice(unused_marks([*_strings(list(messages)), *_strings(tools)]), 3))
+    if len(marks) < 3:  # noqa: PLR2004 - as many as are unpacked
+        raise Invalid(
+            "This conversation has all of Unicode's characters for private use in it. Take some out.",
+            code="conversation_refused",
+        )
+    mark, opening, closing = marks
     found = []
     for message in messages:
         changed = {key: _broken(value, guards.asking, mark) for key, value in message.items() if key != "role"}

@@ -37,6 +37,15 @@ class TokenSequence:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """A row that this base model's chat format refuses, and its words for that."""
+
+    row: int
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Encoded:
     """Examples of some rows, end to end; each is `SEQUENCES_PER_EXAMPLE[kind]` sequences, the preferred one first.
 
@@ -51,17 +60,19 @@ class Encoded:
     num_cut_rows: int
     num_dropped_rows: int
     """Rows that teach nothing, for want of a trained token within the longest allowed length."""
+    refusals: tuple[Refusal, ...]
+    """Of rows that are left out because the chat format cannot write them; in their order."""
 
 
 def encode_lines(lines: Sequence[str], *, kind: RowKind, chat_format: ChatFormat, max_length: int) -> Encoded:
-    """Raises Invalid, naming the row, for one that the chat format refuses."""
     rows = [json.loads(line) for line in lines]
     kept: list[TokenSequence] = []
+    refusals: list[Refusal] = []
     num_cut_rows = num_dropped_rows = 0
     for row, found in zip(rows, _ENCODERS[kind](rows, chat_format, max_length), strict=True):
         if isinstance(found, Invalid):
-            number = row.get("number")
-            raise Invalid(f"Row {number}: {found.message}", code=found.error_code, details={"row": number}) from found
+            refusals.append(Refusal(row["number"], found.error_code, found.message))
+            continue
         taught = [example for example in found.examples if all(sequence.is_trained for sequence in example)]
         kept.extend(sequence for example in taught for sequence in example)
         num_cut_rows += found.is_cut
@@ -73,6 +84,7 @@ def encode_lines(lines: Sequence[str], *, kind: RowKind, chat_format: ChatFormat
         num_rows=len(lines),
         num_cut_rows=num_cut_rows,
         num_dropped_rows=num_dropped_rows,
+        refusals=tuple(refusals),
     )
 
 

@@ -127,8 +127,14 @@ class GuardedTokenizer:
         return self._tokenizer.id_to_token(token_id) or ""
 
     def encode(self, written: str) -> EncodedText:
-        """Raises Invalid where the tokenizer makes a special token of plain text."""
-        encoding = self._tokenizer.encode(written, add_special_tokens=False)
+        """Raises Invalid where the tokenizer makes a special token of plain text, or the text is none."""
+        try:
+            encoding = self._tokenizer.encode(written, add_special_tokens=False)
+        except TypeError as error:  # half a surrogate pair, which JSON can spell
+            raise Invalid(
+                "A text holds half of a character that takes two (\\ud800 to \\udfff). Remove it.",
+                code="half_a_character",
+            ) from error
         raw: list[int] = encoding.ids
         if not self._never_text.isdisjoint(raw):
             token = self._tokenizer.id_to_token(next(one for one in raw if one in self._never_text))

@@ -11,9 +11,9 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.datasets.types import RowKind
-from core.errors import Invalid
+from worker import launch
 from worker.training.data.chat_format import ChatFormat
-from worker.training.data.encoding import SEQUENCES_PER_EXAMPLE, Encoded, encode_lines
+from worker.training.data.encoding import SEQUENCES_PER_EXAMPLE, Encoded, Refusal, encode_lines
 
 # whichever comes first: a second or two of work, and some hundred MB of a process's memory while it lasts
 _ROWS_PER_CHUNK, _CHARS_PER_CHUNK = 1000, 2**21
 # starting a process and reading the tokenizer in it takes as long as encoding this much
 _MIN_CHUNKS_FOR_WORKERS = 4
 _DESCRIPTION = "index.json"
+_FORMAT = 2  # an index that another version of this program left is made anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,14 @@ class TokenIndex:
     """Of each token's prediction in the loss; 0 is not trained, as is the first of every sequence."""
     offsets: NDArray[np.int64]
     sequences_per_example: int
+    num_rows: int
+    """Read, whatever became of them."""
     num_cut_rows: int
     num_dropped_rows: int
+    """Left out because nothing in them is trained within the longest allowed length."""
+    num_refused_rows: int
+    """Left out because the chat format cannot write them."""
+    first_refusal: Refusal | None
 
     @property
     def num_sequences(self) -> int:
@@ -85,23 +92,26 @@ def build(
     """The index of a `.jsonl` of rows, made on the first call and mapped on every later one.
 
     Many rows are encoded by `num_workers` processes side by side, to the very same index. `on_progress` is told the
-    number of rows done. A row that has no trained token left after cutting teaches nothing and is dropped.
-    Raises Invalid for a row that the chat format refuses.
+    number of rows done. A row that has no trained token left after cutting teaches nothing and is dropped; one that the
+    chat format refuses is left out and counted likewise. Raises Invalid for a chat format that cannot be read.
     """
-    if not (folder / _DESCRIPTION).exists():
+    if not _is_whole(folder):
         encode = partial(_encode_chunk, kind=kind, model_dir=model_dir, max_length=max_length)
         with ExitStack() as stack, rows_path.open(encoding="utf-8") as stream:
             chunks = _chunks(islice(stream, max_rows))
             first = list(islice(chunks, _MIN_CHUNKS_FOR_WORKERS))
-            encoded: Iterator[Encoded | Invalid] = map(encode, first)
+            encoded: Iterator[Encoded] = map(encode, first)
             is_long = len(first) == _MIN_CHUNKS_FOR_WORKERS
             if is_long and num_workers > 1:
                 # a fork would copy this process's threads' locks, and torch's state
                 context = multiprocessing.get_context("spawn")
-                pool = stack.enter_context(ProcessPoolExecutor(num_workers, mp_context=context))
+                pool = stack.enter_context(
+                    # they would wait for work for ever if this process were killed
+                    ProcessPoolExecutor(num_workers, context, initializer=launch.die_with, initargs=(os.getpid(),))
+                )
                 encoded = _in_order(pool, encode, first, chunks, ahead=2 * num_workers)
             elif is_long:
-                encoded = map(encode, _chained(first, chunks))
+                encoded = map(encode, chain(first, chunks))
             _write(folder, encoded, SEQUENCES_PER_EXAMPLE[kind], on_progress)
     return _map(folder)
 
@@ -127,19 +137,14 @@ def _chunks(lines: Iterator[str]) -> Iterator[list[str]]:
         yield chunk
 
 
-def _chained(first: list[list[str]], rest: Iterator[list[str]]) -> Iterator[list[str]]:
-    yield from first
-    yield from rest
-
-
 def _in_order(
     pool: ProcessPoolExecutor,
-    encode: Callable[[list[str]], Encoded | Invalid],
+    encode: Callable[[list[str]], Encoded],
     first: list[list[str]],
     rest: Iterator[list[str]],
     *,
     ahead: int,
-) -> Iterator[Encoded | Invalid]:
+) -> Iterator[Encoded]:
     """Results in the order of the file, with only so many chunks in memory."""
     waiting = [pool.submit(encode, chunk) for chunk in first]
     while waiting:
@@ -151,26 +156,24 @@ def _in_order(
 _formats: dict[Path, ChatFormat] = {}
 
 
-def _encode_chunk(lines: list[str], *, kind: RowKind, model_dir: Path, max_length: int) -> Encoded | Invalid:
-    """Runs in the pool's processes, where the chat format is read once. A refusal is a value: it keeps its details."""
+def _encode_chunk(lines: list[str], *, kind: RowKind, model_dir: Path, max_length: int) -> Encoded:
+    """Runs in the pool's processes, where the chat format is read once."""
     chat_format = _formats.get(model_dir)
     if chat_format is None:
         chat_format = _formats.setdefault(model_dir, ChatFormat.load(model_dir))
-    try:
-        return encode_lines(lines, kind=kind, chat_format=chat_format, max_length=max_length)
-    except Invalid as problem:
-        return problem
+    return encode_lines(lines, kind=kind, chat_format=chat_format, max_length=max_length)
 
 
 def _write(
     folder: Path,
-    chunks: Iterator[Encoded | Invalid],
+    chunks: Iterator[Encoded],
     sequences_per_example: int,
     on_progress: Callable[[int], None],
 ) -> None:
     """Appends chunk by chunk: memory does not grow with the data."""
     folder.mkdir(parents=True, exist_ok=True)
-    num_rows = num_cut_rows = num_dropped_rows = end = 0
+    num_rows = num_cut_rows = num_dropped_rows = num_refused_rows = end = 0
+    first_refusal: Refusal | None = None
     with (
         (folder / "token_ids.u32").open("wb") as token_ids,
         (folder / "weights.f32").open("wb") as weights,
@@ -178,23 +181,27 @@ def _write(
     ):
         offsets.write(np.zeros(1, dtype=np.int64).tobytes())
         for encoded in chunks:
-            if isinstance(encoded, Invalid):
-                raise encoded
             token_ids.write(encoded.token_ids.tobytes())
             weights.write(encoded.weights.tobytes())
             offsets.write((end + np.cumsum(encoded.lengths)).tobytes())
             end += int(encoded.lengths.sum())
             num_cut_rows += encoded.num_cut_rows
             num_dropped_rows += encoded.num_dropped_rows
+            num_refused_rows += len(encoded.refusals)
+            first_refusal = first_refusal or next(iter(encoded.refusals), None)
             num_rows += encoded.num_rows
             on_progress(num_rows)
         for stream in (token_ids, weights, offsets):
             stream.flush()
             os.fsync(stream.fileno())
     description = {
+        "format": _FORMAT,
         "sequences_per_example": sequences_per_example,
+        "num_rows": num_rows,
         "num_cut_rows": num_cut_rows,
         "num_dropped_rows": num_dropped_rows,
+        "num_refused_rows": num_refused_rows,
+        "first_refusal": None if first_refusal is None else asdict(first_refusal),
     }
     # last, and at once: its presence says that the arrays are whole and on the disk
     partial_path = folder / f"{_DESCRIPTION}.partial"
@@ -202,12 +209,20 @@ def _write(
     partial_path.rename(folder / _DESCRIPTION)
 
 
+def _is_whole(folder: Path) -> bool:
+    path = folder / _DESCRIPTION
+    return path.exists() and json.loads(path.read_text()).get("format") == _FORMAT
+
+
 def _map(folder: Path) -> TokenIndex:
-    description: dict[str, int] = json.loads((folder / _DESCRIPTION).read_text())
+    description: dict[str, Any] = json.loads((folder / _DESCRIPTION).read_text())
+    del description["format"]
+    first_refusal = description.pop("first_refusal")
     return TokenIndex(
         token_ids=_array(folder / "token_ids.u32", np.uint32),
         weights=_array(folder / "weights.f32", np.float32),
         offsets=_array(folder / "offsets.i64", np.int64),
+        first_refusal=None if first_refusal is None else Refusal(**first_refusal),
         **description,
     )
 

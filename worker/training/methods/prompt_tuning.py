@@ -15,6 +15,7 @@ from peft import PromptTuningConfig
 from torch import Tensor, nn
 from transformers import AutoTokenizer
 
+from core.errors import Invalid
 from core.training.methods import PromptTuningMethod
 from worker.training.methods import base
 from worker.training.methods.decoder import Decoder
@@ -112,6 +113,8 @@ def _first_token_ids(method: PromptTuningMethod, model_dir: Path, *, vocab_size:
     tokenizer = AutoTokenizer.from_pretrained(str(model_dir), local_files_only=True)
     num_virtual = method.num_virtual_tokens
     text_ids = tokenizer(method.init_text or "", add_special_tokens=False)["input_ids"]
+    if text_ids and max(text_ids) >= vocab_size:
+        raise Invalid("This base model does not know all of init_text. Use other words.", code="init_text_unknown")
     if text_ids:
         return torch.tensor(text_ids).repeat(math.ceil(num_virtual / len(text_ids)))[:num_virtual]
     special = set(tokenizer.added_tokens_decoder)

@@ -1,16 +1,18 @@
 """The index of a file of rows: the same whoever makes it, whole or not there at all, and nothing lost on the way."""
 
 import os
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from core.datasets.types import RowKind
-from core.errors import Invalid
 from tests.worker.training.conftest import WORDS, row, write_rows
 from worker.training.data import token_index
 from worker.training.data.chat_format import ChatFormat
@@ -18,6 +20,22 @@ from worker.training.data.token_index import TokenIndex, fingerprint
 
 Build = Callable[..., TokenIndex]
 LONG = "alpha beta " * 60
+# builds an index with two processes, and stands still as soon as they have done something
+ENDLESS = """
+import sys, time
+from pathlib import Path
+from core.datasets.types import RowKind
+from worker.training.data import token_index
+
+def stand_still(_):
+    print("begun", flush=True)
+    time.sleep(600)
+
+if __name__ == "__main__":
+    token_index.build(
+        Path("rows.jsonl"), Path("index"), kind=RowKind.CHAT, model_dir=Path(sys.argv[1]), max_length=64,
+        num_workers=2, on_progress=stand_still)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +56,13 @@ def build(tmp_path: Path, base_model_dir: Path) -> Build:
         return token_index.build(path, tmp_path / name, **(values | choices))
 
     return build
+
+
+def refused(number: int, *, code: str = "unknown_role") -> dict[str, Any]:
+    """A row that the tiny base's chat format has no place for."""
+    if code == "tools_unsupported":
+        return row(number) | {"tools": [{"type": "function", "function": {"name": "f"}}]}
+    return {"number": number, "messages": [{"role": "oracle", "content": "?"}, {"role": "assistant", "content": "!"}]}
 
 
 def preference(number: int, **changes: object) -> dict[str, Any]:
@@ -90,12 +115,39 @@ class TestConversations:
         assert (index.num_examples, index.num_sequences, index.num_dropped_rows) == (0, 0, 0)
         assert len(fingerprint(index)) == 64
 
-    def test_a_refused_row_is_named(self, build: Build, tmp_path: Path) -> None:
-        bad = {"number": 17, "messages": [{"role": "oracle", "content": "?"}, {"role": "assistant", "content": "!"}]}
-        with pytest.raises(Invalid, match=r"^Row 17: ") as refused:
-            build([row(0), bad])
-        assert (refused.value.error_code, refused.value.details) == ("unknown_role", {"row": 17})
-        assert not (tmp_path / "index" / "index.json").exists()
+    def test_rows_that_are_refused_are_left_out_and_the_first_is_named(self, build: Build) -> None:
+        bad = [refused(17), row(1), refused(3, code="tools_unsupported")]
+        index = build([row(0), *bad, row(2)])
+        assert (index.num_rows, index.num_examples, index.num_refused_rows) == (5, 3, 2)
+        assert (index.num_cut_rows, index.num_dropped_rows) == (0, 0)
+        assert index.first_refusal is not None
+        assert (index.first_refusal.row, index.first_refusal.code) == (17, "unknown_role")
+        assert "'oracle' is not known" in index.first_refusal.reason
+        # to the bit the index of the others alone
+        assert fingerprint(index) == fingerprint(build([row(0), row(1), row(2)], "others"))
+
+    @pytest.mark.parametrize(
+        ("content", "code"),
+        [
+            ("half \ud800 a character", "half_a_character"),
+            ("".join(map(chr, range(0xE000, 0xF900))) + "<|im_end|>", "conversation_refused"),
+        ],
+        ids=["half_a_surrogate_pair", "every_private_character"],
+    )
+    def test_what_no_tokenizer_reads_is_refused_and_ends_nothing(self, build: Build, content: str, code: str) -> None:
+        odd = {"number": 1, "messages": [{"role": "user", "content": content}, {"role": "assistant", "content": "eta"}]}
+        index = build([row(0), odd, row(2)])
+        assert (index.num_rows, index.num_examples, index.num_refused_rows) == (3, 2, 1)
+        assert index.first_refusal is not None
+        assert index.first_refusal.code == code
+
+    def test_what_weighs_next_to_nothing_weighs_nothing(self, build: Build) -> None:
+        """The sum of such weights, and what is divided by it, would be no number in float32."""
+        rows = [row(number) for number in range(3)]
+        for one, weight in zip(rows, (1e-40, 1e-7, 1e-6), strict=True):
+            one["messages"][1]["weight"] = weight
+        index = build(rows)
+        assert (index.num_examples, index.num_dropped_rows) == (1, 2)
 
 
 class TestPreferences:
@@ -153,21 +205,16 @@ class TestSideBySide:
     def test_two_processes_make_the_same_bits_as_one(self, build: Build, tmp_path: Path) -> None:
         rows = [row(number) for number in range(4100)]
         rows[4050]["messages"][1]["weight"] = 0
+        rows[4060], rows[4090] = refused(4060), refused(4090)
         told: dict[str, list[int]] = {"one": [], "two": []}
         one = build(rows, "one", max_length=40, on_progress=told["one"].append)
         two = build(rows, "two", max_length=40, num_workers=2, on_progress=told["two"].append)
         for name in ("token_ids.u32", "weights.f32", "offsets.i64", "index.json"):
             assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
         assert fingerprint(one) == fingerprint(two)
-        assert one.num_examples == 4099
+        assert (one.num_examples, one.num_dropped_rows, one.num_refused_rows) == (4097, 1, 2)
+        assert two.first_refusal == one.first_refusal is not None
         assert told["one"] == told["two"] == [1000, 2000, 3000, 4000, 4100]
-
-    def test_a_refusal_comes_back_from_the_other_process_with_its_row(self, build: Build) -> None:
-        rows = [row(number) for number in range(4100)]
-        rows[4090]["messages"][0]["role"] = "oracle"
-        with pytest.raises(Invalid, match=r"^Row 4090: ") as refused:
-            build(rows, num_workers=2)
-        assert (refused.value.error_code, refused.value.details) == ("unknown_role", {"row": 4090})
 
     def test_few_long_rows_are_shared_too(self, build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(token_index, "_CHARS_PER_CHUNK", 500)
@@ -175,6 +222,20 @@ class TestSideBySide:
         told: list[int] = []
         build(rows, kind=RowKind.TEXT, num_workers=2, on_progress=told.append)
         assert told == [1, 2, 3, 4, 5]
+
+    def test_the_others_end_with_the_process_that_started_them(self, tmp_path: Path, base_model_dir: Path) -> None:
+        """Killed, it cannot tell them."""
+        write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(20_000)])
+        (tmp_path / "program.py").write_text(ENDLESS)
+        command = [sys.executable, "program.py", str(base_model_dir)]
+        with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as program:
+            assert program.stdout is not None
+            program.stdout.readline()
+            workers = psutil.Process(program.pid).children(recursive=True)
+            assert len([one for one in workers if "--multiprocessing-fork" in one.cmdline()]) == 2
+            program.kill()
+        _, alive = psutil.wait_procs(workers, timeout=10)
+        assert not [one for one in alive if one.status() != psutil.STATUS_ZOMBIE]
 
 
 class TestWholeOrNotAtAll:
@@ -216,6 +277,14 @@ class TestWholeOrNotAtAll:
         index = build(rows)
         assert index.num_examples == 2500
         assert index.offsets[-1] == len(index.token_ids) == len(index.weights)
+
+    def test_one_of_another_version_is_made_anew(self, build: Build, tmp_path: Path) -> None:
+        expected = build([row(0), row(1)])
+        description = tmp_path / "index" / "index.json"
+        # as the first version left it
+        description.write_text('{"sequences_per_example": 1, "num_cut_rows": 0, "num_dropped_rows": 0}')
+        assert fingerprint(build([row(0), row(1)])) == fingerprint(expected)
+        assert build([row(5)]).num_examples == 2  # and only mapped from then on
 
     def test_the_fingerprint_tells_apart_what_is_learned_differently(self, build: Build) -> None:
         weighted = row(0)
