@@ -1,11 +1,18 @@
-"""From tokens to text that may be sent: whole characters only, and never a part of a stop string."""
+"""From tokens to text that may be sent: whole characters only, and never a part of a stop string.
 
+Nor an empty block of reasoning: models such as Qwen3 learn to begin an answer with it, since their chat template puts
+it there, and nobody wants to read it. Reasoning that holds words is a part of the answer.
+"""
+
+import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
 _BROKEN: Final = "\N{REPLACEMENT CHARACTER}"
 # a character has at most four bytes; what is still broken after more tokens than that is broken for good
 _MAX_WAITING_TOKENS: Final = 6
+_OPENING, _CLOSING = "<think>", "</think>"
+_NO_REASONING: Final = re.compile(rf"{_OPENING}\s*{_CLOSING}\s*")
 
 
 class TextStream:
@@ -16,6 +23,8 @@ class TextStream:
         # decoding starts a little before the new tokens, since a token's text depends on the one before it
         self._window_begin = 0
         self._num_decoded = 0
+        self._beginning: str | None = ""
+        """Held back while it may become an empty block of reasoning; None once that is decided."""
         self._held = ""
         self.is_stopped = False
 
@@ -23,11 +32,11 @@ class TextStream:
         """Take a token; returns the text that became certain. Sets `is_stopped` when a stop string is complete."""
         self._ids.append(token_id)
         is_overdue = len(self._ids) - self._num_decoded > _MAX_WAITING_TOKENS
-        return self._release(self._take_decoded(even_broken=is_overdue))
+        return self._release(self._without_empty_reasoning(self._take_decoded(even_broken=is_overdue)))
 
     def finish(self) -> str:
         """The rest, when no more tokens will come."""
-        text = self._release(self._take_decoded(even_broken=True))
+        text = self._release(self._without_empty_reasoning(self._take_decoded(even_broken=True), is_last=True))
         rest = "" if self.is_stopped else self._held
         self._held = ""
         return text + rest
@@ -39,6 +48,16 @@ class TextStream:
             return ""
         self._window_begin, self._num_decoded = self._num_decoded, len(self._ids)
         return text[len(before) :]
+
+    def _without_empty_reasoning(self, text: str, *, is_last: bool = False) -> str:
+        if self._beginning is None:
+            return text
+        self._beginning += text
+        if _may_be_no_reasoning(self._beginning) and not is_last:
+            return ""
+        decided, self._beginning = self._beginning, None
+        empty = _NO_REASONING.match(decided)
+        return decided[empty.end() :] if empty else decided
 
     def _release(self, text: str) -> str:
         if self.is_stopped:
@@ -60,3 +79,11 @@ class TextStream:
             if any(stop.startswith(self._held[-length:]) for stop in self._stops):
                 return length
         return 0
+
+
+def _may_be_no_reasoning(beginning: str) -> bool:
+    """Whether more text can make, or lengthen, an empty block of reasoning of it."""
+    inside = beginning.removeprefix(_OPENING).lstrip()
+    if not beginning.startswith(_OPENING):
+        return _OPENING.startswith(beginning)
+    return _CLOSING.startswith(inside) or not inside.removeprefix(_CLOSING).strip()

@@ -69,3 +69,33 @@ def test_stop_strings_may_span_several_bytes(stop: str) -> None:
     pieces, is_stopped = run(f"before {stop} after", [stop])
     assert is_stopped
     assert "".join(pieces) == "before "
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("<think>\n\n</think>\n\nOn Thursday.", "On Thursday."),
+        ("<think></think>On Thursday.", "On Thursday."),
+        ("<think>\n\n</think>\n\n", ""),
+        ("<think>\nIt is Tuesday.\n</think>\n\nOn Thursday.", "<think>\nIt is Tuesday.\n</think>\n\nOn Thursday."),
+        ("Write <think></think> first.", "Write <think></think> first."),
+        ("<think>\n</thin", "<think>\n</thin"),
+        ("<thinking>", "<thinking>"),
+        ("</think>", "</think>"),
+    ],
+)
+def test_an_empty_block_of_reasoning_before_an_answer_is_not_shown(text: str, shown: str) -> None:
+    pieces, _ = run(text)
+    assert "".join(pieces) == shown
+
+
+def test_an_answer_without_reasoning_is_not_held_up() -> None:
+    stream = TextStream(decode_bytes)
+    assert [stream.push(byte) for byte in b"<think>\n</think>\nYes"][-3:] == ["Y", "e", "s"]
+    assert TextStream(decode_bytes).push(ord("Y")) == "Y"
+
+
+def test_a_stop_string_does_not_end_an_answer_within_its_empty_block_of_reasoning() -> None:
+    pieces, is_stopped = run("<think>\n\n</think>\n\nOne.\n\nTwo.", ["\n\n"])
+    assert is_stopped
+    assert "".join(pieces) == "One."
