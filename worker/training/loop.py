@@ -201,21 +201,39 @@ class Loop:
         else:
             position.num_worse += 1
         self._report_measured("full_valid_loss" if self._is_last() else "valid_loss", measured)
-        if not self._is_last():
+        if self._is_last():
+            self._say_how_it_ended()
+        else:
             self._events.stage("training")
-        elif self._is_stopped_early() and position.step < len(self._batches):
+
+    def _say_how_it_ended(self) -> None:
+        position = self._position
+        if position.step < len(self._batches):
             self._events.message(
                 f"Stopped at step {position.step} of {len(self._batches)}: the examples kept back were not answered "
                 f"better than after step {position.best_step}. That state is kept, and the other steps cost nothing.",
                 data={"best_step": position.best_step, "step": position.step},
             )
+        best_loss, base_loss = position.best_loss, position.base_loss
+        if best_loss is not None and base_loss is not None and best_loss >= base_loss:
+            self._events.message(
+                "The examples kept back are answered no better than by the base model. More examples like them, or a "
+                "smaller learning rate, usually help.",
+                level="warn",
+                data={"base_heldout_loss": base_loss, "tuned_heldout_loss": best_loss},
+            )
 
     def _refuse_unless_finite(self, value: float) -> None:
-        if not math.isfinite(value):
+        if math.isfinite(value):
+            return
+        if self._position.measured_step < 0:
             raise NonFiniteLoss(
-                f"The loss stopped being a number at step {self._position.step + 1}. "
-                "A smaller learning rate usually helps."
+                "The base model's answers to the held-out examples are no numbers, before anything was learned. "
+                "Choose another base model."
             )
+        raise NonFiniteLoss(
+            f"The loss stopped being a number at step {self._position.step + 1}. A smaller learning rate usually helps."
+        )
 
     def _advance(self, *, tokens: int, targets: int, seconds: float) -> None:
         position = self._position

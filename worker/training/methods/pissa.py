@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from peft.tuners.lora import LoraLayer
 from torch import Tensor
+from torch.nn.functional import pad
 
 from core.training.methods import PissaMethod
 from worker.training.methods import adapters, base
@@ -43,10 +44,14 @@ class PissaModel(LowRankModel):
 
     def adapter_tensors(self) -> dict[str, Tensor]:
         shipped = super().adapter_tensors()
+        rank = 2 * self.peft_model.peft_config["default"].r
         for name, first in self.first.items():
             place = name.replace(".default", "")
-            beside = (first, 0) if name.endswith(_A) else (-first, 1)
-            shipped[place] = torch.cat([shipped[place], beside[0].cpu()], dim=beside[1]).contiguous()
+            beside, dim = (first, 0) if name.endswith(_A) else (-first, 1)
+            pair = torch.cat([shipped[place], beside.cpu()], dim=dim)
+            # a layer narrower than the rank has fewer directions, and who loads an adapter expects as many everywhere
+            missing = rank - pair.shape[dim]
+            shipped[place] = pad(pair, (0, 0, 0, missing) if dim == 0 else (0, missing)).contiguous()
         return shipped
 
     def save_adapter_config(self, folder: Path) -> None:

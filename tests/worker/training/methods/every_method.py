@@ -73,9 +73,9 @@ def batch_of(sequences: list[torch.Tensor]) -> MicroBatch:
     )
 
 
-def backward(model: TunableModel, sequences: list[torch.Tensor]) -> torch.Tensor:
-    """The mean loss of the pack, with its gradients."""
-    num_targets = sum(len(one) - 1 for one in sequences)
+def backward(model: TunableModel, sequences: list[torch.Tensor], *, of_targets: int | None = None) -> torch.Tensor:
+    """The mean loss of the pack, with its gradients; or its share of a step of so many targets."""
+    num_targets = of_targets or sum(len(one) - 1 for one in sequences)
     totals = Totals(
         weight=num_targets, preferred_weight=num_targets, num_targets=num_targets, num_examples=len(sequences)
     )

@@ -84,6 +84,18 @@ def test_packed_rows_are_scored_as_rows_alone(base_model_dir: Path, name: str) -
 
 
 @every_method
+def test_one_micro_batch_of_four_is_four_of_one(base_model_dir: Path, name: str) -> None:
+    some = rows(4, 9, 6, 13)
+    together, apart = learned(base_model_dir, name), learned(base_model_dir, name)
+    num_targets = sum(len(one) - 1 for one in some)
+    expected = backward(together, some)
+    found = sum(backward(apart, [one], of_targets=num_targets) for one in some)
+    torch.testing.assert_close(found, expected)
+    for key, weight in apart.trainable().items():
+        torch.testing.assert_close(weight.grad, together.trainable()[key].grad, rtol=1e-4, atol=1e-6)
+
+
+@every_method
 def test_only_what_the_method_trains_gets_a_gradient_and_all_of_it_does(base_model_dir: Path, name: str) -> None:
     model = learned(base_model_dir, name)
     backward(model, rows(8, 5))

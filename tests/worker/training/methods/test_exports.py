@@ -60,6 +60,19 @@ def last_logits(model: nn.Module, ids: torch.Tensor) -> torch.Tensor:
     return logits
 
 
+def served_logits(folder: Path, name: str, base_model_dir: Path, ids: torch.Tensor) -> torch.Tensor:
+    """Of the last token, by the inference runtime."""
+    runtime = load_runtime(base_model_dir, quantization_of(METHODS[name]))
+    adapter = read_adapter_weights(
+        (folder / adapter_output.WEIGHTS).read_bytes(),
+        parse_adapter_config((folder / adapter_output.CONFIG).read_bytes()),
+        digest="d",
+        base=runtime,
+    )
+    runtime.prefill(0, ids[:5].tolist(), 0, adapter)
+    return runtime.prefill(0, ids[5:].tolist(), 5, adapter)
+
+
 @pytest.mark.parametrize("name", SHIPPED_AS_ADAPTER)
 def test_plain_peft_loads_an_adapter_with_equal_logits(tmp_path: Path, base_model_dir: Path, name: str) -> None:
     model, [ids] = learned(base_model_dir, name), rows(12)
@@ -68,6 +81,19 @@ def test_plain_peft_loads_an_adapter_with_equal_logits(tmp_path: Path, base_mode
     tuned = plain_peft(base_model_dir, name, folder)
     torch.testing.assert_close(last_logits(tuned, ids), expected, **TOLERANCE)
     assert not torch.allclose(last_logits(plain_base(base_model_dir, name), ids), expected, atol=1e-2)
+
+
+@pytest.mark.parametrize("name", ["lora", "dora", "pissa"])
+def test_a_rank_above_the_width_of_a_layer_is_shipped_as_any_other(
+    tmp_path: Path, base_model_dir: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Keys and values of the tiny base are 32 wide, and all else is 64 or more."""
+    monkeypatch.setitem(METHODS, name, METHODS[name].model_copy(update={"rank": 100}))
+    model, [ids] = learned(base_model_dir, name), rows(12)
+    folder = export(tmp_path / "adapter", model, name, base_model_dir)
+    expected = logits_of(model, [ids])
+    torch.testing.assert_close(last_logits(plain_peft(base_model_dir, name, folder), ids), expected, **TOLERANCE)
+    torch.testing.assert_close(served_logits(folder, name, base_model_dir, ids), expected[-1], **TOLERANCE)
 
 
 @pytest.mark.parametrize("name", [name for name in LOW_RANK if quantization_of(METHODS[name]) is None])
@@ -82,15 +108,7 @@ def test_merged_into_the_base_it_computes_the_same(tmp_path: Path, base_model_di
 def test_served_it_computes_the_same(tmp_path: Path, base_model_dir: Path, name: str) -> None:
     model, [ids] = learned(base_model_dir, name), rows(12)
     folder = export(tmp_path / "adapter", model, name, base_model_dir)
-    runtime = load_runtime(base_model_dir, quantization_of(METHODS[name]))
-    adapter = read_adapter_weights(
-        (folder / adapter_output.WEIGHTS).read_bytes(),
-        parse_adapter_config((folder / adapter_output.CONFIG).read_bytes()),
-        digest="d",
-        base=runtime,
-    )
-    runtime.prefill(0, ids[:5].tolist(), 0, adapter)
-    served = runtime.prefill(0, ids[5:].tolist(), 5, adapter)
+    served = served_logits(folder, name, base_model_dir, ids)
     torch.testing.assert_close(served, logits_of(model, [ids])[-1], **TOLERANCE)
 
 

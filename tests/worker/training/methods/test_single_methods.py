@@ -1,7 +1,9 @@
 """What is peculiar to one method: scales, rates, starts."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +14,9 @@ from transformers import AutoTokenizer
 from core.training.methods import LoraMethod, LoraPlusMethod, PissaMethod, PromptTuningMethod, RsloraMethod
 from core.training.spec import TrainingSpec
 from tests.worker.training.methods.every_method import learned, logits_of, prepare, rows
-from worker.training import optimizers
+from tests.worker.training.test_run import execute
+from worker.training import checkpoint, optimizers, snapshot
+from worker.training.failures import Interrupted
 from worker.training.methods import lora, lora_plus, pissa, prompt_tuning, rslora
 from worker.training.methods.adapters import LowRankModel
 from worker.training.methods.model import Machine
@@ -104,6 +108,31 @@ class TestPissa:
         torch.testing.assert_close(logits_of(elsewhere, [ids]), logits_of(model, [ids]), rtol=1e-4, atol=1e-5)
         expected, found = model.adapter_tensors(), elsewhere.adapter_tensors()
         assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+    def test_a_start_goes_with_the_checkpoint_into_a_run_that_finds_another(
+        self, make_run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The adapter is the difference to the start, so it must be that of the first attempt to the bit."""
+        folder = make_run(method=PissaMethod(rank=4, alpha=8), num_epochs=1)
+        with pytest.raises(Interrupted):
+            execute(folder, stop_after_checks=3 + 2)
+        [saved, *_] = sorted((folder / "checkpoints").glob("step-*"), reverse=True)
+        kept = checkpoint.load(snapshot.read(saved)).section("adapter")
+        starts = {name.removeprefix("start."): start for name, start in kept.items() if name.startswith("start.")}
+        assert len(starts) == 7 * 2 * 2
+        real = torch.svd_lowrank
+
+        def otherwise(*args: Any, **options: Any) -> Any:  # noqa: ANN401
+            torch.manual_seed(5)
+            return real(*args, **options)
+
+        monkeypatch.setattr("peft.tuners.lora.layer.svd_lowrank", otherwise)
+        execute(folder)
+        shipped = load_file(folder / "adapter" / "adapter_model.safetensors")
+        for name, start in starts.items():
+            weight = shipped[name.replace(".default", "")]
+            found = weight[4:] if "lora_A" in name else -weight[:, 4:]
+            assert torch.equal(found, start)
 
 
 def _changes(model: LowRankModel, folder: Path) -> dict[str, torch.Tensor]:
