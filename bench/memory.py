@@ -1,4 +1,4 @@
-"""`python bench/memory.py MODEL_DIR`: peak memory of real runs beside what core.training.memory predicts of them.
+"""`python bench/memory.py MODEL_DIR [CELL ...]`: peak memory of real runs beside what `core.training.memory` predicts.
 
 Each cell is a process of its own that trains a few steps, each of one full micro-batch, with the trainer itself. On a
 machine with a GPU it measures there. Speed is printed too, for core.training.throughput, but is only worth something on
@@ -30,11 +30,12 @@ _STEPS = 2
 _WORDS = ("the", "of", "and", "to", "in", "is", "that", "for", "it", "as", "was", "with", "be", "by", "on", "not")
 # (method, tokens of a micro-batch, words of a row, checkpointing, objective)
 _CELLS: list[tuple[str, int, int, bool, str]] = [
-    *[(method, tokens, 60, False, "sft") for method in ("lora", "qlora") for tokens in (256, 512, 1024, 2048)],
-    *[(method, 512, 60, False, "sft") for method in ("rslora", "dora", "lora_plus", "pissa", "prompt_tuning", "full")],
-    *[(method, 1024, 60, True, "sft") for method in ("lora", "qlora")],
-    *[(method, 512, 900, False, "sft") for method in ("lora", "qlora")],
-    *[(method, 512, 60, False, "dpo") for method in ("lora", "qlora")],
+    *[("lora", tokens, 60, False, "sft") for tokens in (256, 512, 1024, 2048)],
+    *[("qlora", tokens, 60, False, "sft") for tokens in (256, 512, 1024)],
+    *[(method, 512, 60, False, "sft") for method in ("full", "dora", "prompt_tuning", "pissa")],
+    ("lora", 1024, 60, True, "sft"),
+    ("lora", 512, 60, False, "dpo"),
+    ("lora", 512, 900, False, "sft"),
 ]
 
 
@@ -129,28 +130,35 @@ def measure(model_dir: Path, cell: tuple[str, int, int, bool, str]) -> dict[str,
     }
 
 
-def main(model_dir: Path) -> None:
-    rows = []
-    for index in range(len(_CELLS)):
+def main(model_dir: Path, wanted: list[int]) -> None:
+    """Measures the cells, and writes each as soon as it is known; those measured before are kept."""
+    kept = json.loads(_RESULTS.read_text()) if _RESULTS.exists() else {}
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    is_same = (kept.get("model"), kept.get("device")) == (model_dir.name, device)
+    rows = {row["cell"]: row for row in kept["rows"]} if is_same else {}
+    for index in wanted:
         done = subprocess.run(  # noqa: S603 - ourselves
-            [sys.executable, __file__, str(model_dir), str(index)], capture_output=True, text=True, check=False
+            [sys.executable, __file__, str(model_dir), "--cell", str(index)],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode != 0:
-            print(f"{_CELLS[index]} failed: {done.stderr[-300:]}")
+            print(f"{_CELLS[index]} failed: {done.stderr[-300:]}", flush=True)
             continue
         row = json.loads(done.stdout.splitlines()[-1])
-        rows.append(row)
+        rows[row["cell"]] = row
         print(
             f"{row['cell']:40} {row['step_tokens']:6.0f} tokens {row['measured_bytes'] / 1e6:8.0f} MB measured "
             f"{row['predicted_bytes'] / 1e6:8.0f} predicted {row['error']:+6.1%} {row['tokens_per_second']:8.1f} tok/s",
             flush=True,
         )
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    _RESULTS.write_text(json.dumps({"model": model_dir.name, "device": device, "rows": rows}, indent=1) + "\n")
+        found = {"model": model_dir.name, "device": device, "rows": list(rows.values())}
+        _RESULTS.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 2:  # noqa: PLR2004
-        print(json.dumps(measure(Path(sys.argv[1]), _CELLS[int(sys.argv[2])])))
+    if "--cell" in sys.argv:
+        print(json.dumps(measure(Path(sys.argv[1]), _CELLS[int(sys.argv[3])])))
     else:
-        main(Path(sys.argv[1]))
+        main(Path(sys.argv[1]), [int(index) for index in sys.argv[2:]] or list(range(len(_CELLS))))

@@ -67,7 +67,6 @@ def _ours(cell: Cell, ids_T: torch.Tensor, device: str, dtype: torch.dtype) -> S
         targets_T=ids_T.roll(-1),
         weights_T=weights_T.to(device),
         sequence_lengths=cell.lengths,
-        num_examples=len(cell.lengths),
     )
     num_targets = int(weights_T.sum())
     totals = Totals(

@@ -22,7 +22,6 @@ class MicroBatch:
     targets_T: Tensor
     weights_T: Tensor
     sequence_lengths: tuple[int, ...]
-    num_examples: int
 
 
 def assemble(index: TokenIndex, examples: Sequence[int], *, device: str) -> MicroBatch:
@@ -38,5 +37,4 @@ def assemble(index: TokenIndex, examples: Sequence[int], *, device: str) -> Micr
         targets_T=torch.from_numpy(np.concatenate(targets)).to(device),
         weights_T=torch.from_numpy(np.concatenate(shifted)).to(device),
         sequence_lengths=tuple(len(ids) for ids in tokens),
-        num_examples=len(examples),
     )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from core.training.methods import LoraMethod
 from core.training.spec import RunInput
+from worker.training import run as runner
+from worker.training.events import EventWriter
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -91,6 +94,23 @@ def write_run(parent: Path, base_model_dir: Path, name: str = "run", **changes: 
 @pytest.fixture
 def make_run(tmp_path: Path, base_model_dir: Path) -> Callable[..., Path]:
     return partial(write_run, tmp_path, base_model_dir)
+
+
+def execute(folder: Path, *, stop_at_check: int | None = None) -> dict[str, Any]:
+    """Runs to the end and returns the results, or asks to stop at the given look at the flag.
+
+    It looks after tokenizing, after loading, at each micro-batch of held-out rows, and once a step.
+    """
+    checks = 0
+
+    def stop_requested() -> bool:
+        nonlocal checks
+        checks += 1
+        return checks == stop_at_check
+
+    with closing(EventWriter(folder / "events.jsonl")) as events:
+        runner.execute(folder, events=events, stop_requested=stop_requested)
+    return dict(events_of(folder, "result")[-1]["data"])
 
 
 def events_of(folder: Path, kind: str) -> list[dict[str, Any]]:

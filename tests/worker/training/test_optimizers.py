@@ -10,8 +10,7 @@ from safetensors.torch import load_file
 
 from core.training.methods import FullMethod, LoraMethod, LoraPlusMethod, Method
 from core.training.spec import TrainingSpec
-from tests.worker.training.conftest import events_of
-from tests.worker.training.test_run import execute
+from tests.worker.training.conftest import events_of, execute
 from worker.training import optimizers
 from worker.training.failures import Interrupted
 from worker.training.methods import lora
@@ -47,7 +46,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(make_run: MakeRun, method: Metho
     whole, stopped = make_run("whole", **choices), make_run("stopped", **choices)
     result = execute(whole)
     with pytest.raises(Interrupted):
-        execute(stopped, stop_after_checks=3 + 4)
+        execute(stopped, stop_at_check=3 + 5)
     execute(stopped)
     assert result["tuned_heldout_loss"] < result["base_heldout_loss"]
     [expected], [found] = ([*(folder / "adapter").glob("*model.safetensors")] for folder in (whole, stopped))

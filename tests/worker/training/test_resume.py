@@ -9,8 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,13 @@ from safetensors import SafetensorError
 from core.jobs.exit_codes import ExitCode
 from core.kit.hashing import sha256_file
 from core.training.methods import LoraMethod
-from tests.worker.training.conftest import events_of
+from tests.worker.training.conftest import events_of, execute
 from worker.training import __main__ as program
 from worker.training import checkpoint, loop, snapshot
 from worker.training import run as runner
 from worker.training.checkpoint import Position
-from worker.training.events import EventWriter
 from worker.training.failures import Interrupted, classify
+from worker.training.objectives.objective import MicroLoss
 from worker.training.objectives.sft import Sft
 
 MakeRun = Callable[..., Path]
@@ -68,19 +67,6 @@ class Fate:
             return real(*args, **kwargs)
 
         return maybe_die
-
-
-def execute(folder: Path, *, stop_at_check: int | None = None) -> dict[str, Any]:
-    checks = 0
-
-    def stop_requested() -> bool:
-        nonlocal checks
-        checks += 1
-        return checks == stop_at_check
-
-    with closing(EventWriter(folder / "events.jsonl")) as events:
-        runner.execute(folder, events=events, stop_requested=stop_requested)
-    return dict(events_of(folder, "result")[-1]["data"])
 
 
 def adapter_sha256(folder: Path) -> str:
@@ -227,6 +213,24 @@ def test_an_infinite_gradient_ends_the_run_before_it_touches_a_weight(
     assert "step 4" in events_of(folder, "error")[-1]["message"]
     assert not (folder / "adapter").exists()
     assert [event["step"] for event in events_of(folder, "metrics") if "train_loss" in event["data"]] == [1, 2, 3]
+
+
+def test_a_loss_that_is_no_number_ends_the_run_whatever_its_gradient(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, real, steps = make_run(**CHOICES), Sft.micro_loss, 0
+
+    def explode(*args: Any) -> MicroLoss:  # noqa: ANN401
+        nonlocal steps
+        steps += torch.is_grad_enabled()
+        micro = real(*args)
+        return replace(micro, shares=micro.shares | {"loss": torch.tensor(float("inf"))}) if steps == 4 else micro
+
+    monkeypatch.setattr(Sft, "micro_loss", explode)
+    assert program.main(folder) == ExitCode.NON_FINITE_LOSS
+    assert [event["code"] for event in events_of(folder, "error")] == ["non_finite_loss"]
+    assert not (folder / "adapter").exists()
+    assert len([event for event in events_of(folder, "metrics") if "train_loss" in event["data"]]) == 3
 
 
 def test_a_full_disk_keeps_the_last_checkpoint_and_has_its_own_end(

@@ -2,10 +2,8 @@
 
 import json
 from collections.abc import Callable
-from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -18,27 +16,12 @@ from core.errors import Invalid
 from core.jobs.exit_codes import ExitCode
 from core.kit.hashing import sha256_file
 from core.training.methods import LoraMethod
-from tests.worker.training.conftest import events_of
+from tests.worker.training.conftest import events_of, execute
 from worker.training import __main__ as program
-from worker.training import run as runner
 from worker.training.data import token_index
 from worker.training.events import EventWriter
 
 MakeRun = Callable[..., Path]
-
-
-def execute(folder: Path, *, stop_after_checks: int | None = None) -> dict[str, Any]:
-    """Runs to the end, or asks to stop at the given look at the flag."""
-    checks = 0
-
-    def stop_requested() -> bool:
-        nonlocal checks
-        checks += 1
-        return stop_after_checks is not None and checks > stop_after_checks
-
-    with closing(EventWriter(folder / "events.jsonl")) as events:
-        runner.execute(folder, events=events, stop_requested=stop_requested)
-    return dict(events_of(folder, "result")[-1]["data"])
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:

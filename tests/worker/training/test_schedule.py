@@ -13,7 +13,8 @@ from transformers import get_linear_schedule_with_warmup as linear
 
 from core.training.methods import LoraPlusMethod
 from core.training.spec import TrainingSpec
-from tests.worker.training.objectives.conftest import execute, metrics_of
+from tests.worker.training.conftest import execute
+from tests.worker.training.objectives.conftest import metrics_of
 from worker.training.data.token_index import TokenIndex
 from worker.training.schedule import learning_rate, plan_batches
 

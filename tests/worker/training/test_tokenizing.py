@@ -9,8 +9,7 @@ import pytest
 
 from core.errors import Invalid
 from core.kit.hashing import sha256_file
-from tests.worker.training.conftest import events_of, row, write_rows
-from tests.worker.training.test_run import execute
+from tests.worker.training.conftest import events_of, execute, row, write_rows
 from worker.training import tokenizing
 from worker.training.data import token_index
 

@@ -69,7 +69,6 @@ def batch_of(sequences: list[torch.Tensor]) -> MicroBatch:
         targets_T=torch.cat([one.roll(-1) for one in sequences]),
         weights_T=torch.cat([torch.tensor([1.0] * (len(one) - 1) + [0.0]) for one in sequences]),
         sequence_lengths=tuple(len(one) for one in sequences),
-        num_examples=len(sequences),
     )
 
 

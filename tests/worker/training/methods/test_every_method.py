@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.worker.training.conftest import execute
 from tests.worker.training.methods.every_method import (
     KEEP_BASE,
     LOW_RANK,
@@ -17,7 +18,6 @@ from tests.worker.training.methods.every_method import (
     prepare,
     rows,
 )
-from tests.worker.training.test_run import execute
 from worker.training import run as runner
 from worker.training.failures import Interrupted
 
@@ -53,7 +53,7 @@ def test_a_run_learns_and_one_that_was_stopped_ends_in_the_same_bits(
     assert result["tuned_heldout_loss"] == pytest.approx(after, rel=1e-4)
     # looks at the flag: after tokenizing, after loading, in measuring the base, then once a step
     with pytest.raises(Interrupted):
-        execute(stopped, stop_after_checks=3 + 4)
+        execute(stopped, stop_at_check=3 + 5)
     assert execute(stopped)["steps"] == result["steps"] == 8
     expected, found = shipped(whole), shipped(stopped)
     assert expected.keys() == found.keys()

@@ -13,8 +13,8 @@ from transformers import AutoTokenizer
 
 from core.training.methods import LoraMethod, LoraPlusMethod, PissaMethod, PromptTuningMethod, RsloraMethod
 from core.training.spec import TrainingSpec
+from tests.worker.training.conftest import execute
 from tests.worker.training.methods.every_method import learned, logits_of, prepare, rows
-from tests.worker.training.test_run import execute
 from worker.training import checkpoint, optimizers, snapshot
 from worker.training.failures import Interrupted
 from worker.training.methods import lora, lora_plus, pissa, prompt_tuning, rslora
@@ -115,7 +115,7 @@ class TestPissa:
         """The adapter is the difference to the start, so it must be that of the first attempt to the bit."""
         folder = make_run(method=PissaMethod(rank=4, alpha=8), num_epochs=1)
         with pytest.raises(Interrupted):
-            execute(folder, stop_after_checks=3 + 2)
+            execute(folder, stop_at_check=3 + 3)
         [saved, *_] = sorted((folder / "checkpoints").glob("step-*"), reverse=True)
         kept = checkpoint.load(snapshot.read(saved)).section("adapter")
         starts = {name.removeprefix("start."): start for name, start in kept.items() if name.startswith("start.")}

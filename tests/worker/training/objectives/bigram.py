@@ -40,7 +40,7 @@ class Bigram:
         return {}
 
 
-def batch_of(sequences: Sequence[tuple[Sequence[int], Sequence[float]]], *, per_example: int = 1) -> MicroBatch:
+def batch_of(sequences: Sequence[tuple[Sequence[int], Sequence[float]]]) -> MicroBatch:
     """Of (tokens, weight of the prediction of each) pairs."""
     ids = [list(tokens) for tokens, _ in sequences]
     weights = [list(values) for _, values in sequences]
@@ -49,5 +49,4 @@ def batch_of(sequences: Sequence[tuple[Sequence[int], Sequence[float]]], *, per_
         targets_T=torch.tensor([token for one in ids for token in [*one[1:], 0]]),
         weights_T=torch.tensor([value for one in weights for value in [*one[1:], 0.0]]),
         sequence_lengths=tuple(map(len, ids)),
-        num_examples=len(ids) // per_example,
     )

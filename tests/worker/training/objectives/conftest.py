@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import torch
 from core.training.objectives import Objective, row_kind_of
 from tests.worker.training.conftest import WORDS, events_of, row, write_rows
 from worker.training import run as runner
-from worker.training.events import EventWriter
 
 MakeRun = Callable[..., Path]
 
@@ -53,20 +51,6 @@ def make_run_of(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> MakeRun:
         return folder
 
     return make
-
-
-def execute(folder: Path, *, stop_at_check: int | None = None) -> dict[str, Any]:
-    """Runs to the end and returns the results, or asks to stop at the given look at the flag."""
-    checks = 0
-
-    def stop_requested() -> bool:
-        nonlocal checks
-        checks += 1
-        return checks == stop_at_check
-
-    with closing(EventWriter(folder / "events.jsonl")) as events:
-        runner.execute(folder, events=events, stop_requested=stop_requested)
-    return dict(events_of(folder, "result")[-1]["data"])
 
 
 def metrics_of(folder: Path, name: str) -> list[float]:

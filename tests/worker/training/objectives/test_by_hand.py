@@ -52,7 +52,7 @@ PAIR_TOTALS = Totals(weight=5, preferred_weight=3, num_targets=5, num_examples=2
 
 def dpo(beta: float, label_smoothing: float = 0.0, *, reference: list[list[float]] = REFERENCE) -> dict[str, float]:
     objective = Dpo(beta=beta, label_smoothing=label_smoothing)
-    batch = batch_of(PAIRS, per_example=2)
+    batch = batch_of(PAIRS)
     return shares_of(objective.micro_loss(Bigram.of_probs(PROBS, reference), batch, PAIR_TOTALS))
 
 
@@ -95,7 +95,7 @@ class TestDpo:
         long = [1] * 4000
         pair = [([2, *long], [0, *([1] * 4000)]), ([0, *long], [0, *([1] * 4000)])]
         totals = Totals(weight=8000, preferred_weight=4000, num_targets=8000, num_examples=1)
-        micro = Dpo(beta=1, label_smoothing=0).micro_loss(model, batch_of(pair, per_example=2), totals)
+        micro = Dpo(beta=1, label_smoothing=0).micro_loss(model, batch_of(pair), totals)
         assert float(micro.shares["reward_margin"]) == pytest.approx(1e-5, rel=0.05)
         assert float(micro.shares["accuracy"]) == 1
 
@@ -104,7 +104,7 @@ class TestOrpo:
     """Prompt 0 or 2; means of log p over each answer's tokens."""
 
     def found(self, beta: float, *answers: tuple[list[int], list[float]], totals: Totals) -> dict[str, float]:
-        batch = batch_of(answers, per_example=2)
+        batch = batch_of(answers)
         return shares_of(Orpo(beta=beta).micro_loss(Bigram.of_probs(PROBS), batch, totals))
 
     def test_the_odds_ratio_is_added_to_the_loss_of_the_preferred_answers(self) -> None:

@@ -26,7 +26,8 @@ from core.training.methods import (
     RsloraMethod,
 )
 from core.training.objectives import ContinuedPretrainingObjective, DpoObjective, Objective, OrpoObjective, SftObjective
-from tests.worker.training.objectives.conftest import execute, metrics_of
+from tests.worker.training.conftest import execute
+from tests.worker.training.objectives.conftest import metrics_of
 
 _FILE = Path(__file__).parents[3] / "assets" / "goldens" / "losses.json"
 _REL = 1e-4  # another processor adds in another order

@@ -44,7 +44,7 @@ def examples(spec: Spec, num: int = 4) -> list[Example]:
 
 
 def together(some: Sequence[Example]) -> MicroBatch:
-    return batch_of([one for example in some for one in example], per_example=len(some[0]))
+    return batch_of([one for example in some for one in example])
 
 
 def totals_of(some: Sequence[Example]) -> Totals:

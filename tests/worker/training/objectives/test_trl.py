@@ -81,7 +81,7 @@ def loss_at(
         num_targets=int(sum(weights)),
         num_examples=len(sequences) // per_example,
     )
-    return objectives.build(spec).micro_loss(model, batch_of(sequences[part], per_example=per_example), totals)
+    return objectives.build(spec).micro_loss(model, batch_of(sequences[part]), totals)
 
 
 def assert_gradients(model: TunableModel, loss: torch.Tensor, expected: dict[str, Any]) -> None:

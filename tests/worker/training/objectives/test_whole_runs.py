@@ -19,8 +19,8 @@ from core.training.objectives import (
     SftObjective,
     row_kind_of,
 )
-from tests.worker.training.conftest import events_of, write_rows
-from tests.worker.training.objectives.conftest import ROWS, execute, metrics_of
+from tests.worker.training.conftest import events_of, execute, write_rows
+from tests.worker.training.objectives.conftest import ROWS, metrics_of
 from worker.training import checkpoint, snapshot
 from worker.training.batches import assemble
 from worker.training.data import token_index
