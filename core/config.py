@@ -28,6 +28,18 @@ class Settings(BaseSettings):
     public_url: str = Field("http://127.0.0.1:8700", description="The address that people type; links start with it.")
     listen: str = Field("", description="host:port that the api binds; empty for those of the public URL.")
     secret_key: str = Field(_DEFAULT_SECRET, description="Signs CSRF tokens. At least 32 characters in production.")
+    encryption_keys: str = Field(
+        "",
+        description="Seal what must be read again (webhook and TOTP secrets): `id:key` pairs with commas between, each "
+        "key 32 bytes of base64. The first seals, all open; `tailorbird rotate-secrets` seals anew with the first. "
+        "Empty derives one key from the secret key.",
+    )
+    smtp_url: str = Field(
+        "",
+        description="Where mail is handed over: `smtp://user:password@host:587` (STARTTLS if offered) or `smtps://…`. "
+        "Empty sends none: invitations and resets are then links to pass on.",
+    )
+    mail_from: str = Field("Tailorbird <tailorbird@localhost>", description="The sender of mail.")
 
     database_url: str = Field(
         "postgresql+psycopg://tailorbird_app@127.0.0.1:5432/tailorbird",

@@ -18,8 +18,6 @@ from sqlalchemy import Engine, create_engine, text
 
 from api.main import create_app
 from core.backends.blobs import S3BlobStore
-from core.backends.events import RecordingEventBus
-from core.backends.queue import RecordingTaskQueue
 from core.backends.registry import Backends
 from core.base_models.service import default_base_model
 from core.config import Settings
@@ -32,6 +30,7 @@ from core.stack.servers import ServerUrls, embedded_servers
 from core.workspaces import service as workspaces
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Role
+from tests.factories.backends import memory_backends
 
 Headers = dict[str, str]
 
@@ -123,7 +122,7 @@ def blobs(servers: ServerUrls) -> S3BlobStore:
 
 @pytest.fixture
 def backends(blobs: S3BlobStore) -> Backends:
-    return Backends(blobs=blobs, queue=RecordingTaskQueue(), events=RecordingEventBus())
+    return replace(memory_backends(), blobs=blobs)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from core.backends.blobs import BlobStore, S3BlobStore
 from core.backends.events import EventBus, RedisEventBus
+from core.backends.mail import Mailer, SmtpMailer
 from core.backends.queue import CeleryTaskQueue, TaskQueue
 from core.config import Settings
 
@@ -13,7 +14,13 @@ class Backends:
     blobs: BlobStore
     queue: TaskQueue
     events: EventBus
+    mail: Mailer
 
 
 def build_backends(settings: Settings) -> Backends:
-    return Backends(blobs=S3BlobStore(settings), queue=CeleryTaskQueue(settings), events=RedisEventBus(settings))
+    return Backends(
+        blobs=S3BlobStore(settings),
+        queue=CeleryTaskQueue(settings),
+        events=RedisEventBus(settings),
+        mail=SmtpMailer(settings),
+    )

@@ -11,12 +11,10 @@ from api.dependencies import SessionDep
 from api.main import create_app
 from api.schemas import RequestBody
 from core import errors
-from core.backends.blobs import MemoryBlobStore
-from core.backends.events import RecordingEventBus
-from core.backends.queue import RecordingTaskQueue
 from core.backends.registry import Backends
 from core.config import Settings
 from core.db.session import Database
+from tests.factories.backends import memory_backends
 
 NO_DATABASE = "postgresql+psycopg://nobody@127.0.0.1:1/none"
 
@@ -31,7 +29,7 @@ class _Body(RequestBody):
 
 
 def _memory_backends() -> Backends:
-    return Backends(blobs=MemoryBlobStore(), queue=RecordingTaskQueue(), events=RecordingEventBus())
+    return memory_backends()
 
 
 @pytest.fixture

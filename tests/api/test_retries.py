@@ -16,13 +16,11 @@ from api.main import create_app
 from api.retries import RetriedRoute
 from api.schemas import ResponseBody
 from core.audit import service as audit
-from core.backends.blobs import MemoryBlobStore
-from core.backends.events import RecordingEventBus
-from core.backends.queue import RecordingTaskQueue
 from core.backends.registry import Backends
 from core.config import Settings
 from core.db.session import Database
 from tests.api.test_errors import NO_DATABASE, assert_is_error
+from tests.factories.backends import memory_backends
 
 Headers = dict[str, str]
 
@@ -192,7 +190,7 @@ def test_a_create_whose_commit_lost_its_answer_happened_once(
 
 
 def test_every_route_is_retried() -> None:
-    backends = Backends(blobs=MemoryBlobStore(), queue=RecordingTaskQueue(), events=RecordingEventBus())
+    backends = memory_backends()
     app = create_app(Settings(), Database(NO_DATABASE), backends)
     once = {
         context.path

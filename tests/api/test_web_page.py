@@ -5,12 +5,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.main import create_app
-from core.backends.blobs import MemoryBlobStore
-from core.backends.events import RecordingEventBus
-from core.backends.queue import RecordingTaskQueue
-from core.backends.registry import Backends
 from core.config import Settings
 from core.db.session import Database
+from tests.factories.backends import memory_backends
 
 
 @pytest.fixture
@@ -21,7 +18,7 @@ def page_client(tmp_path: Path) -> Iterator[TestClient]:
     (dist / "assets" / "index-abc123.js").write_text("console.log(1)")
     (dist / "favicon.svg").write_text("<svg/>")
     (tmp_path / "secret.txt").write_text("secret")
-    backends = Backends(blobs=MemoryBlobStore(), queue=RecordingTaskQueue(), events=RecordingEventBus())
+    backends = memory_backends()
     app = create_app(
         Settings(frontend_dist=dist, public_url="https://tailor.example.com"),
         Database("postgresql+psycopg://nobody@127.0.0.1:1/none"),

@@ -10,17 +10,16 @@ from sqlalchemy import text
 from api.health.storage import StorageProbe
 from api.main import create_app
 from core.backends.blobs import MemoryBlobStore, S3BlobStore
-from core.backends.events import RecordingEventBus
-from core.backends.queue import RecordingTaskQueue
 from core.backends.registry import Backends
 from core.config import Settings
 from core.db.session import SYSTEM, Database
 from core.jobs import service as jobs
 from core.jobs.kinds import JobKind
+from tests.factories.backends import memory_backends
 
 
 def test_alive_needs_nothing_and_ready_says_what_is_missing() -> None:
-    backends = Backends(blobs=MemoryBlobStore(), queue=RecordingTaskQueue(), events=RecordingEventBus())
+    backends = memory_backends()
     app = create_app(Settings(), Database("postgresql+psycopg://nobody@127.0.0.1:1/none"), backends)
     with TestClient(app) as client:
         assert client.get("/v1/health").json() == {"status": "ok"}
