@@ -19,7 +19,7 @@ class Workspace(Created, Base):
 
 class Membership(WorkspaceOwned, Base):
     __tablename__ = "memberships"
-    __table_args__ = (CheckConstraint("role in ('viewer', 'member', 'admin')", name="role"),)
+    __table_args__ = (CheckConstraint("role in ('viewer', 'reviewer', 'member', 'admin')", name="role"),)
 
     workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"), primary_key=True)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True, index=True)
@@ -30,7 +30,7 @@ class ApiKey(WorkspaceOwned, Base):
     """A service's way in. It acts for the member who made it and can never do more than they can today."""
 
     __tablename__ = "api_keys"
-    __table_args__ = (CheckConstraint("role in ('viewer', 'member', 'admin')", name="role"),)
+    __table_args__ = (CheckConstraint("role in ('viewer', 'reviewer', 'member', 'admin')", name="role"),)
 
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]

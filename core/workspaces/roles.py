@@ -11,18 +11,24 @@ class Permission(StrEnum):
     MODELS_READ = "models:read"
     MODELS_WRITE = "models:write"
     CHAT_USE = "chat:use"
+    """Talk to models, which costs money."""
     KEYS_MANAGE = "keys:manage"
     MEMBERS_READ = "members:read"
     MEMBERS_MANAGE = "members:manage"
     USAGE_READ = "usage:read"
     AUDIT_READ = "audit:read"
+    WEBHOOKS_MANAGE = "webhooks:manage"
     WORKSPACE_ADMIN = "workspace:admin"
     INSTALLATION_ADMIN = "installation:admin"
     """Goes with the person (`users.is_installation_admin`), not with a role."""
 
 
 class Role(StrEnum):
+    """From the least to the most: each may do all that those before it may."""
+
     VIEWER = "viewer"
+    REVIEWER = "reviewer"
+    """Looks, tries and judges; changes nothing."""
     MEMBER = "member"
     ADMIN = "admin"
 
@@ -34,10 +40,10 @@ _VIEWER = frozenset(
         Permission.MODELS_READ,
         Permission.MEMBERS_READ,
         Permission.USAGE_READ,
-        Permission.CHAT_USE,
     }
 )
-_MEMBER = _VIEWER | {
+_REVIEWER = _VIEWER | {Permission.CHAT_USE}
+_MEMBER = _REVIEWER | {
     Permission.DATASETS_WRITE,
     Permission.RUNS_WRITE,
     Permission.MODELS_WRITE,
@@ -46,11 +52,12 @@ _MEMBER = _VIEWER | {
 
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.VIEWER: _VIEWER,
+    Role.REVIEWER: _REVIEWER,
     Role.MEMBER: _MEMBER,
     Role.ADMIN: frozenset(Permission) - {Permission.INSTALLATION_ADMIN},
 }
 
-_ORDER = [Role.VIEWER, Role.MEMBER, Role.ADMIN]
+_ORDER = list(Role)
 
 
 def lesser(one: Role, other: Role) -> Role:

@@ -132,8 +132,8 @@ def test_an_unknown_id_is_not_found(
 
 
 def test_a_greater_role_may_do_all_that_a_lesser_may() -> None:
-    viewer, member, admin = (_principal(role).permissions for role in (Role.VIEWER, Role.MEMBER, Role.ADMIN))
-    assert viewer < member < admin
+    viewer, reviewer, member, admin = (_principal(role).permissions for role in Role)
+    assert viewer < reviewer < member < admin
     # what concerns all workspaces goes with a person, whatever their role
     assert admin == frozenset(Permission) - {Permission.INSTALLATION_ADMIN}
 

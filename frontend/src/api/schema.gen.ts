@@ -3320,7 +3320,7 @@ export interface components {
          * Permission
          * @enum {string}
          */
-        Permission: "datasets:read" | "datasets:write" | "runs:read" | "runs:write" | "models:read" | "models:write" | "chat:use" | "keys:manage" | "members:read" | "members:manage" | "usage:read" | "audit:read" | "workspace:admin" | "installation:admin";
+        Permission: "datasets:read" | "datasets:write" | "runs:read" | "runs:write" | "models:read" | "models:write" | "chat:use" | "keys:manage" | "members:read" | "members:manage" | "usage:read" | "audit:read" | "webhooks:manage" | "workspace:admin" | "installation:admin";
         /** PlannedHyperparameters */
         PlannedHyperparameters: {
             /** Alpha */
@@ -3594,9 +3594,10 @@ export interface components {
         };
         /**
          * Role
+         * @description From the least to the most: each may do all that those before it may.
          * @enum {string}
          */
-        Role: "viewer" | "member" | "admin";
+        Role: "viewer" | "reviewer" | "member" | "admin";
         /** RoleChangeBody */
         RoleChangeBody: {
             role: components["schemas"]["Role"];

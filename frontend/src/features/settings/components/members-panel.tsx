@@ -15,7 +15,8 @@ import { membersQuery, useAddMember, useChangeRole, useRemoveMember } from "@/fe
 import classes from "./panel.module.css";
 
 const ROLES: { value: Role; label: string }[] = [
-  { value: "viewer", label: "Viewer: look and ask" },
+  { value: "viewer", label: "Viewer: look" },
+  { value: "reviewer", label: "Reviewer: look and try models" },
   { value: "member", label: "Member: make models" },
   { value: "admin", label: "Admin: everything" },
 ];
