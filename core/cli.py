@@ -5,6 +5,7 @@ import getpass
 import sys
 from collections.abc import Callable, Sequence
 from importlib import metadata
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -14,6 +15,9 @@ from core.db.session import SYSTEM, Database
 from core.errors import AppError, Invalid
 from core.identity import service as identity
 from core.jobs.kinds import QueueName
+from core.openai_import import model_names
+from core.openai_import import service as openai_import
+from core.openai_import.plan import Wanted
 from core.stack import demo, join, up
 from core.workers import service as workers
 from core.workspaces import service as workspaces
@@ -90,6 +94,25 @@ def create_admin(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
+def import_openai(settings: Settings, options: argparse.Namespace) -> int:
+    """The key comes from the environment, an argument or, in a terminal, a question."""
+    key = options.key or settings.api_key or (getpass.getpass("API key: ") if sys.stdin.isatty() else "")
+    wanted = Wanted(
+        models=model_names.parse(options.map), job_ids=frozenset(options.job), files_only=options.files_only
+    )
+    return openai_import.run(
+        openai_import.Import(
+            folder=options.folder,
+            url=options.url or settings.public_url,
+            key=key,
+            wanted=wanted,
+            keeps_hyperparameters=options.hyperparameters == "keep",
+            is_dry_run=options.dry_run,
+            report=options.report,
+        )
+    )
+
+
 def check_settings(settings: Settings, _options: argparse.Namespace) -> int:
     problems = settings.production_problems()
     for problem in problems:
@@ -125,8 +148,37 @@ def _parser() -> argparse.ArgumentParser:
     for_admin = add("create-admin", create_admin, "Add an admin; the password is asked for, or read from stdin.")
     for_admin.add_argument("email")
     for_admin.add_argument("--name", default="")
+    _add_imports(commands)
     add("settings-check", check_settings, "Say what is wrong with the settings, if anything.")
     return parser
+
+
+def _add_imports(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    for_import = commands.add_parser("import", help="Bring over what you have elsewhere.")
+    about = "Make the fine-tuning files and jobs of an OpenAI account again here; a second run makes nothing twice."
+    sources = for_import.add_subparsers(required=True, metavar="SOURCE")
+    parser = sources.add_parser("openai", help=about, description=f"{about} See docs/migrate-from-openai.md.")
+    parser.set_defaults(command=import_openai)
+    parser.add_argument("folder", type=Path, metavar="EXPORT_DIR", help="what the script of the docs has saved")
+    parser.add_argument("--url", help="of the installation; the public URL of the settings by default")
+    parser.add_argument("--key", help="an API key that may start runs (better: TAILORBIRD_API_KEY)")
+    parser.add_argument(
+        "--map",
+        action="append",
+        default=[],
+        metavar="THEIRS=OURS",
+        help="the base model here for one of OpenAI's, or for all others with *=OURS; as often as needed",
+    )
+    parser.add_argument("--job", action="append", default=[], metavar="ID", help="only this job and its files")
+    parser.add_argument("--files-only", action="store_true", help="no jobs")
+    parser.add_argument(
+        "--hyperparameters",
+        choices=("keep", "auto"),
+        default="keep",
+        help="keep those of OpenAI (default), or leave them to the recipe here",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only show what would happen, and why something cannot")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="where to write it; into EXPORT_DIR by default")
 
 
 if __name__ == "__main__":

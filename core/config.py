@@ -86,6 +86,7 @@ class Settings(BaseSettings):
     inference_token: str = Field(_DEFAULT_SECRET, description="Shared secret between the api and the runtime.")
     frontend_dist: Path = Field(Path("frontend/dist"), description="The built web page; the api serves it if there.")
 
+    api_key: str = Field("", description="Signs `tailorbird import` in to an installation.")
     max_upload_bytes: int = Field(512 * 1024 * 1024, description="Largest file that may be uploaded.")
     lease_s: float = Field(60, description="How long a worker may go silent before its job is given to another.")
     heartbeat_s: float = Field(10, description="How often a worker renews its lease.")

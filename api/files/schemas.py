@@ -1,5 +1,7 @@
 from typing import Literal
 
+from pydantic import Field
+
 from api.schemas import ResponseBody
 from core.datasets.models import File
 from core.datasets.types import Inspection
@@ -19,6 +21,7 @@ class FileBody(ResponseBody):
     # a file that could not be processed was refused, and is not there
     status: Literal["processed"] = "processed"
     status_details: str | None = None
+    sha256: str = Field(description="Of its bytes; our extension, as is what follows.")
     inspection: Inspection
 
 
@@ -35,5 +38,6 @@ def file_body(file: File) -> FileBody:
         created_at=unix_s(file.created_at),
         filename=file.filename,
         purpose=file.purpose,
+        sha256=file.sha256,
         inspection=Inspection.model_validate(file.inspection),
     )

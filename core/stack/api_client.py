@@ -1,5 +1,6 @@
 """The public REST API, as any outside program uses it, with every failure as one sentence."""
 
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -56,4 +57,7 @@ def _refusal(response: httpx.Response, request: str) -> AppError:
         message, code = str(error["message"]), str(error.get("code") or "request_refused")
     except (ValueError, KeyError, TypeError):
         message, code = f"status {response.status_code}", "request_refused"
-    return AppError(f"{request}: {message}", code=code, details={"status": response.status_code})
+    details: dict[str, Any] = {"status": response.status_code}
+    with suppress(ValueError):
+        details["retry_after_s"] = float(response.headers.get("retry-after", ""))
+    return AppError(f"{request}: {message}", code=code, details=details)

@@ -2220,6 +2220,11 @@ export interface components {
             /** Purpose */
             purpose: string;
             /**
+             * Sha256
+             * @description Of its bytes; our extension, as is what follows.
+             */
+            sha256: string;
+            /**
              * Status
              * @default processed
              * @constant

@@ -155,6 +155,7 @@ export function makeFile(overrides: Partial<UploadedFile> = {}): UploadedFile {
     status: "processed",
     expires_at: null,
     status_details: null,
+    sha256: "0".repeat(64),
     inspection: {
       format: "csv",
       kind: "chat",
