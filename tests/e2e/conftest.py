@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -29,8 +30,21 @@ def stack(tmp_path_factory: pytest.TempPathFactory, bundled_model: Path) -> Iter
     home = tmp_path_factory.mktemp("stack") / "home"
     # links, not copies: nothing writes into a prepared model
     shutil.copytree(bundled_model, home / "base_models" / bundled_model.name, copy_function=os.link)
-    with running_stack(home, public_port=choose(["api"], {})["api"], timeout_s=900) as running:
+    settings = {"TAILORBIRD_OUTBOUND_ALLOW": "127.0.0.1"}  # receivers of webhooks are beside it
+    with running_stack(home, public_port=choose(["api"], {})["api"], settings=settings, timeout_s=900) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def api_key(stack: RunningStack) -> str:
+    """The first admin's, made as the page makes one."""
+    assert stack.admin is not None
+    with httpx.Client(base_url=stack.base_url, timeout=30) as browser:
+        signed_in = browser.post(
+            "/v1/auth/sign_in", json={"email": stack.admin.email, "password": stack.admin.password}
+        ).json()
+        headers = {"x-csrf-token": signed_in["csrf_token"], "origin": stack.base_url}
+        return str(browser.post("/v1/api_keys", headers=headers, json={"name": "e2e"}).json()["key"])
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Iterator
 
-import httpx
 import pytest
 from openai import OpenAI
 from openai.types.fine_tuning import FineTuningJob
@@ -18,15 +17,8 @@ _RUN_TIMEOUT_S = 1000
 
 
 @pytest.fixture(scope="module")
-def ai(stack: RunningStack) -> Iterator[OpenAI]:
-    assert stack.admin is not None
-    with httpx.Client(base_url=stack.base_url, timeout=30) as browser:
-        signed_in = browser.post(
-            "/v1/auth/sign_in", json={"email": stack.admin.email, "password": stack.admin.password}
-        ).json()
-        headers = {"x-csrf-token": signed_in["csrf_token"], "origin": stack.base_url}
-        key = browser.post("/v1/api_keys", headers=headers, json={"name": "e2e"}).json()["key"]
-    with OpenAI(base_url=f"{stack.base_url}/v1", api_key=key) as client:
+def ai(stack: RunningStack, api_key: str) -> Iterator[OpenAI]:
+    with OpenAI(base_url=f"{stack.base_url}/v1", api_key=api_key) as client:
         yield client
 
 
