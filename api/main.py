@@ -12,6 +12,7 @@ from api.api_keys.routes import router as api_keys
 from api.audit.routes import router as audit
 from api.auth.routes import router as auth
 from api.browser import is_https
+from api.chat.kept import router as kept_completions
 from api.chat.routes import router as chat
 from api.datasets.routes import router as datasets
 from api.errors import add_error_handlers
@@ -34,12 +35,14 @@ from core.backends.registry import Backends, build_backends
 from core.config import Settings
 from core.db.session import Database
 from core.monitoring.metrics.service import LedgerTotals
+from core.serving.completions.keeper import CompletionKeeper
 
 _ROUTERS: tuple[APIRouter, ...] = (
     api_keys,
     audit,
     auth,
     chat,
+    kept_completions,
     fine_tuning,
     health,
     members,
@@ -54,6 +57,8 @@ _ROUTERS: tuple[APIRouter, ...] = (
 
 # with the pool's overflow of 5, one for each of the 40 threads that sync routes run in: none waits for another's
 _POOL_SIZE = 35
+# answers that are on their way to the database when the process is told to end
+_KEPT_WITHIN_S = 5.0
 
 
 def create_app(
@@ -80,6 +85,7 @@ def create_app(
     app.state.backends = backends or build_backends(settings)
     app.state.inference = inference
     app.state.feeds = Feeds(app.state.database, app.state.backends.events)
+    app.state.completion_keeper = CompletionKeeper(app.state.database)
     app.state.started_s = time.monotonic()
     app.state.storage_probe = StorageProbe(app.state.backends.blobs)
     app.state.http_metrics = HttpMetrics()
@@ -99,6 +105,7 @@ def create_app(
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
+    app.state.completion_keeper.flush(timeout_s=_KEPT_WITHIN_S)
     if app.state.owns_database:
         app.state.database.dispose()
 

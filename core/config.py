@@ -105,6 +105,12 @@ class Settings(BaseSettings):
     session_idle_s: int = Field(12 * 3600, description="A browser session ends after this long without a request.")
     session_max_s: int = Field(7 * 24 * 3600, description="A browser session ends after this long in any case.")
     idempotency_window_s: int = Field(600, description="How long a client's retry of a create finds the first one.")
+    max_chats_per_workspace: int = Field(
+        16, ge=1, description="Answers of one workspace that may be under way at once; more are told to come back."
+    )
+    stored_completions_days: int = Field(
+        30, ge=0, description="Days that an answer asked for with `store` is kept; 0 keeps it until it is deleted."
+    )
     num_cpu_threads: int = Field(2, description="Threads that one training or inference process may use.")
     gpus_per_worker: int = Field(1, ge=1, description="GPUs of one gpu worker; a run may be spread over all of them.")
 

@@ -61,7 +61,12 @@ class WorkerProcess:
         self._queue_name = queue_name
         self._handlers = handlers
         self._wake = threading.Event()
-        self._sweeper = Sweeper(context.database, context.backends.blobs, context.settings.runs_dir.resolve())
+        self._sweeper = Sweeper(
+            context.database,
+            context.backends.blobs,
+            context.settings.runs_dir.resolve(),
+            completions_days=context.settings.stored_completions_days,
+        )
         self._heartbeat = Heartbeat(context, queue_name, wake=self.wake)
         self._working = threading.Thread(target=self._work, name="work", daemon=True)
         self._listening = threading.Thread(target=self._listen, name="doorbell", daemon=True)

@@ -1,4 +1,4 @@
-"""One chat request answered: whole or in pieces, and metered once in either case.
+"""One chat request on its way: what its answers came to so far, metered once, and kept if that was asked for.
 
 No database session is held while it is spoken.
 """
@@ -8,82 +8,173 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
 
-import orjson
-
-from api.chat.schemas import AnswerMessage, ChatBody, ChatCompletion, Choice, UsageBlock
-from api.errors import response_of
-from api.streaming import event, run_to_the_end
+from api.chat.choices import side_by_side
+from api.chat.requests import ChatBody
+from api.chat.schemas import (
+    AnsweredToolCall,
+    AnswerMessage,
+    CalledFunction,
+    ChatCompletion,
+    Choice,
+    LogprobsBody,
+    TokenLogprobBody,
+    UsageBlock,
+)
+from api.streaming import run_to_the_end
 from core.db.session import Database, workspace_scope
-from core.errors import AppError, Unavailable
+from core.errors import Unavailable
 from core.inference.client import InferenceClient
-from core.inference.types import ChatDelta, ChatRequest
+from core.inference.types import ChatDelta, ChatRequest, FinishReason, TokenLogprob, ToolCall, Usage
 from core.kit.clock import unix_s, utc_now
 from core.kit.ids import new_id
 from core.serving import service as serving
+from core.serving.completions.keeper import CompletionKeeper
+from core.serving.completions.types import NewCompletion
 from core.serving.service import Target
 from core.workspaces.principal import Principal
 
 logger = logging.getLogger(__name__)
 
-Pieces = AsyncGenerator[ChatDelta, None]
+# shorter than the patience of the proxies that stand before an api
+_HEARTBEAT_S = 10.0
+
+
+@dataclass(slots=True)
+class Spoken:
+    """What one answer came to so far."""
+
+    texts: list[str] = field(default_factory=list)
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    tool_calls: list[ToolCall] = field(default_factory=list)
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+    prompt_tokens: int = 0
+    num_pieces: int = 0
+    began_s: float = 0.0
+
+    def hear(self, piece: ChatDelta) -> None:
+        if piece.start:
+            self.prompt_tokens = piece.start.prompt_tokens
+            return
+        self.began_s = self.began_s or monotonic()
+        self.num_pieces += 1
+        self.texts.append(piece.text)
+        self.logprobs += piece.logprobs
+        self.tool_calls += piece.tool_calls
+        self.finish_reason = piece.finish_reason or self.finish_reason
+        self.usage = piece.usage or self.usage
+
+    def use(self) -> Usage:
+        """What was used. Of an answer that was cut off a piece is about a token, and our own clock is the best."""
+        if self.usage:
+            return self.usage
+        return Usage(
+            prompt_tokens=self.prompt_tokens if self.num_pieces else 0,
+            completion_tokens=self.num_pieces,
+            seconds=monotonic() - self.began_s if self.num_pieces else 0.0,
+        )
 
 
 @dataclass(slots=True)
 class Conversation:
-    """A checked request on its way to the runtime, and the meter that runs with it."""
+    """A checked request, and what is heard of its answers."""
 
     body: ChatBody
     target: Target
     principal: Principal
     database: Database
     inference: InferenceClient
+    keeper: CompletionKeeper
     completion_id: str = field(default_factory=lambda: new_id("chatcmpl-"))
     created: int = field(default_factory=lambda: unix_s(utc_now()))
-    seconds: float = 0.0
-    hardware: str = "cpu"
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    fingerprint: str | None = None
+    spoken: list[Spoken] = field(default_factory=list)
 
-    def request(self, choice: int) -> ChatRequest:
+    def __post_init__(self) -> None:
+        self.spoken = [Spoken() for _ in range(self.body.num_choices)]
+
+    async def listen(self) -> AsyncGenerator[tuple[int, ChatDelta] | None, None]:
+        """The pieces of all answers, noted down as they come; None now and then where there are none."""
+        sources = [self.inference.stream(self._request(index)) for index in range(len(self.spoken))]
+        async with aclosing(side_by_side(sources, heartbeat_s=_HEARTBEAT_S)) as pieces:
+            async for found in pieces:
+                if found is not None:
+                    index, piece = found
+                    self.spoken[index].hear(piece)
+                    self.fingerprint = piece.start.fingerprint if piece.start else self.fingerprint
+                yield found
+
+    def _request(self, choice: int) -> ChatRequest:
         return ChatRequest(
             base_model=self.target.base_model,
             adapter=self.target.adapter,
             quantization=self.target.quantization,
             messages=self.body.to_messages(),
+            tools=self.body.to_tools(),
+            may_call_several=self.body.parallel_tool_calls is not False,
             sampling=self.body.to_sampling(choice=choice),
+            workspace_id=self.principal.workspace_id,
         )
-
-    def open(self, choice: int) -> Pieces:
-        return self.inference.stream(self.request(choice))
-
-    @property
-    def num_choices(self) -> int:
-        return self.body.n or 1
-
-    @property
-    def wants_usage(self) -> bool:
-        return self.body.stream_options is not None and self.body.stream_options.include_usage
 
     @property
     def usage(self) -> UsageBlock:
+        used = [one.use() for one in self.spoken]
+        # every choice reads the same prompt: its tokens count once
+        prompt_tokens = max(one.prompt_tokens for one in used)
+        completion_tokens = sum(one.completion_tokens for one in used)
         return UsageBlock(
-            prompt_tokens=self.prompt_tokens,
-            completion_tokens=self.completion_tokens,
-            total_tokens=self.prompt_tokens + self.completion_tokens,
+            prompt_tokens=prompt_tokens,
+            completion_tokens=completion_tokens,
+            total_tokens=prompt_tokens + completion_tokens,
         )
 
-    def count(self, *, prompt_tokens: int, completion_tokens: int, seconds: float, hardware: str | None = None) -> None:
-        # every choice reads the same prompt: its tokens count once, its time each time
-        self.prompt_tokens = max(self.prompt_tokens, prompt_tokens)
-        self.completion_tokens += completion_tokens
-        self.seconds += seconds
-        self.hardware = hardware or self.hardware
+    def answer(self) -> ChatCompletion:
+        """All of it. Raises `Unavailable` where an answer has no end."""
+        return ChatCompletion(
+            id=self.completion_id,
+            created=self.created,
+            model=self.target.model_id,
+            choices=[self._choice(index, one) for index, one in enumerate(self.spoken)],
+            usage=self.usage,
+            system_fingerprint=self.fingerprint,
+            service_tier="default" if self.body.service_tier else None,
+        )
+
+    def _choice(self, index: int, spoken: Spoken) -> Choice:
+        if spoken.finish_reason is None:
+            raise Unavailable(
+                "The model server stopped in the middle of the answer. Try again.", code="inference_cut_off"
+            )
+        calls = [answered_call(call) for call in spoken.tool_calls]
+        text = "".join(spoken.texts)
+        message = AnswerMessage(content=None if calls and not text else text, tool_calls=calls or None)
+        logprobs = logprobs_body(spoken.logprobs) if self.body.logprobs else None
+        return Choice(index=index, message=message, finish_reason=spoken.finish_reason, logprobs=logprobs)
+
+    def keep(self) -> None:
+        """Hand the whole answer to the keeper, if the request asks for it. Returns at once."""
+        if not self.body.store:
+            return
+        answer = self.answer().model_dump(mode="json", exclude={"id", "object", "model"})
+        self.keeper.give(
+            NewCompletion(
+                id=self.completion_id,
+                workspace_id=self.principal.workspace_id,
+                created_by=self.principal.user_id,
+                model=self.target.model_id,
+                messages=self.body.messages_to_keep(),
+                parameters=self.body.parameters_to_keep(),
+                answer=answer,
+                metadata=self.body.metadata or {},
+            )
+        )
 
     def settle(self) -> None:
         """Enter what was used in the ledger, in a short session of its own. Never raises: the answer is given."""
-        if not self.seconds:
+        used = [one.use() for one in self.spoken]
+        seconds = sum(one.seconds for one in used)
+        if not seconds:
             return
         try:
             with self.database.session(workspace_scope(self.principal.workspace_id)) as session:
@@ -91,8 +182,8 @@ class Conversation:
                     session,
                     workspace_id=self.principal.workspace_id,
                     completion_id=self.completion_id,
-                    hardware=self.hardware,
-                    seconds=self.seconds,
+                    hardware=next((one.usage.hardware for one in self.spoken if one.usage), "cpu"),
+                    seconds=seconds,
                     num_tokens=self.usage.total_tokens,
                     created_by=self.principal.user_id,
                 )
@@ -103,115 +194,19 @@ class Conversation:
 async def answer_whole(conversation: Conversation) -> ChatCompletion:
     """Raises the runtime's error; what was spoken before it is paid."""
     try:
-        choices = [await _listen(conversation, index) for index in range(conversation.num_choices)]
+        async with aclosing(conversation.listen()) as heard:
+            async for _ in heard:
+                pass
     finally:
         await run_to_the_end(conversation.settle)
-    return ChatCompletion(
-        id=conversation.completion_id,
-        created=conversation.created,
-        model=conversation.target.model_id,
-        choices=choices,
-        usage=conversation.usage,
-    )
+    answer = conversation.answer()
+    conversation.keep()
+    return answer
 
 
-async def _listen(conversation: Conversation, index: int) -> Choice:
-    """One whole choice. By the stream, for a thread a waiting client would soon use up all threads."""
-    texts = []
-    async with aclosing(conversation.open(index)) as pieces:
-        async for piece in pieces:
-            texts.append(piece.text)
-            if piece.usage:
-                conversation.count(**piece.usage.model_dump())
-            if piece.finish_reason:
-                message = AnswerMessage(content="".join(texts))
-                return Choice(index=index, message=message, finish_reason=piece.finish_reason)
-    raise Unavailable("The model server stopped in the middle of the answer. Try again.", code="inference_cut_off")
+def answered_call(call: ToolCall) -> AnsweredToolCall:
+    return AnsweredToolCall(id=call.id, function=CalledFunction(name=call.name, arguments=call.arguments))
 
 
-async def begin_stream(conversation: Conversation) -> AsyncGenerator[str, None]:
-    """The stream, once its first piece is there: until then a failure is an ordinary error response."""
-    started = monotonic()
-    pieces = conversation.open(0)
-    first = await anext(pieces)
-    return _speak(conversation, first, pieces, started)
-
-
-async def _speak(
-    conversation: Conversation, first: ChatDelta, pieces: Pieces, started: float
-) -> AsyncGenerator[str, None]:
-    try:
-        for index in range(conversation.num_choices):
-            if index:
-                started = monotonic()
-                pieces = conversation.open(index)
-                first = await anext(pieces)
-            async with aclosing(_choice(conversation, index, first, pieces, started)) as lines:
-                async for line in lines:
-                    yield line
-        if conversation.wants_usage:
-            yield event(_chunk(conversation, [], usage=conversation.usage.model_dump()))
-    except AppError as error:
-        yield _broken(error)
-    except Exception:
-        logger.exception("the stream %s broke", conversation.completion_id)
-        yield _broken(Unavailable("The answer broke off on our side. Try again.", code="internal_error"))
-    finally:
-        # also when the client is gone: what was spoken is paid
-        await run_to_the_end(conversation.settle)
-    yield event("[DONE]")
-
-
-async def _choice(
-    conversation: Conversation, index: int, first: ChatDelta, pieces: Pieces, started: float
-) -> AsyncGenerator[str, None]:
-    num_pieces = 0
-    is_counted = False
-    try:
-        async with aclosing(pieces):
-            yield event(_delta(conversation, index, {"role": "assistant", "content": "", "refusal": None}))
-            piece = first
-            while True:
-                if piece.text:
-                    num_pieces += 1
-                    yield event(_delta(conversation, index, {"content": piece.text}))
-                if piece.usage:
-                    conversation.count(**piece.usage.model_dump())
-                    is_counted = True
-                if piece.finish_reason:
-                    yield event(_delta(conversation, index, {}, finish_reason=piece.finish_reason))
-                    return
-                piece = await anext(pieces)
-    finally:
-        if not is_counted:
-            # cut off by the client or a failure: a piece is about a token, and our own clock is the best there is
-            conversation.count(prompt_tokens=0, completion_tokens=num_pieces, seconds=monotonic() - started)
-
-
-def _delta(
-    conversation: Conversation, index: int, delta: dict[str, Any], *, finish_reason: str | None = None
-) -> dict[str, Any]:
-    choice = {"index": index, "delta": delta, "finish_reason": finish_reason, "logprobs": None}
-    return _chunk(conversation, [choice])
-
-
-def _chunk(
-    conversation: Conversation, choices: list[dict[str, Any]], *, usage: dict[str, int] | None = None
-) -> dict[str, Any]:
-    chunk: dict[str, Any] = {
-        "id": conversation.completion_id,
-        "object": "chat.completion.chunk",
-        "created": conversation.created,
-        "model": conversation.target.model_id,
-        "choices": choices,
-        "system_fingerprint": None,
-    }
-    if conversation.wants_usage:
-        # null in every chunk but the last, as on the wire
-        chunk["usage"] = usage
-    return chunk
-
-
-def _broken(error: AppError) -> str:
-    """The body of an ordinary error as an event, which the official clients raise."""
-    return event(orjson.loads(bytes(response_of(error).body)))
+def logprobs_body(entries: list[TokenLogprob]) -> LogprobsBody:
+    return LogprobsBody(content=[TokenLogprobBody.model_validate(entry.model_dump()) for entry in entries])

@@ -1,21 +1,30 @@
+import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from api.chat.completion import Conversation, answer_whole, begin_stream
-from api.chat.schemas import ChatBody, ChatCompletion
+from api.chat.completion import Conversation, answer_whole
+from api.chat.requests import ChatBody
+from api.chat.schemas import ChatCompletion
+from api.chat.stream import begin_stream
 from api.dependencies import BackendsDep, DatabaseDep, SettingsDep, require
 from api.retries import RetriedRoute
 from api.streaming import EventStream
+from core.config import Settings
 from core.db.session import workspace_scope
+from core.errors import Invalid
 from core.inference.client import InferenceClient
 from core.serving import service as serving
+from core.serving.completions.keeper import CompletionKeeper
 from core.serving.service import Target
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Permission
 
 router = APIRouter(prefix="/v1/chat", tags=["chat"], route_class=RetriedRoute)
+
+# as nginx has it for who hung up before the answer; nobody reads it but the log
+_CLIENT_GONE = 499
 
 
 def _inference(request: Request, settings: SettingsDep) -> InferenceClient:
@@ -25,21 +34,31 @@ def _inference(request: Request, settings: SettingsDep) -> InferenceClient:
     return found
 
 
+def completion_keeper(request: Request) -> CompletionKeeper:
+    found: CompletionKeeper = request.app.state.completion_keeper
+    return found
+
+
+KeeperDep = Annotated[CompletionKeeper, Depends(completion_keeper)]
+
+
 @router.post(
     "/completions",
     response_model=ChatCompletion,
     responses={200: {"content": {"text/event-stream": {}}, "description": "The answer; in pieces with `stream`."}},
 )
 async def create_chat_completion(
+    request: Request,
     body: ChatBody,
     principal: Annotated[Principal, Depends(require(Permission.CHAT_USE))],
     database: DatabaseDep,
     backends: BackendsDep,
     settings: SettingsDep,
     inference: Annotated[InferenceClient, Depends(_inference)],
-) -> ChatCompletion | EventStream:
+    keeper: KeeperDep,
+) -> ChatCompletion | EventStream | Response:
     """Talk to a base or a tuned model."""
-    body.refuse_unsupported()
+    _check(body, settings)
 
     def resolve() -> Target:
         with database.session(workspace_scope(principal.workspace_id)) as session:
@@ -57,7 +76,40 @@ async def create_chat_completion(
         principal=principal,
         database=database,
         inference=inference,
+        keeper=keeper,
     )
     if body.stream:
         return EventStream(await begin_stream(conversation))
-    return await answer_whole(conversation)
+    return await _answer_unless_gone(request, conversation)
+
+
+def _check(body: ChatBody, settings: Settings) -> None:
+    """All that can be refused before anybody looks for the model."""
+    body.check()
+    body.to_messages()
+    body.to_sampling(choice=0)
+    most = settings.max_chats_per_workspace
+    if body.num_choices > most:
+        raise Invalid(
+            f"n asks for {body.num_choices} answers at once, and a workspace may have {most} under way.",
+            code="out_of_range",
+            param="n",
+        )
+
+
+async def _answer_unless_gone(request: Request, conversation: Conversation) -> ChatCompletion | Response:
+    """The whole answer; a client that hangs up before frees its place in the runtime."""
+    answering = asyncio.create_task(answer_whole(conversation))
+    leaving = asyncio.create_task(_until_gone(request))
+    try:
+        await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        return await answering if answering.done() else Response(status_code=_CLIENT_GONE)
+    finally:
+        for task in (answering, leaving):
+            task.cancel()
+        await asyncio.gather(answering, leaving, return_exceptions=True)
+
+
+async def _until_gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

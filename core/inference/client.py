@@ -16,6 +16,8 @@ from core.inference.types import (
     DoneLine,
     ErrorLine,
     RuntimeHealth,
+    Start,
+    StartLine,
     StreamLine,
 )
 
@@ -101,8 +103,10 @@ def _delta(line: str) -> ChatDelta:
     except ValidationError as error:
         raise _cut_off() from error
     match parsed:
+        case StartLine():
+            return ChatDelta(start=Start(fingerprint=parsed.fingerprint, prompt_tokens=parsed.prompt_tokens))
         case DeltaLine():
-            return ChatDelta(text=parsed.text)
+            return ChatDelta(text=parsed.text, logprobs=parsed.logprobs, tool_calls=parsed.tool_calls)
         case DoneLine():
             return ChatDelta(finish_reason=parsed.finish_reason, usage=parsed.usage)
         case ErrorLine():

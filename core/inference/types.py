@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 MAX_STOPS = 4
+MAX_TOP_LOGPROBS = 20
 
 
 class _Value(BaseModel):
@@ -28,9 +29,20 @@ class AdapterRef(_Value):
     files: tuple[AdapterFile, ...]
 
 
+class ToolCall(_Value):
+    """A call of a function by the model. `arguments` is a JSON object as text, as it stands on the wire."""
+
+    id: str
+    name: str
+    arguments: str
+
+
 class Message(_Value):
-    role: Literal["system", "user", "assistant"]
-    content: str
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str = ""
+    name: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
 
 
 class Sampling(_Value):
@@ -39,18 +51,42 @@ class Sampling(_Value):
     top_p: float = Field(default=1.0, gt=0, le=1)
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = Field(default=(), max_length=MAX_STOPS)
     seed: int | None = None
+    presence_penalty: float = Field(default=0.0, ge=-2, le=2)
+    frequency_penalty: float = Field(default=0.0, ge=-2, le=2)
+    # by token id
+    logit_bias: dict[int, Annotated[float, Field(ge=-100, le=100)]] = Field(default_factory=dict)
+    # how many alternatives are told beside each token's log probability; None tells none of them
+    top_logprobs: int | None = Field(default=None, ge=0, le=MAX_TOP_LOGPROBS)
 
 
 class ChatRequest(_Value):
     base_model: str
     messages: tuple[Message, ...] = Field(min_length=1)
+    # definitions of functions as on the wire; the model may call them
+    tools: tuple[dict[str, Any], ...] = ()
+    may_call_several: bool = True
     adapter: AdapterRef | None = None
     # the base an adapter was trained on: a QLoRA adapter is served on the rounded weights it learned to correct
     quantization: Literal["nf4"] | None = None
     sampling: Sampling = Sampling()
+    # who is answered: the runtime lets no workspace take all places
+    workspace_id: str = ""
 
 
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "tool_calls"]
+
+
+class TopLogprob(_Value):
+    token: str
+    logprob: float
+    # null where the token stands for no text, as the one that ends an answer
+    bytes: tuple[int, ...] | None
+
+
+class TokenLogprob(TopLogprob):
+    """A token of the answer: log_softmax of the model's own scores, before temperature, penalties and bias."""
+
+    top_logprobs: tuple[TopLogprob, ...] = ()
 
 
 class Usage(_Value):
@@ -62,10 +98,24 @@ class Usage(_Value):
     hardware: str = "cpu"
 
 
-class ChatDelta(_Value):
-    """A piece of the answer. The last one carries `finish_reason` and `usage`, and its text may be empty."""
+class Start(_Value):
+    """Said when the request has its place in the queue."""
 
+    # stands for all that an equal seed depends on: weights, rounding, device, libraries
+    fingerprint: str
+    prompt_tokens: int
+
+
+class ChatDelta(_Value):
+    """A piece of the answer.
+
+    The first carries `start` alone; the last carries `finish_reason` and `usage`, and its text may be empty.
+    """
+
+    start: Start | None = None
     text: str = ""
+    logprobs: tuple[TokenLogprob, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
 
@@ -89,9 +139,16 @@ class RuntimeHealth(_Value):
     problem: str | None = None
 
 
+class StartLine(Start):
+    type: Literal["start"] = "start"
+
+
 class DeltaLine(_Value):
     type: Literal["delta"] = "delta"
-    text: str
+    text: str = ""
+    # of the tokens of `text`
+    logprobs: tuple[TokenLogprob, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 class DoneLine(_Value):
@@ -111,4 +168,4 @@ class ErrorLine(_Value):
     details: dict[str, Any] = Field(default_factory=dict)
 
 
-StreamLine = Annotated[DeltaLine | DoneLine | ErrorLine, Field(discriminator="type")]
+StreamLine = Annotated[StartLine | DeltaLine | DoneLine | ErrorLine, Field(discriminator="type")]

@@ -8,9 +8,11 @@ from fastapi.testclient import TestClient
 from api.main import create_app
 from core.config import Settings
 from core.db.session import Database, workspace_scope
+from core.serving.completions import service as completions
 from core.training import service as training
 from core.workspaces.roles import Permission
 from tests.api.routes_of import Route, routes_of
+from tests.factories.completions import new_completion
 from tests.factories.training import make_version, put_base_model_on_disk
 
 pytestmark = pytest.mark.stack
@@ -23,10 +25,12 @@ PARAMETERS = {
     "fine_tuning_job_id": "run",
     "user_id": "user",
     "key_id": "key",
+    "completion_id": "completion",
 }
 # else an empty body would be refused before anybody looks for the thing
 BODIES = {
     "POST /v1/datasets/{dataset_id}/versions": {"mapping": {"question": "question", "answer": "answer"}},
+    "POST /v1/chat/completions/{completion_id}": {"metadata": {}},
     "PATCH /v1/datasets/{dataset_id}": {"name": "mine now"},
     "PATCH /v1/members/{user_id}": {"role": "viewer"},
     "POST /v1/fine_tuning/jobs/{fine_tuning_job_id}/move": {"to": "front"},
@@ -48,6 +52,7 @@ class Things:
     run: str
     user: str
     key: str
+    completion: str
 
 
 @pytest.fixture
@@ -74,7 +79,14 @@ def things(
         run=made("/v1/fine_tuning/jobs", {"model": model, "dataset_version_id": version_id}),
         user=client.get("/v1/auth/session", headers=as_admin).json()["user"]["id"],
         key=made("/v1/api_keys", {"name": "ours"}),
+        completion=_keep_completion(database, workspace_id),
     )
+
+
+def _keep_completion(database: Database, workspace_id: str) -> str:
+    with database.session(workspace_scope(workspace_id)) as session:
+        completions.keep(session, new_completion(workspace_id))
+    return "chatcmpl-1"
 
 
 def send(client: TestClient, route: Route, things: Things, headers: dict[str, str]) -> int:
@@ -137,7 +149,17 @@ def test_no_body_reaches_another_workspaces_thing(
 
 
 @pytest.mark.parametrize(
-    "path", ["files", "datasets", "fine_tuning/jobs", "usage/entries", "members", "api_keys", "audit_events"]
+    "path",
+    [
+        "files",
+        "datasets",
+        "fine_tuning/jobs",
+        "usage/entries",
+        "members",
+        "api_keys",
+        "audit_events",
+        "chat/completions",
+    ],
 )
 def test_no_list_shows_another_workspaces_things(
     client: TestClient, things: Things, as_stranger: dict[str, str], path: str

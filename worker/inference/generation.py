@@ -1,17 +1,17 @@
 """One answer in the making."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import torch
 
 from core.errors import AppError
 from core.inference.types import DeltaLine, DoneLine, FinishReason, Sampling, StreamLine, Usage
 from worker.inference.adapter_weights import AdapterWeights
+from worker.inference.answer import Answer
 from worker.inference.failures import error_line
 from worker.inference.runtime import BaseRuntime, DecodeRow
 from worker.inference.sampling import Sampler
-from worker.inference.text_stream import TextStream
 
 Sink = Callable[[StreamLine], None]
 
@@ -30,13 +30,18 @@ class Generation:
         sampling: Sampling,
         sink: Sink,
         adapter: AdapterWeights | None = None,
+        *,
+        tools: Collection[str] = (),
+        may_call_several: bool = True,
+        workspace_id: str = "",
     ) -> None:
         self.runtime = runtime
+        self.workspace_id = workspace_id
         self.prompt_ids = prompt_ids
         self.adapter = adapter
         self.num_prefilled = 0
         self._sampler = Sampler(sampling)
-        self._text = TextStream(runtime.chat_format.decode, sampling.stop)
+        self._answer = Answer(runtime.chat_format, sampling, tools=tools, may_call_several=may_call_several)
         self._sink = sink
         self._num_virtual = adapter.num_virtual_tokens if adapter else 0
         self._max_tokens = min(sampling.max_tokens, runtime.context_tokens - len(prompt_ids) - self._num_virtual)
@@ -71,8 +76,8 @@ class Generation:
         self._num_tokens += 1
         if token_id in self.runtime.end_ids:
             return self._finish("stop")
-        self._send(self._text.push(token_id))
-        if self._text.is_stopped:
+        self._send(self._answer.push(token_id, scores))
+        if self._answer.is_over:
             return self._finish("stop")
         if self._num_tokens >= self._max_tokens:
             return self._finish("length")
@@ -82,17 +87,21 @@ class Generation:
         self._sink(error_line(error))
 
     def _finish(self, reason: FinishReason) -> bool:
-        self._send(self._text.finish())
+        self._send(self._answer.finish())
         usage = Usage(
             prompt_tokens=len(self.prompt_ids),
             completion_tokens=self._num_tokens,
             seconds=round(self._seconds, 6),
             hardware=self.runtime.hardware,
         )
-        # the last tokens may complete a stop string that was held back as a part
-        self._sink(DoneLine(finish_reason="stop" if self._text.is_stopped else reason, usage=usage))
+        if self._answer.has_calls:
+            reason = "tool_calls"
+        elif self._answer.is_stopped:
+            # the last tokens may complete a stop string that was held back as a part
+            reason = "stop"
+        self._sink(DoneLine(finish_reason=reason, usage=usage))
         return True
 
-    def _send(self, text: str) -> None:
-        if text:
-            self._sink(DeltaLine(text=text))
+    def _send(self, line: DeltaLine | None) -> None:
+        if line:
+            self._sink(line)

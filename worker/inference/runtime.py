@@ -1,5 +1,6 @@
 """One loaded base model and its forward passes: a piece of a prompt, or one token for each of several sequences."""
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,9 +8,12 @@ from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 import torch
+import transformers
 from torch import nn
 from transformers import AutoModelForCausalLM, GenerationConfig
 
+from core.base_models.types import MARKER_NAME
+from core.kit.hashing import sha256_bytes
 from core.workers.hardware import CPU, key_of_gpu
 from worker.inference.adapter_weights import AdapterWeights
 from worker.inference.kv_cache import CacheView, KeyValueRows
@@ -48,9 +52,16 @@ class BaseRuntime:
     """Not safe for threads: one scheduler thread owns the forward passes. `chat_format` may be used by any."""
 
     def __init__(
-        self, model: nn.Module, chat_format: ChatFormat, *, end_ids: frozenset[int], context_tokens: int
+        self,
+        model: nn.Module,
+        chat_format: ChatFormat,
+        *,
+        end_ids: frozenset[int],
+        context_tokens: int,
+        fingerprint: str,
     ) -> None:
         self.chat_format = chat_format
+        self.fingerprint = fingerprint
         self.end_ids = end_ids
         self.context_tokens = context_tokens
         self.cache = KeyValueRows()
@@ -63,6 +74,8 @@ class BaseRuntime:
         config: Any = model.config
         self._sliding_window = _sliding_window(config)
         self._embeddings: nn.Module = cast("Any", model).get_input_embeddings()
+        self.num_scores: int = cast("Any", model).get_output_embeddings().out_features
+        """Token ids that can be drawn are below this."""
 
     @property
     def width(self) -> int:
@@ -143,6 +156,7 @@ def load_runtime(folder: Path, quantization: Quantization) -> BaseRuntime:
         chat_format,
         end_ids=frozenset({chat_format.end_of_turn_id, *_end_ids(folder, model.config)}),
         context_tokens=min(_MAX_CONTEXT_TOKENS, int(model.config.get_text_config().max_position_embeddings)),
+        fingerprint=_fingerprint(folder, quantization, device, dtype),
     )
     if quantization == "nf4":
         round_to_nf4(model)
@@ -179,6 +193,21 @@ def _sliding_window(config: Any) -> int | None:  # noqa: ANN401 - transformers c
     if "sliding_attention" not in layer_types:
         return None
     return int(config.sliding_window)
+
+
+def _fingerprint(folder: Path, quantization: Quantization, device: torch.device, dtype: torch.dtype) -> str:
+    """Another one wherever an equal seed may give another answer: weights, rounding, device, threads, libraries."""
+    marker = folder / MARKER_NAME
+    parts = [
+        marker.read_text() if marker.exists() else folder.name,
+        quantization,
+        _hardware(device),
+        str(dtype),
+        torch.get_num_threads(),
+        torch.__version__,
+        transformers.__version__,
+    ]
+    return f"fp_{sha256_bytes(json.dumps(parts).encode())[:10]}"
 
 
 def _hardware(device: torch.device) -> str:

@@ -7,7 +7,7 @@ delays the others by a piece and never by the whole. Base models with work take 
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from typing import Final
 
 import torch
@@ -21,6 +21,10 @@ logger = logging.getLogger(__name__)
 
 MAX_ACTIVE: Final = 8
 MAX_WAITING: Final = 32
+# of all places, active and waiting, those that one workspace may have
+MAX_PER_WORKSPACE: Final = 16
+# a short answer of a small model: whoever comes back then finds a place soon
+_RETRY_AFTER_S: Final = 3
 _PREFILL_TOKENS: Final = 256
 
 
@@ -38,8 +42,30 @@ class Lane:
         return bool(self.waiting or self.ready or self.reading)
 
     @property
+    def active(self) -> list[Generation]:
+        reading = self.reading
+        return [*self.ready, *([reading] if reading else [])]
+
+    @property
     def num_active(self) -> int:
-        return len(self.ready) + (self.reading is not None)
+        return len(self.active)
+
+    def num_of(self, workspace_id: str) -> int:
+        """How many of a workspace are being answered or wait for it."""
+        everyone = [*self.waiting, *self.active]
+        return sum(one.workspace_id == workspace_id and not one.is_cancelled for one in everyone)
+
+    def forget_who_left(self) -> None:
+        """Take out of the queue whoever hung up while waiting."""
+        for one in [one for one in self.waiting if one.is_cancelled]:
+            self.waiting.remove(one)
+
+    def next_waiting(self) -> Generation:
+        """Of the workspace that is being answered least; among equals, who came first."""
+        active = Counter(one.workspace_id for one in self.active)
+        found = min(self.waiting, key=lambda one: active[one.workspace_id])
+        self.waiting.remove(found)
+        return found
 
     def drop_cancelled(self) -> None:
         if self.reading and self.reading.is_cancelled:
@@ -82,7 +108,7 @@ class Lane:
 
     def abandon(self, error: AppError) -> None:
         """Fail everything; the cache may hold anything now."""
-        failed = [*self.ready, *([self.reading] if self.reading else []), *self.waiting]
+        failed = [*self.active, *self.waiting]
         self.ready, self.reading = [], None
         self.waiting.clear()
         for generation in failed:
@@ -115,9 +141,16 @@ class Lane:
 
 
 class Scheduler:
-    def __init__(self, *, max_active: int = MAX_ACTIVE, max_waiting: int = MAX_WAITING) -> None:
+    def __init__(
+        self,
+        *,
+        max_active: int = MAX_ACTIVE,
+        max_waiting: int = MAX_WAITING,
+        max_per_workspace: int = MAX_PER_WORKSPACE,
+    ) -> None:
         self._max_active = max_active
         self._max_waiting = max_waiting
+        self._max_per_workspace = max_per_workspace
         self._lanes: dict[int, Lane] = {}
         self._changed = threading.Condition()
         self._is_stopping = False
@@ -141,14 +174,28 @@ class Scheduler:
         with self._changed:
             if self._is_stopping:
                 raise restarting()
-            if self.num_waiting >= self._max_waiting:
-                raise RateLimited(
-                    "Too many people are talking to models right now. Try again in a few seconds.",
-                    code="inference_queue_full",
-                )
+            self._refuse_if_full(generation.workspace_id)
             lane = self._lanes.setdefault(id(generation.runtime), Lane(generation.runtime))
             lane.waiting.append(generation)
             self._changed.notify_all()
+
+    def _refuse_if_full(self, workspace_id: str) -> None:
+        lanes = list(self._lanes.values())
+        for lane in lanes:
+            lane.forget_who_left()
+        if sum(lane.num_of(workspace_id) for lane in lanes) >= self._max_per_workspace:
+            raise RateLimited(
+                f"Your workspace has {self._max_per_workspace} answers under way, as many as one workspace may have at "
+                "once. Try again when some are done.",
+                code="too_many_chats",
+                details={"retry_after_s": _RETRY_AFTER_S},
+            )
+        if self.num_waiting >= self._max_waiting:
+            raise RateLimited(
+                "Too many people are talking to models right now. Try again in a few seconds.",
+                code="inference_queue_full",
+                details={"retry_after_s": _RETRY_AFTER_S},
+            )
 
     @property
     def num_waiting(self) -> int:
@@ -192,5 +239,5 @@ class Scheduler:
     def _admit(self, lane: Lane) -> None:
         with self._changed:
             while lane.reading is None and lane.waiting and lane.num_active < self._max_active:
-                candidate = lane.waiting.popleft()
+                candidate = lane.next_waiting()
                 lane.reading = None if candidate.is_cancelled else candidate

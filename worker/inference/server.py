@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from core.config import Settings
 from core.errors import AppError, Invalid, TooLarge, Unauthenticated
-from core.inference.types import ChatRequest, DeltaLine, ErrorLine, StreamLine
+from core.inference.types import ChatRequest, DoneLine, ErrorLine, StartLine, StreamLine
 from worker.inference.failures import error_line, restarting, status_of
 from worker.inference.generation import Generation
 from worker.inference.service import InferenceService
@@ -82,8 +82,11 @@ class LineStream(Response):
             await self._send(send, error_line(restarting()))
 
     async def _send_lines(self, send: Send) -> None:
-        while isinstance(line := await self._lines.get(), DeltaLine):
+        runtime, num_read = self._generation.runtime, len(self._generation.prompt_ids)
+        line: StreamLine = StartLine(fingerprint=runtime.fingerprint, prompt_tokens=num_read)
+        while not _is_last(line):
             await self._send(send, line)
+            line = await self._lines.get()
         await self._send(send, line)
 
     async def _send(self, send: Send, line: StreamLine) -> None:
@@ -93,7 +96,11 @@ class LineStream(Response):
                 self._has_begun = True
                 await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             body = line.model_dump_json().encode() + b"\n"
-            await send({"type": "http.response.body", "body": body, "more_body": isinstance(line, DeltaLine)})
+            await send({"type": "http.response.body", "body": body, "more_body": not _is_last(line)})
+
+
+def _is_last(line: StreamLine) -> bool:
+    return isinstance(line, DoneLine | ErrorLine)
 
 
 async def _until_gone(receive: Receive) -> None:

@@ -3,17 +3,18 @@
 import logging
 import threading
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 
 from core.base_models import service as base_models
 from core.config import Settings
 from core.errors import AppError, Invalid, Unavailable
-from core.inference.types import ChatRequest, RuntimeHealth
+from core.inference.types import ChatRequest, Message, RuntimeHealth
 from worker.inference.adapter_files import AdapterFiles
 from worker.inference.generation import Generation, Sink
 from worker.inference.residence import Adapters, BaseVariants
-from worker.inference.runtime import VariantKey
+from worker.inference.runtime import BaseRuntime, VariantKey
 from worker.inference.scheduler import Scheduler
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ class InferenceService:
         files = AdapterFiles(settings.home / "adapter_cache", max_bytes=disk_cache_bytes, client=self._http)
         self._variants = BaseVariants(settings)
         self._adapters = Adapters(files)
-        self._scheduler = scheduler or Scheduler()
+        self._scheduler = scheduler or Scheduler(max_per_workspace=settings.max_chats_per_workspace)
         self._start = _Start()
         self._default = VariantKey(base_models.default_base_model().id)
 
@@ -59,7 +60,7 @@ class InferenceService:
             raise Unavailable("The model server is starting. Try again in a minute.", code="inference_unavailable")
         key = VariantKey(request.base_model, request.quantization)
         runtime = self._variants.get(key)
-        prompt_ids = runtime.chat_format.render_prompt([message.model_dump() for message in request.messages])
+        prompt_ids = _prompt_ids(runtime, request)
         adapter = self._adapters.get(request.adapter, key, runtime) if request.adapter else None
         num_readable = runtime.context_tokens - (adapter.num_virtual_tokens if adapter else 0)
         if len(prompt_ids) >= num_readable:
@@ -68,8 +69,19 @@ class InferenceService:
                 "Shorten it, or start a new one.",
                 code="context_length_exceeded",
                 param="messages",
+                details={"prompt_tokens": len(prompt_ids), "max_prompt_tokens": num_readable - 1},
             )
-        generation = Generation(runtime, prompt_ids, request.sampling, sink, adapter)
+        _refuse_unknown_tokens(runtime, request)
+        generation = Generation(
+            runtime,
+            prompt_ids,
+            request.sampling,
+            sink,
+            adapter,
+            tools=frozenset(str(tool["function"]["name"]) for tool in request.tools),
+            may_call_several=request.may_call_several,
+            workspace_id=request.workspace_id,
+        )
         self._scheduler.submit(generation)
         return generation
 
@@ -98,3 +110,35 @@ class InferenceService:
             self._start.problem = "The default model could not be loaded. An admin should look at the log."
         # a model that is missing now is tried again by the first request that asks for it
         self._start.is_over = True
+
+
+def _prompt_ids(runtime: BaseRuntime, request: ChatRequest) -> list[int]:
+    if request.tools and runtime.chat_format.call_syntax is None:
+        raise Invalid(
+            "This base model's chat template has no place for tools, or writes calls of them in no way that can be "
+            "read back. Choose a base model that calls tools, or leave them out.",
+            code="tools_unsupported",
+            param="tools",
+        )
+    messages = [_as_on_the_wire(message) for message in request.messages]
+    return runtime.chat_format.render_prompt(messages, tools=request.tools or None)
+
+
+def _as_on_the_wire(message: Message) -> dict[str, Any]:
+    written = message.model_dump(exclude={"tool_calls"}, exclude_none=True)
+    calls = [
+        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+        for call in message.tool_calls
+    ]
+    return written | ({"tool_calls": calls} if calls else {})
+
+
+def _refuse_unknown_tokens(runtime: BaseRuntime, request: ChatRequest) -> None:
+    unknown = [token_id for token_id in request.sampling.logit_bias if not 0 <= token_id < runtime.num_scores]
+    if unknown:
+        raise Invalid(
+            f"logit_bias names the token {unknown[0]}, and this model's tokens are numbered 0 to "
+            f"{runtime.num_scores - 1}.",
+            code="unknown_token",
+            param="logit_bias",
+        )

@@ -27,6 +27,10 @@ class TextStream:
         """Held back while it may become an empty block of reasoning; None once that is decided."""
         self._held = ""
         self.is_stopped = False
+        # in characters of all that was decoded: what is shown lies between the first two, the rest is held back
+        self.num_dropped = 0
+        self.num_passed = 0
+        self.num_read = 0
 
     def push(self, token_id: int) -> str:
         """Take a token; returns the text that became certain. Sets `is_stopped` when a stop string is complete."""
@@ -39,6 +43,7 @@ class TextStream:
         text = self._release(self._without_empty_reasoning(self._take_decoded(even_broken=True), is_last=True))
         rest = "" if self.is_stopped else self._held
         self._held = ""
+        self.num_passed += len(rest)
         return text + rest
 
     def _take_decoded(self, *, even_broken: bool) -> str:
@@ -47,6 +52,7 @@ class TextStream:
         if text.endswith(_BROKEN) and not even_broken:
             return ""
         self._window_begin, self._num_decoded = self._num_decoded, len(self._ids)
+        self.num_read += len(text) - len(before)
         return text[len(before) :]
 
     def _without_empty_reasoning(self, text: str, *, is_last: bool = False) -> str:
@@ -57,7 +63,8 @@ class TextStream:
             return ""
         decided, self._beginning = self._beginning, None
         empty = _NO_REASONING.match(decided)
-        return decided[empty.end() :] if empty else decided
+        self.num_dropped = self.num_passed = empty.end() if empty else 0
+        return decided[self.num_dropped :]
 
     def _release(self, text: str) -> str:
         if self.is_stopped:
@@ -67,10 +74,11 @@ class TextStream:
         if ends:
             self.is_stopped = True
             released, self._held = self._held[: min(ends)], ""
-            return released
-        num_kept = self._num_possible_stop_chars()
-        released = self._held[: len(self._held) - num_kept]
-        self._held = self._held[len(released) :]
+        else:
+            num_kept = self._num_possible_stop_chars()
+            released = self._held[: len(self._held) - num_kept]
+            self._held = self._held[len(released) :]
+        self.num_passed += len(released)
         return released
 
     def _num_possible_stop_chars(self) -> int:

@@ -1,7 +1,8 @@
 """Removes what attempts left behind: objects that no row names, uploads that nobody ends, folders of jobs long over.
 
 Nothing of it is wrong, only in the way: what is published or continued from is named in the database, and that is not
-touched. Runs in a thread, because object stores that do not answer keep it for minutes.
+touched. Kept answers go too when their time is over. Runs in a thread, because object stores that do not answer keep
+it for minutes.
 """
 
 import logging
@@ -17,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.backends.blobs import BlobStore
 from core.db.session import SYSTEM, Database
 from core.errors import Unavailable
+from core.serving.completions import service as completions
 from core.training.checkpoints import service as checkpoints
 from worker.tasks import run_folder
 
@@ -34,8 +36,17 @@ _OF_ATTEMPT = re.compile(r"(?:checkpoints/)?a(\d+)/")
 class Sweeper:
     """Sweeps every few minutes, if told often enough that it may."""
 
-    def __init__(self, database: Database, blobs: BlobStore, runs_dir: Path, *, every_s: float = _EVERY_S) -> None:
+    def __init__(
+        self,
+        database: Database,
+        blobs: BlobStore,
+        runs_dir: Path,
+        *,
+        completions_days: int = 0,
+        every_s: float = _EVERY_S,
+    ) -> None:
         self._database, self._blobs, self._runs_dir, self._every_s = database, blobs, runs_dir, every_s
+        self._completions_days = completions_days
         self._begun_at: float | None = None
         self._thread: threading.Thread | None = None
 
@@ -55,9 +66,22 @@ class Sweeper:
         try:
             sweep_folders(self._database, self._runs_dir)
             if is_leading:
+                sweep_completions(self._database, older_than_days=self._completions_days)
                 sweep_objects(self._database, self._blobs, since_s=since_s)
         except (SQLAlchemyError, Unavailable, OSError) as error:
             logger.warning("sweeping failed; the next round tries again: %s", error)
+
+
+def sweep_completions(database: Database, *, older_than_days: int) -> int:
+    """Delete the answers kept for longer than this; 0 days keep them for ever. How many that were."""
+    num_removed = 0
+    while older_than_days:
+        with database.session(SYSTEM) as session:
+            removed = completions.sweep(session, older_than_days=older_than_days)
+        num_removed += removed
+        if not removed:
+            break
+    return num_removed
 
 
 def sweep_objects(database: Database, blobs: BlobStore, *, since_s: float = _LATELY_S) -> int:

@@ -436,13 +436,65 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * List Chat Completions
+         * @description Kept answers, filtered by `metadata[key]=value` too.
+         */
+        get: operations["list_chat_completions"];
         put?: never;
         /**
          * Create Chat Completion
          * @description Talk to a base or a tuned model.
          */
         post: operations["create_chat_completion"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/chat/completions/{completion_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Chat Completion
+         * @description A kept answer.
+         */
+        get: operations["get_chat_completion"];
+        put?: never;
+        /**
+         * Update Chat Completion
+         * @description Put other metadata in the place of what it has.
+         */
+        post: operations["update_chat_completion"];
+        /**
+         * Delete Chat Completion
+         * @description Delete a kept answer, and what was asked, for good.
+         */
+        delete: operations["delete_chat_completion"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/chat/completions/{completion_id}/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Chat Completion Messages
+         * @description What was asked, message by message.
+         */
+        get: operations["list_chat_completion_messages"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1434,7 +1486,7 @@ export interface components {
         /** AnswerMessage */
         AnswerMessage: {
             /** Content */
-            content: string;
+            content: string | null;
             /** Refusal */
             refusal?: null;
             /**
@@ -1443,6 +1495,20 @@ export interface components {
              * @constant
              */
             role: "assistant";
+            /** Tool Calls */
+            tool_calls?: components["schemas"]["AnsweredToolCall"][] | null;
+        };
+        /** AnsweredToolCall */
+        AnsweredToolCall: {
+            function: components["schemas"]["CalledFunction"];
+            /** Id */
+            id: string;
+            /**
+             * Type
+             * @default function
+             * @constant
+             */
+            type: "function";
         };
         /** ApiKeyBody */
         ApiKeyBody: {
@@ -1520,6 +1586,13 @@ export interface components {
          * @enum {string}
          */
         Blame: "user_error" | "platform_error" | "budget";
+        /** CalledFunction */
+        CalledFunction: {
+            /** Arguments */
+            arguments: string;
+            /** Name */
+            name: string;
+        };
         /**
          * ChatBody
          * @description Every field of the wire, so that none is dropped unseen.
@@ -1559,6 +1632,10 @@ export interface components {
             modalities?: string[] | null;
             /** Model */
             model: string;
+            /** Moderation */
+            moderation?: {
+                [key: string]: unknown;
+            } | null;
             /** N */
             n?: number | null;
             /** Parallel Tool Calls */
@@ -1571,10 +1648,14 @@ export interface components {
             presence_penalty?: number | null;
             /** Prompt Cache Key */
             prompt_cache_key?: string | null;
+            /** Prompt Cache Options */
+            prompt_cache_options?: {
+                [key: string]: unknown;
+            } | null;
             /** Prompt Cache Retention */
             prompt_cache_retention?: string | null;
             /** Reasoning Effort */
-            reasoning_effort?: string | null;
+            reasoning_effort?: ("none" | "minimal" | "low" | "medium" | "high" | "xhigh" | "max") | null;
             /** Response Format */
             response_format?: {
                 [key: string]: unknown;
@@ -1584,7 +1665,7 @@ export interface components {
             /** Seed */
             seed?: number | null;
             /** Service Tier */
-            service_tier?: string | null;
+            service_tier?: ("auto" | "default" | "flex" | "scale" | "priority" | "fast") | null;
             /** Stop */
             stop?: string | string[] | null;
             /** Store */
@@ -1598,13 +1679,11 @@ export interface components {
             /** Temperature */
             temperature?: number | null;
             /** Tool Choice */
-            tool_choice?: string | {
+            tool_choice?: ("none" | "auto" | "required") | {
                 [key: string]: unknown;
             } | null;
             /** Tools */
-            tools?: {
-                [key: string]: unknown;
-            }[] | null;
+            tools?: components["schemas"]["ToolBody"][] | null;
             /** Top Logprobs */
             top_logprobs?: number | null;
             /** Top P */
@@ -1612,7 +1691,7 @@ export interface components {
             /** User */
             user?: string | null;
             /** Verbosity */
-            verbosity?: string | null;
+            verbosity?: ("low" | "medium" | "high") | null;
             /** Web Search Options */
             web_search_options?: {
                 [key: string]: unknown;
@@ -1634,6 +1713,8 @@ export interface components {
              * @constant
              */
             object: "chat.completion";
+            /** Service Tier */
+            service_tier?: "default" | null;
             /** System Fingerprint */
             system_fingerprint?: string | null;
             usage: components["schemas"]["UsageBlock"];
@@ -1644,11 +1725,10 @@ export interface components {
              * Finish Reason
              * @enum {string}
              */
-            finish_reason: "stop" | "length";
+            finish_reason: "stop" | "length" | "tool_calls";
             /** Index */
             index: number;
-            /** Logprobs */
-            logprobs?: null;
+            logprobs?: components["schemas"]["LogprobsBody"] | null;
             message: components["schemas"]["AnswerMessage"];
         };
         /**
@@ -1900,6 +1980,23 @@ export interface components {
              * @constant
              */
             object: "api_key";
+        };
+        /** DeletedCompletion */
+        DeletedCompletion: {
+            /**
+             * Deleted
+             * @default true
+             * @constant
+             */
+            deleted: true;
+            /** Id */
+            id: string;
+            /**
+             * Object
+             * @default chat.completion.deleted
+             * @constant
+             */
+            object: "chat.completion.deleted";
         };
         /** DeletedDatasetBody */
         DeletedDatasetBody: {
@@ -2436,8 +2533,28 @@ export interface components {
              */
             label: string;
         };
+        /** FunctionBody */
+        FunctionBody: {
+            /** Description */
+            description?: string | null;
+            /** Name */
+            name: string;
+            /** Parameters */
+            parameters?: {
+                [key: string]: unknown;
+            } | null;
+            /** Strict */
+            strict?: boolean | null;
+        };
         /** FunctionCall */
         FunctionCall: {
+            /** Arguments */
+            arguments: string;
+            /** Name */
+            name: string;
+        };
+        /** FunctionCallBody */
+        FunctionCallBody: {
             /** Arguments */
             arguments: string;
             /** Name */
@@ -2623,6 +2740,97 @@ export interface components {
             /** Name */
             name: string;
         };
+        /**
+         * KeptCompletion
+         * @description An answer that was asked for with `store`, with what it was asked with.
+         */
+        KeptCompletion: {
+            /** Choices */
+            choices: components["schemas"]["Choice"][];
+            /** Created */
+            created: number;
+            /**
+             * Expires At
+             * @description When it is swept, in unix seconds; null if it stays.
+             */
+            expires_at: number | null;
+            /** Frequency Penalty */
+            frequency_penalty: number;
+            /** Id */
+            id: string;
+            /** Metadata */
+            metadata: {
+                [key: string]: string;
+            };
+            /** Model */
+            model: string;
+            /**
+             * Object
+             * @default chat.completion
+             * @constant
+             */
+            object: "chat.completion";
+            /** Presence Penalty */
+            presence_penalty: number;
+            /**
+             * Question
+             * @description The beginning of what a user said last, for lists.
+             */
+            question: string;
+            /** Response Format */
+            response_format: {
+                [key: string]: unknown;
+            } | null;
+            /** Seed */
+            seed: number | null;
+            /** Service Tier */
+            service_tier?: "default" | null;
+            /** System Fingerprint */
+            system_fingerprint?: string | null;
+            /** Temperature */
+            temperature: number;
+            /** Tool Choice */
+            tool_choice: string | {
+                [key: string]: unknown;
+            } | null;
+            /** Tools */
+            tools: {
+                [key: string]: unknown;
+            }[] | null;
+            /** Top P */
+            top_p: number;
+            usage: components["schemas"]["UsageBlock"];
+        };
+        /** KeptMessage */
+        KeptMessage: {
+            /** Content */
+            content: string | null;
+            /** Content Parts */
+            content_parts?: {
+                [key: string]: unknown;
+            }[] | null;
+            /** Id */
+            id: string;
+            /** Name */
+            name?: string | null;
+            /** Refusal */
+            refusal?: null;
+            /** Role */
+            role: string;
+            /** Tool Call Id */
+            tool_call_id?: string | null;
+            /** Tool Calls */
+            tool_calls?: {
+                [key: string]: unknown;
+            }[] | null;
+        };
+        /** LabelsBody */
+        LabelsBody: {
+            /** Metadata */
+            metadata: {
+                [key: string]: string;
+            } | null;
+        };
         /** LeaseBody */
         LeaseBody: {
             /** Expires At */
@@ -2804,6 +3012,40 @@ export interface components {
              */
             object: "list";
         };
+        /** ListBody[KeptCompletion] */
+        ListBody_KeptCompletion_: {
+            /** Data */
+            data: components["schemas"]["KeptCompletion"][];
+            /** First Id */
+            first_id: string | null;
+            /** Has More */
+            has_more: boolean;
+            /** Last Id */
+            last_id: string | null;
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
+        /** ListBody[KeptMessage] */
+        ListBody_KeptMessage_: {
+            /** Data */
+            data: components["schemas"]["KeptMessage"][];
+            /** First Id */
+            first_id: string | null;
+            /** Has More */
+            has_more: boolean;
+            /** Last Id */
+            last_id: string | null;
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
         /** ListBody[LedgerEntryBody] */
         ListBody_LedgerEntryBody_: {
             /** Data */
@@ -2912,6 +3154,13 @@ export interface components {
              * @constant
              */
             object: "list";
+        };
+        /** LogprobsBody */
+        LogprobsBody: {
+            /** Content */
+            content: components["schemas"]["TokenLogprobBody"][];
+            /** Refusal */
+            refusal?: null;
         };
         /** MadeApiKeyBody */
         MadeApiKeyBody: {
@@ -3053,15 +3302,15 @@ export interface components {
         /** MessageBody */
         MessageBody: {
             /** Content */
-            content?: string | components["schemas"]["TextPart"][] | null;
+            content?: string | components["schemas"]["PartBody"][] | null;
             /** Name */
             name?: string | null;
             /** Role */
             role: string;
+            /** Tool Call Id */
+            tool_call_id?: string | null;
             /** Tool Calls */
-            tool_calls?: {
-                [key: string]: unknown;
-            }[] | null;
+            tool_calls?: components["schemas"]["ToolCallBody"][] | null;
         } & {
             [key: string]: unknown;
         };
@@ -3272,6 +3521,15 @@ export interface components {
         /** OrpoMethod */
         OrpoMethod: {
             hyperparameters: components["schemas"]["OrpoHyperparameters"];
+        };
+        /** PartBody */
+        PartBody: {
+            /** Text */
+            text?: string | null;
+            /** Type */
+            type: string;
+        } & {
+            [key: string]: unknown;
         };
         /** PasswordChangeBody */
         PasswordChangeBody: {
@@ -3771,16 +4029,10 @@ export interface components {
         Split: "train" | "heldout" | "left_out";
         /** StreamOptions */
         StreamOptions: {
-            /**
-             * Include Obfuscation
-             * @default false
-             */
-            include_obfuscation: boolean;
-            /**
-             * Include Usage
-             * @default false
-             */
-            include_usage: boolean;
+            /** Include Obfuscation */
+            include_obfuscation?: boolean | null;
+            /** Include Usage */
+            include_usage?: boolean | null;
         };
         /** SupervisedBody */
         SupervisedBody: {
@@ -3790,10 +4042,20 @@ export interface components {
         SupervisedMethod: {
             hyperparameters: components["schemas"]["Hyperparameters"];
         };
-        /** TextPart */
-        TextPart: {
-            /** Text */
-            text?: string | null;
+        /** TokenLogprobBody */
+        TokenLogprobBody: {
+            /** Bytes */
+            bytes: number[] | null;
+            /** Logprob */
+            logprob: number;
+            /** Token */
+            token: string;
+            /** Top Logprobs */
+            top_logprobs: components["schemas"]["TopLogprobBody"][];
+        };
+        /** ToolBody */
+        ToolBody: {
+            function?: components["schemas"]["FunctionBody"] | null;
             /** Type */
             type: string;
         } & {
@@ -3809,6 +4071,26 @@ export interface components {
              * @constant
              */
             type: "function";
+        };
+        /** ToolCallBody */
+        ToolCallBody: {
+            function?: components["schemas"]["FunctionCallBody"] | null;
+            /** Id */
+            id: string;
+            /**
+             * Type
+             * @default function
+             */
+            type: string;
+        };
+        /** TopLogprobBody */
+        TopLogprobBody: {
+            /** Bytes */
+            bytes: number[] | null;
+            /** Logprob */
+            logprob: number;
+            /** Token */
+            token: string;
         };
         /**
          * TrainingBody
@@ -4832,6 +5114,43 @@ export interface operations {
             };
         };
     };
+    list_chat_completions: {
+        parameters: {
+            query?: {
+                /** @description Only answers of this model. */
+                model?: string | null;
+                /** @description By time: the oldest first, or the newest. */
+                order?: "asc" | "desc";
+                /** @description Id of the last item of the page before. */
+                after?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBody_KeptCompletion_"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     create_chat_completion: {
         parameters: {
             query?: never;
@@ -4853,6 +5172,140 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["ChatCompletion"];
                     "text/event-stream": unknown;
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_chat_completion: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                completion_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeptCompletion"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    update_chat_completion: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                completion_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LabelsBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeptCompletion"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    delete_chat_completion: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                completion_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletedCompletion"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_chat_completion_messages: {
+        parameters: {
+            query?: {
+                /** @description By time: the oldest first, or the newest. */
+                order?: "asc" | "desc";
+                /** @description Id of the last item of the page before. */
+                after?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                completion_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBody_KeptMessage_"];
                 };
             };
             /** @description A refusal or a failure. */

@@ -1,58 +1,52 @@
-import json
-from collections.abc import AsyncGenerator, Callable
+import time
 from typing import Any
 
+import openai
 import pytest
-from anyio import Event, fail_after
-from anyio.lowlevel import checkpoint
-from fastapi.testclient import TestClient
-from httpx import Response
+from openai import OpenAI
 
-from api.chat.completion import Conversation, begin_stream
-from api.chat.schemas import ChatBody
-from api.streaming import EventStream
-from core.db.session import SYSTEM, Database
-from core.errors import Invalid, Unavailable
-from core.serving.service import Target
-from core.usage.models import LedgerEntry
-from core.workspaces.principal import Principal
-from tests.factories.inference import WORDS, FakeInference
+from core.db.session import Database
+from core.errors import RateLimited
+from core.inference.types import ChatDelta, TokenLogprob, ToolCall, TopLogprob
+from tests.api.chat.conftest import HELLO, Ask, ledger
+from tests.factories.inference import FINGERPRINT, FakeInference
 
 pytestmark = pytest.mark.stack
 
-Headers = dict[str, str]
-Ask = Callable[..., Response]
-HELLO = [{"role": "user", "content": "Hello"}]
-
-
-def ledger(database: Database) -> list[LedgerEntry]:
-    with database.session(SYSTEM) as session:
-        return list(session.query(LedgerEntry))
-
-
-def events(text: str) -> list[Any]:
-    lines = [line.removeprefix("data: ") for line in text.splitlines() if line.startswith("data: ")]
-    return [line if line == "[DONE]" else json.loads(line) for line in lines]
-
-
-@pytest.fixture
-def ask(client: TestClient, as_viewer: Headers, model: str) -> Ask:
-    def _ask(**body: object) -> Response:
-        return client.post("/v1/chat/completions", headers=as_viewer, json={"model": model, "messages": HELLO} | body)
-
-    return _ask
+LOGPROBS = [
+    ChatDelta(
+        text="Hé",
+        logprobs=(
+            TokenLogprob(token="H", bytes=(72,), logprob=-0.5, top_logprobs=()),
+            TokenLogprob(
+                token="é",
+                bytes=(195, 169),
+                logprob=-1.25,
+                top_logprobs=(
+                    TopLogprob(token="a", bytes=(97,), logprob=-0.25),
+                    TopLogprob(token="<|im_end|>", bytes=None, logprob=-9999.0),
+                ),
+            ),
+        ),
+    )
+]
+TOOLS: list[Any] = [
+    {
+        "type": "function",
+        "function": {
+            "name": "find_tide",
+            "description": "Height of the tide.",
+            "parameters": {"type": "object", "properties": {"port": {"type": "string"}}},
+        },
+    }
+]
+CALLS = (
+    ToolCall(id="call_1", name="find_tide", arguments='{"port": "Ostend"}'),
+    ToolCall(id="call_2", name="find_tide", arguments='{"port": "Oban"}'),
+)
 
 
 class TestWhole:
-    @pytest.mark.parametrize("stop", ['"\\ud800"', '["a", "\\ud800"]'])
-    def test_half_a_surrogate_pair_to_stop_at_is_refused(
-        self, client: TestClient, as_viewer: Headers, model: str, stop: str
-    ) -> None:
-        body = f'{{"model": "{model}", "messages": [{{"role": "user", "content": "Hi"}}], "stop": {stop}}}'
-        headers = as_viewer | {"content-type": "application/json"}
-        answer = client.post("/v1/chat/completions", headers=headers, content=body)
-        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "unstorable_value")
-
     def test_the_answer_has_the_shape_of_the_wire_and_is_paid(self, ask: Ask, database: Database, model: str) -> None:
         answer = ask().json()
         assert answer["id"].startswith("chatcmpl-")
@@ -66,6 +60,8 @@ class TestWhole:
             }
         ]
         assert answer["usage"] == {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+        assert answer["system_fingerprint"] == FINGERPRINT
+        assert "service_tier" not in answer
         (entry,) = ledger(database)
         assert (entry.kind, entry.source_id, entry.tokens, entry.seconds) == ("inference", answer["id"], 10, 2.0)
 
@@ -78,7 +74,7 @@ class TestWhole:
     def test_several_answers_differ_by_seed_and_share_the_prompt(self, ask: Ask, inference: FakeInference) -> None:
         answer = ask(n=3, seed=5).json()
         assert [choice["index"] for choice in answer["choices"]] == [0, 1, 2]
-        assert [request.sampling.seed for request in inference.requests] == [5, 6, 7]
+        assert sorted(request.sampling.seed or 0 for request in inference.requests) == [5, 6, 7]
         assert answer["usage"] == {"prompt_tokens": 7, "completion_tokens": 9, "total_tokens": 16}
 
     def test_parts_and_developer_messages_are_read(self, ask: Ask, inference: FakeInference) -> None:
@@ -89,159 +85,104 @@ class TestWhole:
             ("user", "one two"),
         ]
 
+    def test_penalties_and_biases_reach_the_runtime(self, ask: Ask, inference: FakeInference) -> None:
+        ask(presence_penalty=1.5, frequency_penalty=-0.5, logit_bias={"5": -100, "7": 2.5})
+        sampling = inference.requests[0].sampling
+        assert (sampling.presence_penalty, sampling.frequency_penalty) == (1.5, -0.5)
+        assert sampling.logit_bias == {5: -100, 7: 2.5}
 
-class TestRefusal:
-    @pytest.mark.parametrize(
-        ("body", "param"),
-        [
-            ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
-            ({"response_format": {"type": "json_schema", "json_schema": {}}}, "response_format"),
-            ({"logprobs": True}, "logprobs"),
-            ({"frequency_penalty": 0.5}, "frequency_penalty"),
-            ({"logit_bias": {"5": 1}}, "logit_bias"),
-            ({"tool_choice": {"type": "function"}}, "tool_choice"),
-            ({"modalities": ["audio"]}, "modalities"),
-            ({"messages": [{"role": "tool", "content": "x"}]}, "messages.0.role"),
-            (
-                {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
-                "messages.0.content",
-            ),
-        ],
-    )
-    def test_what_would_change_the_answer_is_refused_by_name(
-        self, ask: Ask, inference: FakeInference, body: dict[str, Any], param: str
-    ) -> None:
-        for stream in (False, True):
-            answer = ask(**body, stream=stream)
-            error = answer.json()["error"]
-            assert (answer.status_code, error["code"], error["param"]) == (400, "unsupported_parameter", param)
-        assert inference.requests == []
+    def test_the_tier_is_told_to_who_asks_for_one(self, ask: Ask) -> None:
+        assert ask(service_tier="flex").json()["service_tier"] == "default"
 
-    @pytest.mark.parametrize(
-        "body",
-        [
-            {"user": "u", "store": True, "metadata": {"a": "b"}, "service_tier": "auto", "safety_identifier": "s"},
-            {"presence_penalty": 0, "logprobs": False, "response_format": {"type": "text"}, "tool_choice": "none"},
-            {"reasoning_effort": "low", "verbosity": "low", "parallel_tool_calls": True, "tools": []},
-        ],
-    )
-    def test_what_changes_nothing_is_accepted(self, ask: Ask, body: dict[str, Any]) -> None:
-        assert ask(**body).status_code == 200
+    def test_the_workspace_is_told_to_the_runtime(self, ask: Ask, inference: FakeInference, workspace_id: str) -> None:
+        ask()
+        assert inference.requests[0].workspace_id == workspace_id
 
-    @pytest.mark.parametrize(
-        "body",
-        [
-            {"temperature": 3},
-            {"messages": []},
-            {"max_tokens": 0},
-            {"n": 9},
-            {"stop": [""]},
-            {"stop": list("abcde")},
-            {"top_k": 5},
-        ],
-    )
-    def test_values_out_of_range_are_refused(self, ask: Ask, body: dict[str, Any]) -> None:
-        assert ask(**body).status_code == 400
-
-    def test_an_unknown_model_is_not_found(self, ask: Ask) -> None:
-        answer = ask(model="gpt-99")
-        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
-
-    def test_without_a_key_nobody_is_answered(self, client: TestClient, model: str) -> None:
-        assert client.post("/v1/chat/completions", json={"model": model, "messages": HELLO}).status_code == 401
-
-    def test_the_runtimes_refusal_is_the_answer(self, ask: Ask, inference: FakeInference, database: Database) -> None:
-        inference.error = Invalid("The prompt is too long.", code="context_length_exceeded", param="messages")
-        for stream in (False, True):
-            answer = ask(stream=stream)
-            assert (answer.status_code, answer.json()["error"]["code"]) == (400, "context_length_exceeded")
-        assert ledger(database) == []
-
-
-class TestStream:
-    def test_the_first_piece_has_the_role_and_the_last_line_is_done(
-        self, ask: Ask, database: Database, model: str
-    ) -> None:
-        answer = ask(stream=True)
-        assert answer.headers["content-type"].startswith("text/event-stream")
-        *chunks, done = events(answer.text)
-        assert done == "[DONE]"
-        assert {(chunk["object"], chunk["model"], chunk["id"]) for chunk in chunks} == {
-            ("chat.completion.chunk", model, chunks[0]["id"])
-        }
-        deltas = [chunk["choices"][0]["delta"] for chunk in chunks]
-        assert deltas[0] == {"role": "assistant", "content": "", "refusal": None}
-        assert [delta["content"] for delta in deltas[1:-1]] == list(WORDS)
-        assert chunks[-1]["choices"][0]["finish_reason"] == "stop"
-        assert "usage" not in chunks[-1]
-        (entry,) = ledger(database)
-        assert (entry.source_id, entry.tokens) == (chunks[0]["id"], 10)
-
-    def test_usage_comes_last_if_it_is_asked_for(self, ask: Ask) -> None:
-        chunks = events(ask(stream=True, stream_options={"include_usage": True}).text)
-        assert chunks[-2]["choices"] == []
-        assert chunks[-2]["usage"] == {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
-        assert {chunk["usage"] for chunk in chunks[:-2]} == {None}
-
-    def test_a_failure_in_the_middle_is_an_event_and_what_was_said_is_paid(
-        self, ask: Ask, inference: FakeInference, database: Database
-    ) -> None:
-        inference.error, inference.error_after = Unavailable("The model server stopped.", code="inference_cut_off"), 2
-        answer = ask(stream=True)
-        assert answer.status_code == 200
-        broken = events(answer.text)[-2]
-        assert broken["error"]["code"] == "inference_cut_off"
-        assert set(broken["error"]) >= {"message", "type", "param", "code"}
-        (entry,) = ledger(database)
-        assert entry.tokens == 2
-
-    def test_several_answers_follow_one_another(self, ask: Ask) -> None:
-        chunks = [chunk for chunk in events(ask(stream=True, n=2).text) if chunk != "[DONE]"]
-        indexes = [chunk["choices"][0]["index"] for chunk in chunks]
-        assert indexes == [0] * 5 + [1] * 5
-
-
-class TestALostClient:
-    @pytest.fixture
-    def anyio_backend(self) -> str:
-        return "asyncio"
-
-    @pytest.mark.anyio
-    async def test_the_generation_is_stopped_and_paid(
-        self, database: Database, principal: Principal, model: str, inference: FakeInference
-    ) -> None:
-        inference.is_endless = True
-        conversation = Conversation(
-            body=ChatBody.model_validate({"model": model, "messages": HELLO, "stream": True}),
-            target=Target(model_id=model, base_model=model, adapter=None, quantization=None),
-            principal=principal,
-            database=database,
-            inference=inference,  # type: ignore[arg-type] # has what is used of it
+    def test_a_history_of_calls_reaches_the_runtime(self, ask: Ask, inference: FakeInference) -> None:
+        call = {"id": "call_1", "type": "function", "function": {"name": "find_tide", "arguments": "{}"}}
+        ask(
+            messages=[
+                *HELLO,
+                {"role": "assistant", "content": None, "tool_calls": [call]},
+                {"role": "tool", "tool_call_id": "call_1", "content": "4.2 metres"},
+            ],
+            tools=TOOLS,
         )
-        source = await begin_stream(conversation)
-        await abandon(source, after_lines=10)
-        assert inference.num_closed == 1
-        (entry,) = ledger(database)
-        assert 0 < entry.tokens <= 10
-        assert entry.seconds > 0
+        _, assistant, tool = inference.requests[0].messages
+        assert assistant.tool_calls == (ToolCall(id="call_1", name="find_tide", arguments="{}"),)
+        assert (tool.role, tool.tool_call_id, tool.content) == ("tool", "call_1", "4.2 metres")
+
+    def test_tools_that_must_not_be_called_are_not_shown(self, ask: Ask, inference: FakeInference) -> None:
+        ask(tools=TOOLS)
+        ask(tools=TOOLS, tool_choice="none")
+        ask(tools=TOOLS, parallel_tool_calls=False)
+        assert [len(request.tools) for request in inference.requests] == [1, 0, 1]
+        assert [request.may_call_several for request in inference.requests] == [True, True, False]
 
 
-async def abandon(source: AsyncGenerator[str, None], *, after_lines: int) -> None:
-    """Serve the stream to a client that goes away in the middle, as an ASGI server does."""
-    num_sent = 0
-    is_gone = Event()
+class TestByTheOfficialClient:
+    def test_log_probabilities_have_their_shapes(self, ai: OpenAI, model: str, inference: FakeInference) -> None:
+        inference.pieces = LOGPROBS
+        answer = ai.chat.completions.create(model=model, messages=HELLO, logprobs=True, top_logprobs=2)
+        assert inference.requests[0].sampling.top_logprobs == 2
+        logprobs = answer.choices[0].logprobs
+        assert logprobs is not None
+        assert logprobs.refusal is None
+        first, second = logprobs.content or []
+        assert (first.token, first.bytes, first.logprob, first.top_logprobs) == ("H", [72], -0.5, [])
+        assert (second.token, second.bytes) == ("é", [195, 169])
+        assert [(top.token, top.bytes, top.logprob) for top in second.top_logprobs] == [
+            ("a", [97], -0.25),
+            ("<|im_end|>", None, -9999.0),
+        ]
 
-    async def send(message: object) -> None:
-        nonlocal num_sent
-        num_sent += 1
-        if num_sent == after_lines:
-            is_gone.set()
-        await checkpoint()
+    def test_log_probabilities_stream_beside_their_text(self, ai: OpenAI, model: str, inference: FakeInference) -> None:
+        inference.pieces = LOGPROBS
+        stream = ai.chat.completions.create(model=model, messages=HELLO, logprobs=True, top_logprobs=2, stream=True)
+        (told,) = [chunk.choices[0] for chunk in stream if chunk.choices[0].logprobs]
+        assert told.delta.content == "Hé"
+        assert told.logprobs
+        assert [entry.token for entry in told.logprobs.content or []] == ["H", "é"]
 
-    async def receive() -> dict[str, str]:
-        await is_gone.wait()
-        return {"type": "http.disconnect"}
+    def test_calls_of_tools_come_whole(self, ai: OpenAI, model: str, inference: FakeInference) -> None:
+        inference.pieces, inference.finish_reason = [ChatDelta(tool_calls=CALLS)], "tool_calls"
+        answer = ai.chat.completions.create(model=model, messages=HELLO, tools=TOOLS).choices[0]
+        assert (answer.finish_reason, answer.message.content) == ("tool_calls", None)
+        told = [
+            (call.id, call.type, call.function) for call in answer.message.tool_calls or [] if call.type == "function"
+        ]
+        assert [(call_id, function.name, function.arguments) for call_id, _, function in told] == [
+            ("call_1", "find_tide", '{"port": "Ostend"}'),
+            ("call_2", "find_tide", '{"port": "Oban"}'),
+        ]
 
-    scope = {"type": "http", "asgi": {"spec_version": "2.3"}}
-    with fail_after(10):
-        await EventStream(source)(scope, receive, send)
+    def test_streamed_calls_are_put_together_by_the_clients_own_helper(
+        self, ai: OpenAI, model: str, inference: FakeInference
+    ) -> None:
+        inference.pieces, inference.finish_reason = [ChatDelta(text="Wait."), ChatDelta(tool_calls=CALLS)], "tool_calls"
+        with ai.chat.completions.stream(model=model, messages=HELLO, tools=TOOLS) as stream:
+            final = stream.get_final_completion().choices[0]
+        assert (final.finish_reason, final.message.content) == ("tool_calls", "Wait.")
+        assert [call.function.arguments for call in final.message.tool_calls or []] == [
+            call.arguments for call in CALLS
+        ]
+
+    def test_a_client_that_hangs_up_on_a_whole_answer_frees_its_place(
+        self, ai: OpenAI, model: str, inference: FakeInference
+    ) -> None:
+        inference.stalls_after = 1
+        with pytest.raises(openai.APITimeoutError):
+            ai.chat.completions.create(model=model, messages=HELLO, timeout=0.5)
+        deadline = time.monotonic() + 10
+        while not inference.num_closed:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        inference.stalls_after = None
+        assert ai.chat.completions.create(model=model, messages=HELLO).choices[0].message.content == "Hello there!"
+
+    def test_one_answer_that_fails_ends_its_siblings(self, ai: OpenAI, model: str, inference: FakeInference) -> None:
+        inference.error, inference.error_after = RateLimited("Too many.", code="too_many_chats"), 2
+        with pytest.raises(openai.RateLimitError) as refused:
+            ai.chat.completions.create(model=model, messages=HELLO, n=4)
+        assert refused.value.code == "too_many_chats"
+        assert inference.num_closed == 4

@@ -28,9 +28,10 @@ class Answer:
         prompt: Sequence[int],
         adapter: AdapterWeights | None = None,
         sampling: Sampling = GREEDY,
+        workspace_id: str = "",
     ) -> None:
         self._lines: queue.Queue[StreamLine] = queue.Queue()
-        self.generation = Generation(runtime, prompt, sampling, self._lines.put, adapter)
+        self.generation = Generation(runtime, prompt, sampling, self._lines.put, adapter, workspace_id=workspace_id)
 
     def next_line(self) -> StreamLine:
         return self._lines.get(timeout=DEADLINE_S)
@@ -130,6 +131,42 @@ def test_a_full_queue_turns_people_away(endless: BaseRuntime) -> None:
     with pytest.raises(RateLimited) as refused:
         stopped.submit(Answer(endless, PROMPTS[0]).generation)
     assert refused.value.error_code == "inference_queue_full"
+    assert refused.value.details["retry_after_s"] > 0
+
+
+def test_who_hung_up_while_waiting_makes_room(endless: BaseRuntime) -> None:
+    stopped = Scheduler(max_waiting=1)
+    first = Answer(endless, PROMPTS[0])
+    stopped.submit(first.generation)
+    first.generation.cancel()
+    stopped.submit(Answer(endless, PROMPTS[0]).generation)
+    assert stopped.num_waiting == 1
+
+
+def test_one_workspace_cannot_take_all_places(endless: BaseRuntime) -> None:
+    stopped = Scheduler(max_waiting=5, max_per_workspace=2)
+    greedy = [Answer(endless, PROMPTS[0], workspace_id="ws_greedy") for _ in range(3)]
+    for answer in greedy[:2]:
+        stopped.submit(answer.generation)
+    with pytest.raises(RateLimited) as refused:
+        stopped.submit(greedy[2].generation)
+    assert refused.value.error_code == "too_many_chats"
+    assert refused.value.details["retry_after_s"] > 0
+    stopped.submit(Answer(endless, PROMPTS[0], workspace_id="ws_other").generation)
+    greedy[0].generation.cancel()
+    stopped.submit(greedy[2].generation)
+
+
+def test_places_go_to_the_workspace_that_has_the_fewest(endless: BaseRuntime) -> None:
+    lane = Lane(endless)
+    asked = ["a", "a", "a", "b", "b", "c"]
+    lane.waiting.extend(Answer(endless, PROMPTS[0], workspace_id=name).generation for name in asked)
+    order = []
+    while lane.waiting:
+        chosen = lane.next_waiting()
+        order.append(chosen.workspace_id)
+        lane.ready.append(chosen)
+    assert order == ["a", "b", "c", "a", "b", "a"]
 
 
 def test_a_cancelled_answer_leaves_and_the_others_go_on(scheduler: Scheduler, endless: BaseRuntime) -> None:

@@ -19,9 +19,10 @@ import uvicorn
 from core.config import Settings
 from core.errors import Invalid, NotFound, Unavailable
 from core.inference.client import InferenceClient
-from core.inference.types import AdapterRef, ChatDelta, ChatRequest, Sampling
+from core.inference.types import AdapterRef, ChatDelta, ChatRequest, Message, Sampling
 from tests.worker.inference.tiny_models import chat_request
 from worker.inference.generation import Generation, Sink
+from worker.inference.runtime import load_runtime
 from worker.inference.server import LineStream, create_app
 from worker.inference.service import InferenceService
 
@@ -90,6 +91,9 @@ def test_the_whole_answer_and_its_pieces_are_the_same(served: Served) -> None:
     whole = served.client.chat(request)
     (pieces,) = asyncio.run(collect(served.client, request))
     assert "".join(piece.text for piece in pieces) == whole.text
+    assert pieces[0].start is not None
+    assert pieces[0].start.prompt_tokens == whole.prompt_tokens
+    assert pieces[0].start.fingerprint.startswith("fp_")
     assert pieces[-1].finish_reason == whole.finish_reason
     assert pieces[-1].usage is not None
     assert pieces[-1].usage.completion_tokens == whole.completion_tokens
@@ -172,6 +176,50 @@ def test_a_conversation_that_is_too_long_is_the_senders_to_fix(served: Served) -
         served.client.chat(chat_request("What is it? " * 600))
     assert refused.value.error_code == "context_length_exceeded"
     assert refused.value.param == "messages"
+    most = refused.value.details["max_prompt_tokens"]
+    assert str(most) in refused.value.message
+    assert refused.value.details["prompt_tokens"] > most
+
+
+def test_a_bias_for_a_token_that_is_not_there_is_refused(served: Served) -> None:
+    with pytest.raises(Invalid) as refused:
+        served.client.chat(chat_request(logit_bias={304: 1}))
+    assert (refused.value.error_code, refused.value.param) == ("unknown_token", "logit_bias")
+    served.client.chat(chat_request(logit_bias={303: -100}))
+
+
+def test_tools_are_refused_where_the_template_has_no_place_for_them(served: Served) -> None:
+    tool = {"type": "function", "function": {"name": "find_tide"}}
+    with pytest.raises(Invalid) as refused:
+        served.client.chat(chat_request().model_copy(update={"tools": (tool,)}))
+    assert (refused.value.error_code, refused.value.param) == ("tools_unsupported", "tools")
+
+
+def test_a_tools_message_is_refused_where_the_template_has_no_place_for_it(served: Served) -> None:
+    told = (Message(role="user", content="How high?"), Message(role="tool", content="4.2", tool_call_id="call_1"))
+    with pytest.raises(Invalid) as refused:
+        served.client.chat(chat_request().model_copy(update={"messages": told}))
+    assert refused.value.error_code == "tools_unsupported"
+
+
+def test_log_probabilities_travel_with_the_text(served: Served) -> None:
+    (pieces,) = asyncio.run(collect(served.client, chat_request(top_logprobs=3)))
+    entries = [entry for piece in pieces for entry in piece.logprobs]
+    assert entries
+    assert {len(entry.top_logprobs) for entry in entries} == {3}
+
+
+def test_an_equal_seed_gives_an_equal_answer_under_one_fingerprint(served: Served) -> None:
+    request = chat_request(temperature=1.5, seed=11, presence_penalty=1, top_p=0.9)
+    answers = asyncio.run(collect(served.client, request, request))
+    texts = {"".join(piece.text for piece in pieces) for pieces in answers}
+    assert len(texts) == 1
+    assert len({pieces[0].start.fingerprint for pieces in answers if pieces[0].start}) == 1
+
+
+def test_rounded_weights_have_another_fingerprint(base_folder: Path) -> None:
+    assert load_runtime(base_folder, None).fingerprint == load_runtime(base_folder, None).fingerprint
+    assert load_runtime(base_folder, None).fingerprint != load_runtime(base_folder, "nf4").fingerprint
 
 
 def test_an_unknown_base_model_is_not_found(served: Served) -> None:

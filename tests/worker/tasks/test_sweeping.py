@@ -2,15 +2,19 @@ import threading
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from core.backends.blobs import MemoryBlobStore
-from core.db.session import SYSTEM, workspace_scope
+from core.db.session import SYSTEM, Database, workspace_scope
 from core.jobs import service as jobs
 from core.jobs.states import JobState
+from core.serving.completions import service as completions
+from core.serving.completions.models import Completion
 from core.workspaces.principal import Principal
+from tests.factories.completions import new_completion
 from tests.worker.tasks.workshop import Workshop, wait_for
 from worker.context import WorkContext
-from worker.tasks.sweeping import Sweeper, sweep_folders, sweep_objects, sweep_run
+from worker.tasks.sweeping import Sweeper, sweep_completions, sweep_folders, sweep_objects, sweep_run
 
 PREFIX = "workspaces/w/runs/r/"
 
@@ -93,3 +97,18 @@ class TestSweep:
         sweeper.tick(is_leading=True)
         assert isinstance(sweeper._thread, threading.Thread)
         sweeper._thread.join()
+
+
+@pytest.mark.stack
+def test_answers_are_kept_for_their_days_and_for_ever_at_zero(database: Database, workspace_id: str) -> None:
+    with database.session(SYSTEM) as session:
+        for number, days in enumerate((1, 31, 400)):
+            completions.keep(session, new_completion(workspace_id, f"chatcmpl-{number}"))
+            session.execute(
+                text("update completions set created_at = now() - make_interval(days => :days) where id = :id"),
+                {"days": days, "id": f"chatcmpl-{number}"},
+            )
+    assert sweep_completions(database, older_than_days=0) == 0
+    assert sweep_completions(database, older_than_days=30) == 2
+    with database.session(SYSTEM) as session:
+        assert [row.id for row in session.query(Completion)] == ["chatcmpl-0"]

@@ -17,7 +17,8 @@ from core.errors import Invalid
 from worker.training.data.chat_template import ChatTemplate
 from worker.training.data.conversation import Guards, Message, Tool, guarded, normal, weight_of, without_marks
 from worker.training.data.guarded_tokenizer import EncodedText, GuardedTokenizer
-from worker.training.data.probes import Probes
+from worker.training.data.probes import TOOL, Probes
+from worker.training.data.tool_calls import learned_syntax
 from worker.training.data.turns import Turns, token_weights
 
 PieceKind = Literal["template", "text", "special"]
@@ -77,6 +78,10 @@ class ChatFormat:
         self.template_sha256 = template.sha256
         self.end_of_turn_id = self._turns.end_id
         self._refuse_if_different(expected)
+        self.call_syntax = learned_syntax(self._last_turn) if self._probes.has_tools else None
+        """How the assistant's calls of tools are read back; None where they cannot be."""
+        calls = self.call_syntax
+        self._call_markers = self._tokenizer.special_ids_in(calls.opening + calls.closing) if calls else frozenset()
 
     @classmethod
     def load(cls, model_dir: Path) -> "ChatFormat":
@@ -120,6 +125,18 @@ class ChatFormat:
     def decode(self, token_ids: Sequence[int]) -> str:
         """Text of generated ids, special tokens left out."""
         return self._tokenizer.decode(token_ids)
+
+    def decode_calls(self, token_ids: Sequence[int]) -> str:
+        """The same, with the special tokens that mark calls of tools as they are spelled."""
+        return self._tokenizer.decode(token_ids, spelling=self._call_markers)
+
+    def bytes_of(self, token_id: int) -> bytes | None:
+        """What the token adds to a text; None for special tokens and for ids that the tokenizer does not have."""
+        return self._tokenizer.bytes_of(token_id)
+
+    def literal(self, token_id: int) -> str:
+        """How the tokenizer spells a token."""
+        return self._tokenizer.literal(token_id)
 
     def explain(self, messages: Sequence[Message], *, tools: Sequence[Tool] | None = None) -> list[Piece]:
         """The tokens of `tokenize`, each with its text and with who wrote it."""
@@ -201,6 +218,18 @@ class ChatFormat:
         if marks_contents:
             text, contents = without_marks(text, opening, closing)
         return _Written(text, self._turns.find(text), contents)
+
+    def _last_turn(self, messages: Sequence[Message]) -> str:
+        """What the assistant said last, as the template writes it, without the token that ends it."""
+        written = self._write(
+            normal(messages, has_short_ids=self._probes.has_short_ids), [TOOL], add_generation_prompt=False
+        )
+        if not written.turns:
+            return ""
+        start, end = written.turns[-1]
+        return self._tokenizer.spelled(written.text[start:end]).removesuffix(
+            self._tokenizer.literal(self.end_of_turn_id)
+        )
 
     def _refuse_if_left_out(self, clean: list[dict[str, Any]], text: str) -> None:
         for message in clean:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from tokenizers import AddedToken, Tokenizer
 
 from core.errors import Invalid
+from worker.training.data.token_bytes import TokenBytes
 
 _FIRST_BREAK, _LAST_BREAK = 0xE000, 0xF8FF  # private use: no template writes them
 
@@ -71,6 +72,7 @@ class GuardedTokenizer:
 
     def __init__(self, tokenizer: Tokenizer, *, template_texts: Sequence[str], end_of_text: str) -> None:
         self._tokenizer = tokenizer
+        self._bytes = TokenBytes(tokenizer)
         self._num_tokens = tokenizer.get_vocab_size(with_added_tokens=True)
         added = {token.content: token for token in tokenizer.get_added_tokens_decoder().values()}
         ids = {token.content: token_id for token_id, token in tokenizer.get_added_tokens_decoder().items()}
@@ -123,8 +125,8 @@ class GuardedTokenizer:
         return token_id in self._never_text
 
     def literal(self, token_id: int) -> str:
-        """How a token is spelled."""
-        return self._tokenizer.id_to_token(token_id) or ""
+        """How a token is spelled; nothing for ids that the model has and the tokenizer does not."""
+        return self._tokenizer.id_to_token(token_id) or "" if token_id < self._num_tokens else ""
 
     def encode(self, written: str) -> EncodedText:
         """Raises Invalid where the tokenizer makes a special token of plain text, or the text is none."""
@@ -151,10 +153,21 @@ class GuardedTokenizer:
         start, end = [(0, 0)] * len(self._text_start), [(len(text), len(text))] * len(self._text_end)
         return EncodedText([*self._text_start, *plain.token_ids, *self._text_end], [*start, *plain.spans, *end])
 
-    def decode(self, token_ids: Sequence[int]) -> str:
-        """Text of generated ids, special tokens left out."""
+    def bytes_of(self, token_id: int) -> bytes | None:
+        """What the token adds to a text; None where it stands for no text."""
+        if token_id >= self._num_tokens or token_id in self._special_ids:
+            return None
+        return self._bytes.of(token_id)
+
+    def special_ids_in(self, spelled: str) -> frozenset[int]:
+        """The special tokens that stand in a text."""
+        return frozenset(one for one in self._special_ids if self.literal(one) in spelled)
+
+    def decode(self, token_ids: Sequence[int], *, spelling: frozenset[int] = frozenset()) -> str:
+        """Text of generated ids; special tokens are left out but for those in `spelling`."""
         # not the library's own way: it would leave the tags out too
-        kept = [one for one in token_ids if one < self._num_tokens and one not in self._special_ids]
+        left_out = self._special_ids - spelling
+        kept = [one for one in token_ids if one < self._num_tokens and one not in left_out]
         text: str = self._tokenizer.decode(kept, skip_special_tokens=False)
         return text
 

@@ -14,7 +14,7 @@ _CHAT: Sequence[Mapping[str, Any]] = (
     {"role": "user", "content": "Thanks!"},
     {"role": "assistant", "content": "You are welcome."},
 )
-_TOOL = {
+TOOL = {
     "type": "function",
     "function": {
         "name": "find_tide",
@@ -49,8 +49,8 @@ class Probes:
         self.keeps_prompts = True
         self._add(_CHAT)
         self._try([_SYSTEM, *_CHAT])
-        self.has_short_ids = not self._try(_calling(_LONG_ID), tools=[_TOOL]) and self._try(
-            _calling(_SHORT_ID), tools=[_TOOL]
+        self.has_short_ids = not self._try(_calling(_LONG_ID), tools=[TOOL]) and self._try(
+            _calling(_SHORT_ID), tools=[TOOL]
         )
         with_tools = [probe for probe in self.all if probe.tools]
         self.has_tools = any(

@@ -1,0 +1,115 @@
+"""Stores answers after they were given, by a thread of its own: nobody waits for it, and no answer fails by it.
+
+While the database is away answers wait in memory, up to a bound, and are tried again for minutes. What cannot be stored
+by then, or when the process ends, is lost, and the log says which.
+"""
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+import orjson
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from core.db.session import Database, workspace_scope
+from core.db.sqlstates import is_lost_race, is_unavailable
+from core.serving.completions import service
+from core.serving.completions.types import NewCompletion
+
+logger = logging.getLogger(__name__)
+
+_MAX_BYTES = 64 << 20
+_PATIENCE_S = 600.0
+_PAUSE_S = 2.0
+_IDLE_S = 10.0
+
+
+class CompletionKeeper:
+    """`give` returns at once. Safe to share between threads."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        max_bytes: int = _MAX_BYTES,
+        patience_s: float = _PATIENCE_S,
+        pause_s: float = _PAUSE_S,
+    ) -> None:
+        self._database = database
+        self._max_bytes, self._patience_s, self._pause_s = max_bytes, patience_s, pause_s
+        self._pending: OrderedDict[str, NewCompletion] = OrderedDict()
+        self._num_bytes = 0
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def give(self, completion: NewCompletion) -> None:
+        num_bytes = _size(completion)
+        with self._changed:
+            if self._num_bytes + num_bytes > self._max_bytes:
+                logger.error("the answer %s is not kept: too many wait for the database", completion.id)
+                return
+            self._pending[completion.id] = completion
+            self._num_bytes += num_bytes
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="keep-completions", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def wait_for(self, completion_id: str, *, timeout_s: float) -> bool:
+        """Whether it is not, or no longer, on its way to the database."""
+        return self._wait(lambda: completion_id not in self._pending, timeout_s)
+
+    def flush(self, *, timeout_s: float) -> bool:
+        """Wait until none is on its way; False if that took too long."""
+        return self._wait(lambda: not self._pending, timeout_s)
+
+    def _wait(self, is_done: Callable[[], bool], timeout_s: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(is_done, timeout=timeout_s)
+
+    def _run(self) -> None:
+        while (completion := self._oldest()) is not None:
+            self._store(completion)
+            with self._changed:
+                del self._pending[completion.id]
+                self._num_bytes -= _size(completion)
+                self._changed.notify_all()
+
+    def _oldest(self) -> NewCompletion | None:
+        """None when there was none for a while, and then the thread ends."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._pending, timeout=_IDLE_S):
+                self._thread = None
+                return None
+            return next(iter(self._pending.values()))
+
+    def _store(self, completion: NewCompletion) -> None:
+        deadline = time.monotonic() + self._patience_s
+        while True:
+            try:
+                with self._database.session(workspace_scope(completion.workspace_id)) as session:
+                    service.keep(session, completion)
+            except SQLAlchemyError as error:
+                if not _may_pass(error) or time.monotonic() + self._pause_s > deadline:
+                    name = type(error).__name__
+                    logger.error("the answer %s could not be kept: %s", completion.id, name)  # noqa: TRY400 - its text may quote
+                    return
+                time.sleep(self._pause_s)
+            except Exception:
+                logger.exception("the answer %s could not be kept", completion.id)
+                return
+            else:
+                return
+
+
+def _may_pass(error: SQLAlchemyError) -> bool:
+    if isinstance(error, DBAPIError):
+        return is_unavailable(error) or is_lost_race(error)
+    return isinstance(error, PoolTimeout)
+
+
+def _size(completion: NewCompletion) -> int:
+    return len(orjson.dumps([completion.messages, completion.parameters, completion.answer]))

@@ -1,0 +1,118 @@
+import logging
+import threading
+
+import pytest
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from core.db.session import Database
+from core.serving.completions import service as completions
+from core.serving.completions.keeper import CompletionKeeper
+from core.serving.completions.types import NewCompletion
+from tests.factories.completions import new_completion
+
+NOWHERE = "postgresql+psycopg://nobody@127.0.0.1:1/nothing"
+
+
+@pytest.fixture
+def stored(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Ids that were stored; a database is not needed for it."""
+    found: list[str] = []
+    monkeypatch.setattr(completions, "keep", lambda _, new: found.append(new.id))
+    return found
+
+
+@pytest.fixture
+def database() -> Database:
+    return Database(NOWHERE)
+
+
+def outage(monkeypatch: pytest.MonkeyPatch, stored: list[str], *, num_failures: int) -> threading.Event:
+    """The database is away for as many tries; the event says that it was tried once."""
+    tried = threading.Event()
+    left = [num_failures]
+
+    def keep(_: Session, new: NewCompletion) -> None:
+        tried.set()
+        if left[0]:
+            left[0] -= 1
+            raise OperationalError("insert", {}, Exception("the server closed the connection"))
+        stored.append(new.id)
+
+    monkeypatch.setattr(completions, "keep", keep)
+    return tried
+
+
+def test_all_are_stored_in_their_order(database: Database, stored: list[str]) -> None:
+    keeper = CompletionKeeper(database)
+    for number in range(5):
+        keeper.give(new_completion("w", f"chatcmpl-{number}"))
+    assert keeper.flush(timeout_s=10)
+    assert stored == [f"chatcmpl-{number}" for number in range(5)]
+    assert keeper._num_bytes == 0
+
+
+def test_what_the_database_misses_is_stored_when_it_is_back(
+    database: Database, stored: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = outage(monkeypatch, stored, num_failures=3)
+    keeper = CompletionKeeper(database, pause_s=0.01)
+    keeper.give(new_completion("w", "chatcmpl-1"))
+    assert tried.wait(10)
+    keeper.give(new_completion("w", "chatcmpl-2"))
+    assert keeper.flush(timeout_s=10)
+    assert stored == ["chatcmpl-1", "chatcmpl-2"]
+
+
+def test_patience_ends_and_the_log_names_what_is_lost_without_a_word_of_it(
+    database: Database, stored: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    outage(monkeypatch, stored, num_failures=10**6)
+    keeper = CompletionKeeper(database, pause_s=0.01, patience_s=0.05)
+    keeper.give(new_completion("w", "chatcmpl-1", messages=[{"role": "user", "content": "my secret"}]))
+    assert keeper.flush(timeout_s=10)
+    assert stored == []
+    assert "chatcmpl-1" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_more_than_fits_is_dropped_and_said(
+    database: Database, stored: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tried = outage(monkeypatch, stored, num_failures=1)
+    keeper = CompletionKeeper(database, max_bytes=5000, pause_s=0.2)
+    large = [{"role": "user", "content": "a" * 3000}]
+    keeper.give(new_completion("w", "chatcmpl-1", messages=large))
+    assert tried.wait(10)
+    with caplog.at_level(logging.ERROR):
+        keeper.give(new_completion("w", "chatcmpl-2", messages=large))
+    assert "chatcmpl-2" in caplog.text
+    assert keeper.flush(timeout_s=10)
+    assert stored == ["chatcmpl-1"]
+
+
+def test_one_that_cannot_be_stored_does_not_stop_the_others(
+    database: Database, stored: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def keep(_: Session, new: NewCompletion) -> None:
+        if new.id == "chatcmpl-1":
+            raise ValueError
+        stored.append(new.id)
+
+    monkeypatch.setattr(completions, "keep", keep)
+    keeper = CompletionKeeper(database)
+    for number in (1, 2):
+        keeper.give(new_completion("w", f"chatcmpl-{number}"))
+    assert keeper.flush(timeout_s=10)
+    assert stored == ["chatcmpl-2"]
+
+
+def test_waiting_for_one_does_not_wait_for_the_others(
+    database: Database, stored: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outage(monkeypatch, stored, num_failures=10**6)
+    keeper = CompletionKeeper(database, pause_s=0.05, patience_s=0.5)
+    keeper.give(new_completion("w", "chatcmpl-1"))
+    assert keeper.wait_for("chatcmpl-2", timeout_s=0)
+    assert not keeper.wait_for("chatcmpl-1", timeout_s=0.01)
+    assert keeper.wait_for("chatcmpl-1", timeout_s=10)

@@ -1,0 +1,28 @@
+from typing import Any
+
+from core.serving.completions.types import NewCompletion
+
+
+def new_completion(workspace_id: str, completion_id: str = "chatcmpl-1", **changes: object) -> NewCompletion:
+    """An answer to keep, as it comes from the api."""
+    values: dict[str, Any] = {
+        "created_by": None,
+        "model": "m",
+        "messages": [{"role": "user", "content": "Hello"}],
+        "parameters": {},
+        "answer": {
+            "created": 1_700_000_000,
+            "choices": [
+                {
+                    "index": 0,
+                    "message": {"role": "assistant", "content": "Hello there!", "refusal": None},
+                    "finish_reason": "stop",
+                    "logprobs": None,
+                }
+            ],
+            "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
+            "system_fingerprint": "fp_0123456789",
+        },
+        "metadata": {},
+    }
+    return NewCompletion(id=completion_id, workspace_id=workspace_id, **(values | changes))
