@@ -99,7 +99,7 @@ def execute(folder: Path, place: Place = ALONE, *, stop_after: int | None = None
         return stop_after is not None and place.rank == place.num - 1 and len(steps) == stop_after
 
     # rounding is what is compared, and bfloat16 would round a hundred times as much where a processor has it
-    in_float32 = mock.patch.object(runner, "compute_dtype", lambda _: torch.float32)
+    in_float32 = mock.patch.object(runner, "compute_dtype", return_value=torch.float32)
     with in_float32, closing(EventWriter(own_events)) as events:
         try:
             runner.execute(folder, events=events, stop_requested=stop_requested, place=place)

@@ -23,6 +23,7 @@ from peft.tuners.lora.bnb import Linear4bit as FourBitLora
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from worker.training.kernels import products
 from worker.training.kernels.frozen_weight import dense_weight, is_frozen_linear
 from worker.training.kernels.lora_linear import into_low_rank, low_rank_gradients
 
@@ -86,7 +87,7 @@ class _DoraLinear(torch.autograd.Function):
         weight_NK = dense_weight(base, x_TK.dtype)
         actual_N = _lengths(weight_NK, squares_N, a_RK, b_NR, scale)
         low_TR = into_low_rank(seen_TK, a_RK, scale)
-        plain_TN = torch.mm(x_TK, weight_NK.T).addmm_(low_TR, b_NR.to(x_TK.dtype).T)
+        plain_TN = products.forward(x_TK, weight_NK).addmm_(low_TR, b_NR.to(x_TK.dtype).T)
         ctx.save_for_backward(x_TK, a_RK, b_NR, lengths_N, actual_N, low_TR, plain_TN, mask_TK)
         ctx.base, ctx.scale, ctx.undropped = base, scale, 1 / (1 - dropout)
         y_TN = _stretched(plain_TN, lengths_N / actual_N)
@@ -103,7 +104,7 @@ class _DoraLinear(torch.autograd.Function):
         dlow_TR, da_RK, db_NR = low_rank_gradients(dplain_TN, seen_TK, low_TR, a_RK, b_NR, ctx.scale)
         dx_TK = None
         if ctx.needs_input_grad[0]:
-            dx_TK = dplain_TN @ dense_weight(ctx.base, dy_TN.dtype)
+            dx_TK = products.back(dplain_TN, dense_weight(ctx.base, dy_TN.dtype))
             if mask_TK is None:
                 dx_TK.addmm_(dlow_TR, a_RK.to(dy_TN.dtype))
             else:

@@ -7,7 +7,7 @@ computes as before. Not for models that are compiled: there the compiler fuses, 
 
 from torch import nn
 
-from worker.training.kernels import gated_mlp, lora_linear, rms_norm, rotary
+from worker.training.kernels import frozen_linear, gated_mlp, lora_linear, rms_norm, rotary
 
 
 def install(model: nn.Module) -> dict[str, int]:
@@ -17,5 +17,11 @@ def install(model: nn.Module) -> dict[str, int]:
     one by one: q, k and v (gate and up) as one product over stacked frozen weights, 201 against 229 GFLOP/s; their A
     matrices stacked, 0.1 % of a step.
     """
-    kernels = {"lora_linear": lora_linear, "gated_mlp": gated_mlp, "rms_norm": rms_norm, "rotary": rotary}
+    kernels = {
+        "lora_linear": lora_linear,
+        "frozen_linear": frozen_linear,
+        "gated_mlp": gated_mlp,
+        "rms_norm": rms_norm,
+        "rotary": rotary,
+    }
     return {name: kernel.install(model) for name, kernel in kernels.items()}

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from worker.training.kernels import products
 from worker.training.kernels.frozen_weight import dense_weight, is_frozen_linear
 from worker.training.kernels.lora_linear import LowRank, into_low_rank, low_rank_gradients, low_rank_of, project
 
@@ -134,7 +135,7 @@ class _GatedMlp(torch.autograd.Function):
         frozen: _Frozen = ctx.frozen
         gate_scale, up_scale, down_scale = frozen.scales
 
-        dinner_TF = dy_TD @ dense_weight(frozen.down, dy_TD.dtype)
+        dinner_TF = products.back(dy_TD, dense_weight(frozen.down, dy_TD.dtype))
         activated_TF = frozen.activation.value(gate_TF)
         inner_TF = activated_TF * up_TF if down_a is not None else None
         ddown_a, ddown_b = _add_low(dinner_TF, dy_TD, inner_TF, down_low, down_a, down_b, down_scale)
@@ -143,8 +144,8 @@ class _GatedMlp(torch.autograd.Function):
 
         dx_TD = None
         if ctx.needs_input_grad[0]:
-            dx_TD = dup_TF @ dense_weight(frozen.up, dy_TD.dtype)
-            dx_TD.addmm_(dgate_TF, dense_weight(frozen.gate, dy_TD.dtype))
+            dx_TD = products.back(dup_TF, dense_weight(frozen.up, dy_TD.dtype))
+            dx_TD += products.back(dgate_TF, dense_weight(frozen.gate, dy_TD.dtype))
         dup_a, dup_b = _add_low(dx_TD, dup_TF, x_TD, up_low, up_a, up_b, up_scale)
         dgate_a, dgate_b = _add_low(dx_TD, dgate_TF, x_TD, gate_low, gate_a, gate_b, gate_scale)
         return dx_TD, dgate_a, dgate_b, dup_a, dup_b, ddown_a, ddown_b, None

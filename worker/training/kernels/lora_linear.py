@@ -23,6 +23,7 @@ from peft.tuners.lora.bnb import Linear4bit as FourBitLora
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from worker.training.kernels import products
 from worker.training.kernels.frozen_weight import dense_weight, is_frozen_linear
 
 
@@ -111,7 +112,7 @@ class _LoraLinear(torch.autograd.Function):
         dlow_TR, da_RK, db_NR = low_rank_gradients(dy_TN, seen_TK, low_TR, a_RK, b_NR, ctx.scale)
         dx_TK = None
         if ctx.needs_input_grad[0]:
-            dx_TK = dy_TN @ dense_weight(ctx.base, dy_TN.dtype)
+            dx_TK = products.back(dy_TN, dense_weight(ctx.base, dy_TN.dtype))
             if mask_TK is None:
                 dx_TK.addmm_(dlow_TR, a_RK.to(dy_TN.dtype))
             else:
@@ -131,7 +132,7 @@ def into_low_rank(x_TK: Tensor, a_RK: Tensor, scale: float) -> Tensor:
 
 def project(x_TK: Tensor, base: nn.Module, low_TR: Tensor | None, b_NR: Tensor | None) -> Tensor:
     """The output x W^T + b + l B^T, [T, N]; no low-rank part if there is none."""
-    y_TN = nn.functional.linear(x_TK, dense_weight(base, x_TK.dtype))
+    y_TN = products.forward(x_TK, dense_weight(base, x_TK.dtype))
     if low_TR is not None and b_NR is not None:
         y_TN.addmm_(low_TR, b_NR.to(x_TK.dtype).T)
     bias_N = cast("Tensor | None", base.bias)

@@ -23,6 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from worker.training.kernels import products
+
 _CHUNK_LOGITS = {"cpu": 2**24, "cuda": 2**27}  # 64 MB and 512 MB of float32: larger gives no faster products
 
 
@@ -104,7 +106,7 @@ class _LearningHead(torch.autograd.Function):
             minus_CV.mul_(grad_M[part, None])
             narrow_CV = minus_CV.to(hidden_MD.dtype)
             if grad_hidden_MD is not None:
-                torch.mm(narrow_CV, compute_VD, out=grad_hidden_MD[part]).neg_()
+                torch.neg(products.back(narrow_CV, compute_VD), out=grad_hidden_MD[part])
             if grad_weight_VD is not None and narrow_CV.dtype == wide:
                 grad_weight_VD.addmm_(narrow_CV.T, hidden_MD[part], alpha=-1)
             elif grad_weight_VD is not None:
@@ -138,24 +140,30 @@ def _values(
             logits_CV, targets_M[part], softcap, with_gradient=unit_MD is not None
         )
         if unit_MD is not None:
-            torch.mm(minus_CV.to(hidden_MD.dtype), compute_VD, out=unit_MD[part]).neg_()
+            torch.neg(products.back(minus_CV.to(hidden_MD.dtype), compute_VD), out=unit_MD[part])
     return log_probs_M, is_correct_M
 
 
 def _chunks(
     hidden_MD: Tensor, weight_VD: Tensor, bias_V: Tensor | None, softcap: float | None
 ) -> Iterator[tuple[slice, Tensor]]:
-    """Places and logits of C targets at a time, each time in the same memory: new pages cost more than the softmax."""
+    """Places and logits of C targets at a time.
+
+    Where the product can be written there, each time in the same memory: new pages cost more than the softmax.
+    """
     num_targets, num_tokens = len(hidden_MD), len(weight_VD)
     size = min(num_targets, max(1, _CHUNK_LOGITS.get(hidden_MD.device.type, 2**24) // num_tokens))
-    kept_CV = torch.empty(size, num_tokens, dtype=_softmax_dtype(hidden_MD), device=hidden_MD.device)
+    wide = _softmax_dtype(hidden_MD)
+    is_new_each_time = products.PREFERS_ONEDNN and hidden_MD.dtype == wide and hidden_MD.device.type == "cpu"
+    kept_CV = torch.empty(0 if is_new_each_time else size, num_tokens, dtype=wide, device=hidden_MD.device)
     for start in range(0, num_targets, max(1, size)):
         part = slice(start, min(start + size, num_targets))
-        logits_CV = kept_CV[: part.stop - start]
-        if hidden_MD.dtype == logits_CV.dtype:
-            torch.mm(hidden_MD[part], weight_VD.T, out=logits_CV)
+        if is_new_each_time:
+            logits_CV = products.forward(hidden_MD[part], weight_VD)
+        elif hidden_MD.dtype == wide:
+            logits_CV = torch.mm(hidden_MD[part], weight_VD.T, out=kept_CV[: part.stop - start])
         else:
-            logits_CV.copy_(hidden_MD[part] @ weight_VD.T)
+            logits_CV = kept_CV[: part.stop - start].copy_(hidden_MD[part] @ weight_VD.T)
         if bias_V is not None:
             logits_CV.add_(bias_V)
         if softcap is not None:
