@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.kit import ssrf
 
 _DEFAULT_SECRET = "change-me"  # noqa: S105 - refused in production
 
@@ -40,6 +42,14 @@ class Settings(BaseSettings):
         "Empty sends none: invitations and resets are then links to pass on.",
     )
     mail_from: str = Field("Tailorbird <tailorbird@localhost>", description="The sender of mail.")
+
+    outbound_allow: str = Field(
+        "",
+        description="Hosts and networks of your own (`hooks.internal, 10.1.0.0/16`) that addresses given by users, "
+        "such as webhooks, may lead to, by plain http and on any port too. All others must be public.",
+    )
+    outbound_ports: str = Field("80, 443, 8080, 8443", description="Ports at which public hosts may be called.")
+    outbound_http: bool = Field(False, description="In production, call public hosts by plain http too.")
 
     database_url: str = Field(
         "postgresql+psycopg://tailorbird_app@127.0.0.1:5432/tailorbird",
@@ -102,6 +112,7 @@ class Settings(BaseSettings):
     max_running_per_workspace: int = Field(
         0, description="Jobs of one workspace that may run at once in a queue, unless set for it; 0 is no limit."
     )
+    webhook_log_days: int = Field(30, ge=1, description="How long a webhook's deliveries are kept once they are over.")
     session_idle_s: int = Field(12 * 3600, description="A browser session ends after this long without a request.")
     session_max_s: int = Field(7 * 24 * 3600, description="A browser session ends after this long in any case.")
     idempotency_window_s: int = Field(600, description="How long a client's retry of a create finds the first one.")
@@ -113,6 +124,13 @@ class Settings(BaseSettings):
     )
     num_cpu_threads: int = Field(2, description="Threads that one training or inference process may use.")
     gpus_per_worker: int = Field(1, ge=1, description="GPUs of one gpu worker; a run may be spread over all of them.")
+
+    @field_validator("outbound_allow", "outbound_ports")
+    @classmethod
+    def _is_readable(cls, value: str, info: ValidationInfo) -> str:
+        is_hosts = info.field_name == "outbound_allow"
+        ssrf.Rules.parse(allow=value if is_hosts else "", ports="" if is_hosts else value, needs_https=True)
+        return value
 
     @property
     def base_models_dir(self) -> Path:
@@ -127,6 +145,19 @@ class Settings(BaseSettings):
     def uploads_dir(self) -> Path:
         """Where files lie, without a name, while they arrive."""
         return self.home / "uploads"
+
+    @property
+    def has_sealing_key(self) -> bool:
+        """Whether this process can open what the api sealed: machines that only train are not given the key."""
+        return bool(self.encryption_keys.strip()) or self.secret_key != _DEFAULT_SECRET
+
+    def outbound_rules(self) -> ssrf.Rules:
+        """Where calls to addresses that users gave may lead. Raises `ValueError`."""
+        return ssrf.Rules.parse(
+            allow=self.outbound_allow,
+            ports=self.outbound_ports,
+            needs_https=self.mode == "production" and not self.outbound_http,
+        )
 
     def production_problems(self) -> list[str]:
         """Everything that forbids a start in production, in plain sentences; empty when all is well."""

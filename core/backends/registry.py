@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from core.backends.blobs import BlobStore, S3BlobStore
 from core.backends.events import EventBus, RedisEventBus
 from core.backends.mail import Mailer, SmtpMailer
+from core.backends.outbound import OutboundClient
 from core.backends.queue import CeleryTaskQueue, TaskQueue
 from core.config import Settings
 
@@ -15,6 +16,7 @@ class Backends:
     queue: TaskQueue
     events: EventBus
     mail: Mailer
+    outbound: OutboundClient
 
 
 def build_backends(settings: Settings) -> Backends:
@@ -23,4 +25,5 @@ def build_backends(settings: Settings) -> Backends:
         queue=CeleryTaskQueue(settings),
         events=RedisEventBus(settings),
         mail=SmtpMailer(settings),
+        outbound=OutboundClient.of_settings(settings),
     )
