@@ -31,6 +31,7 @@ from api.samples.routes import router as samples
 from api.schemas import ErrorBody
 from api.usage.routes import router as usage
 from api.web_page import WebPage
+from api.webhooks.routes import router as webhooks
 from core.backends.registry import Backends, build_backends
 from core.config import Settings
 from core.db.session import Database
@@ -53,6 +54,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     files,
     samples,
     usage,
+    webhooks,
 )
 
 # with the pool's overflow of 5, one for each of the 40 threads that sync routes run in: none waits for another's

@@ -9,6 +9,7 @@ import core.jobs.models
 import core.serving.completions.models
 import core.training.models
 import core.usage.models
+import core.webhooks.models
 import core.workers.models
 import core.workspaces.models  # noqa: F401 - imported for their tables
 from core.db.base import Base

@@ -34,6 +34,7 @@ from core.jobs.types import Lease
 from core.workers import service as workers
 from worker.base_model_supply import BaseModelMissing, fetch
 from worker.context import WorkContext
+from worker.courier import Courier
 from worker.heartbeat import Heartbeat
 from worker.lease_keeper import LeaseKeeper
 from worker.reconcile import reconcile
@@ -68,6 +69,7 @@ class WorkerProcess:
             completions_days=context.settings.stored_completions_days,
         )
         self._heartbeat = Heartbeat(context, queue_name, wake=self.wake)
+        self._courier = self._make_courier()
         self._working = threading.Thread(target=self._work, name="work", daemon=True)
         self._listening = threading.Thread(target=self._listen, name="doorbell", daemon=True)
         self._beating = threading.Thread(target=self._heartbeat.run, name="heartbeat", daemon=True)
@@ -77,6 +79,8 @@ class WorkerProcess:
         celery_state.should_stop = None
         for thread in (self._beating, self._working, self._reconciling, self._listening):
             thread.start()
+        if self._courier is not None:
+            self._courier.start()
         logger.info("worker %s serves the queue %s", self._context.worker_id, self._queue_name)
 
     def stop(self) -> None:
@@ -86,6 +90,8 @@ class WorkerProcess:
         self._heartbeat.end()
         celery_state.should_stop = os.EX_OK  # type: ignore[assignment]  # typed by its start
         self._working.join(timeout=self._context.settings.kill_grace_s + _STOP_TIMEOUT_S)
+        if self._courier is not None:
+            self._courier.join()
         self._listening.join(timeout=_BELL_STOP_TIMEOUT_S)
         self._beating.join(timeout=_BELL_STOP_TIMEOUT_S)
         try:
@@ -97,6 +103,15 @@ class WorkerProcess:
 
     def wake(self) -> None:
         self._wake.set()
+
+    def _make_courier(self) -> Courier | None:
+        """Only where uploads are read, beside the api: what trains elsewhere has no key that opens secrets."""
+        if self._queue_name is not QueueName.IO:
+            return None
+        if not self._context.settings.has_sealing_key:
+            logger.info("this worker sends no webhooks: it has no encryption key")
+            return None
+        return Courier(self._context, may_claim=lambda: self._heartbeat.may_claim)
 
     def _work(self) -> None:
         stopping = self._context.stopping

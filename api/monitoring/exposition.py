@@ -28,6 +28,7 @@ class FiguresCollector(Collector):
         )
         yield from self._queues()
         yield from self._jobs()
+        yield from self._webhooks()
         yield self._money()
 
     def _queues(self) -> Iterator[Metric]:
@@ -77,6 +78,15 @@ class FiguresCollector(Collector):
         for kind, values in figures.runs_s.items():
             _add_quantiles(runs, {"kind": kind.value}, values)
         yield from (jobs, attempts, expired, runs)
+
+    def _webhooks(self) -> Iterator[Metric]:
+        webhooks = self._figures.webhooks
+        for name, about, value in (
+            ("pending", "Webhook deliveries that are still to be made.", webhooks.num_pending),
+            ("oldest_due_seconds", "How long the delivery is due that is due longest.", webhooks.oldest_due_s),
+            ("disabled", "Webhooks that were switched off because nothing arrived there.", webhooks.num_disabled),
+        ):
+            yield GaugeMetricFamily(f"tailorbird_webhooks_{name}", about, value=value)
 
     def _money(self) -> Metric:
         ledger = CounterMetricFamily("tailorbird_ledger_micros", "Micro-dollars charged.", labels=["kind"])

@@ -48,6 +48,10 @@ class Sealer:
             keys[key_id] = key
         return cls(keys)
 
+    def as_setting(self) -> str:
+        """What `of_settings` reads back as `encryption_keys`: for a process that may open secrets and know no other."""
+        return ",".join(f"{key_id}:{base64.b64encode(key).decode()}" for key_id, key in self.keys.items())
+
     def seal(self, secret: str, *, context: str) -> str:
         key_id, key = next(iter(self.keys.items()))
         nonce = secrets.token_bytes(_NONCE_BYTES)

@@ -14,6 +14,7 @@ from core.config import Settings
 from core.db.session import SYSTEM, Database
 from core.errors import AppError, Conflict, Invalid, Unavailable
 from core.jobs.kinds import QueueName
+from core.kit.sealing import Sealer
 from core.stack.home import Home, held_home
 from core.stack.interruption import Stopped, stoppable
 from core.stack.leftovers import end_leftovers
@@ -141,6 +142,10 @@ def _environment(settings: Settings) -> dict[str, str]:
         "S3_BUCKET": settings.s3_bucket,
         "PYTHONUNBUFFERED": "1",
     }
+    if settings.has_sealing_key:
+        # beside the api: its io workers sign webhooks, with this key and without the secret it may be derived from
+        sealer = Sealer.of_settings(settings.encryption_keys, settings.secret_key)
+        env["TAILORBIRD_ENCRYPTION_KEYS"] = sealer.as_setting()
     s3 = {
         "S3_ENDPOINT_URL": settings.s3_endpoint_url,
         "AWS_ACCESS_KEY_ID": settings.s3_access_key_id,

@@ -14,6 +14,8 @@ from core.workers.types import Device
 
 PROJECT = Path(__file__).parents[2]
 _BASE_MODEL_TIMEOUT_S = 900
+# what only those who send webhooks need: workers of the queue io
+_FOR_COURIERS = {"TAILORBIRD_SECRET_KEY", "TAILORBIRD_ENCRYPTION_KEYS", "TAILORBIRD_SMTP_URL"}
 # what a worker needs beside the time that it gives its child
 _SIGN_OFF_S = 35
 
@@ -60,6 +62,7 @@ def worker_services(
     """A worker for each queue; of the gpu queue one for each GPU, or so many of them, which sees no other."""
     services = []
     for queue in queues:
+        known = env if queue is QueueName.IO else {name: env[name] for name in env.keys() - _FOR_COURIERS}
         # the trainer takes a card that it finds: a worker of the processor's queue must not see any
         places: list[tuple[str, dict[str, str]]] = [(f"worker-{queue}", {"CUDA_VISIBLE_DEVICES": ""} if gpus else {})]
         if queue is QueueName.GPU:
@@ -74,7 +77,7 @@ def worker_services(
         services += [
             python_service(
                 home,
-                {**env, **devices},
+                {**known, **devices},
                 name,
                 ["worker", queue.value],
                 stop_timeout_s=kill_grace_s + _SIGN_OFF_S,

@@ -43,6 +43,8 @@ _NOT_FOR_MODELS = {
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "TAILORBIRD_SECRET_KEY",
+    "TAILORBIRD_ENCRYPTION_KEYS",
+    "TAILORBIRD_SMTP_URL",
     "TAILORBIRD_WORKER_TOKEN",
 }
 _TOKEN_NAME = "this machine (tailorbird up)"  # noqa: S105 - a name

@@ -25,6 +25,7 @@ from core.training.models import Run
 from core.training.planning import Plan, data_stats, plan_run
 from core.training.repository import RunRepository
 from core.training.request import RunRequest, check_row_kind
+from core.training.telling import tell_end
 
 logger = logging.getLogger(__name__)
 
@@ -155,3 +156,4 @@ def _plan(session: Session, run: Run, version: DatasetVersion, validation: Datas
 
 def _fail(session: Session, run: Run, error: JobError, *, blame: Blame, bus: EventBus | None) -> None:
     jobs.fail_waiting(session, workspace_id=run.workspace_id, job_id=run.job_id, error=error, blame=blame, bus=bus)
+    tell_end(session, run)

@@ -26,6 +26,7 @@ from core.training.planning import execution_of
 from core.training.repository import RunRepository
 from core.training.service import run_not_found
 from core.training.spec import ExecutionPlan, Lineage, TrainingSpec
+from core.training.telling import tell_end
 from core.workspaces import service as workspaces
 
 
@@ -142,7 +143,7 @@ def succeed(
         f"New fine-tuned model created: {adapter.model_id}",
         "The job has successfully completed",
     )
-    _finish(session, lease, JobState.SUCCEEDED, bus=bus)
+    _finish(session, lease, run, JobState.SUCCEEDED, bus=bus)
     return adapter
 
 
@@ -159,7 +160,7 @@ def cancelled(session: Session, lease: Lease, *, billable_s: float, bus: EventBu
     # for an attempt that ended before it reported anything, what those before it had used counts
     used_s = billing.seconds_of(billable_s) or run.seconds or 0.0
     billing.charge(session, run, billable_s=used_s, num_tokens=0)
-    _finish(session, lease, JobState.CANCELLED, bus=bus)
+    _finish(session, lease, run, JobState.CANCELLED, bus=bus)
 
 
 def note_used(session: Session, lease: Lease, *, billable_s: float) -> None:
@@ -173,6 +174,7 @@ def end_free(session: Session, *, workspace_id: str, run_id: str) -> None:
     run = RunRepository(session, workspace_id).get(run_id)
     if run is not None:
         billing.end_free(session, run)
+        tell_end(session, run)
 
 
 def end_cancelled(session: Session, *, workspace_id: str, run_id: str) -> None:
@@ -180,11 +182,13 @@ def end_cancelled(session: Session, *, workspace_id: str, run_id: str) -> None:
     run = RunRepository(session, workspace_id).get(run_id)
     if run is not None:
         billing.charge_cancelled(session, run)
+        tell_end(session, run)
 
 
-def _finish(session: Session, lease: Lease, state: JobState, *, bus: EventBus | None) -> None:
+def _finish(session: Session, lease: Lease, run: Run, state: JobState, *, bus: EventBus | None) -> None:
     if not jobs.finish(session, lease, state, bus=bus):
         raise Fenced(f"Job {lease.job_id} is no longer ours.")
+    tell_end(session, run)
 
 
 def _run_of(session: Session, lease: Lease) -> Run:

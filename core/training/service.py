@@ -31,6 +31,7 @@ from core.training.models import Run
 from core.training.quotes import Check, Quote, Rehearsal, check_ready, estimate, known_base_model, rehearse
 from core.training.repository import Found, RunRepository
 from core.training.request import RunRequest, check, new_seed
+from core.training.telling import tell_end
 from core.training.types import RunDetails, RunFilter, RunTerms
 from core.workers.hardware import CPU
 from core.workspaces.principal import Principal
@@ -164,6 +165,7 @@ def cancel(session: Session, *, principal: Principal, run_id: str, bus: EventBus
     if is_first and job.state is JobState.CANCELLED:
         # nobody works on it, so nobody else will
         billing.charge_cancelled(session, run)
+        tell_end(session, run)
     if is_first:
         audit.record(session, principal=principal, action="run.cancelled", target_id=run_id)
     return get(session, workspace_id=principal.workspace_id, run_id=run_id)

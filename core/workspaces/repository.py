@@ -99,6 +99,14 @@ class MembershipRepository:
             query = query.where(User.id > page.after)
         return Page.cut([(row[0], row[1]) for row in self._session.execute(query)], page.limit)
 
+    def admins(self) -> Sequence[User]:
+        return self._session.scalars(
+            select(User)
+            .join(Membership, Membership.user_id == User.id)
+            .where(Membership.workspace_id == self._workspace_id, Membership.role == Role.ADMIN.value)
+            .order_by(User.id)
+        ).all()
+
     def lock_admins(self) -> Sequence[str]:
         """The ids of all admins, held until the transaction ends, so that two cannot remove each other."""
         return self._session.scalars(

@@ -1,5 +1,6 @@
 """Workspaces, who belongs to them, their API keys, and the principal behind a request."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
@@ -87,6 +88,11 @@ def principal_of_key(session: Session, *, secret: str) -> Principal | None:
 
 def list_members(session: Session, *, workspace_id: str, page: PageRequest) -> Page[tuple[Membership, User]]:
     return MembershipRepository(session, workspace_id).page(page)
+
+
+def list_admins(session: Session, *, workspace_id: str) -> Sequence[User]:
+    """Whom to tell when something about the workspace needs a decision."""
+    return MembershipRepository(session, workspace_id).admins()
 
 
 def add_member(session: Session, *, workspace_id: str, user_id: str, role: Role) -> Membership:

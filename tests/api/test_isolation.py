@@ -10,6 +10,9 @@ from core.config import Settings
 from core.db.session import Database, workspace_scope
 from core.serving.completions import service as completions
 from core.training import service as training
+from core.webhooks import service as webhooks
+from core.webhooks.models import WebhookDelivery
+from core.webhooks.types import EventType
 from core.workspaces.roles import Permission
 from tests.api.routes_of import Route, routes_of
 from tests.factories.completions import new_completion
@@ -26,6 +29,8 @@ PARAMETERS = {
     "user_id": "user",
     "key_id": "key",
     "completion_id": "completion",
+    "webhook_endpoint_id": "webhook",
+    "delivery_id": "delivery",
 }
 # else an empty body would be refused before anybody looks for the thing
 BODIES = {
@@ -34,6 +39,8 @@ BODIES = {
     "PATCH /v1/datasets/{dataset_id}": {"name": "mine now"},
     "PATCH /v1/members/{user_id}": {"role": "viewer"},
     "POST /v1/fine_tuning/jobs/{fine_tuning_job_id}/move": {"to": "front"},
+    "POST /v1/webhook_endpoints/{webhook_endpoint_id}": {"name": "mine now"},
+    "POST /v1/webhook_endpoints/{webhook_endpoint_id}/test": {"event_type": "fine_tuning.job.failed"},
 }
 ALL = routes_of(create_app(Settings(s3_access_key_id="none", s3_secret_access_key="none")))
 ROUTES = [
@@ -53,6 +60,8 @@ class Things:
     user: str
     key: str
     completion: str
+    webhook: str
+    delivery: str
 
 
 @pytest.fixture
@@ -72,6 +81,10 @@ def things(
         version_id = make_version(session, workspace_id).id
     sample_id = client.get("/v1/samples", headers=as_admin).json()["data"][0]["id"]
     file_id = made(f"/v1/samples/{sample_id}")
+    webhook_id = made(
+        "/v1/webhook_endpoints",
+        {"name": "ours", "url": "https://example.com/", "event_types": ["fine_tuning.job.failed"]},
+    )
     return Things(
         file=file_id,
         dataset=made("/v1/datasets", {"file_id": file_id}),
@@ -80,6 +93,8 @@ def things(
         user=client.get("/v1/auth/session", headers=as_admin).json()["user"]["id"],
         key=made("/v1/api_keys", {"name": "ours"}),
         completion=_keep_completion(database, workspace_id),
+        webhook=webhook_id,
+        delivery=_make_delivery(database, workspace_id),
     )
 
 
@@ -87,6 +102,19 @@ def _keep_completion(database: Database, workspace_id: str) -> str:
     with database.session(workspace_scope(workspace_id)) as session:
         completions.keep(session, new_completion(workspace_id))
     return "chatcmpl-1"
+
+
+def _make_delivery(database: Database, workspace_id: str) -> str:
+    """Of the workspace's one webhook."""
+    with database.session(workspace_scope(workspace_id)) as session:
+        webhooks.emit(
+            session,
+            workspace_id=workspace_id,
+            event_type=EventType.JOB_FAILED,
+            subject_id="ftjob-1",
+            occurrence="ftjob-1/1",
+        )
+        return session.query(WebhookDelivery).one().id
 
 
 def send(client: TestClient, route: Route, things: Things, headers: dict[str, str]) -> int:
@@ -159,6 +187,7 @@ def test_no_body_reaches_another_workspaces_thing(
         "api_keys",
         "audit_events",
         "chat/completions",
+        "webhook_endpoints",
     ],
 )
 def test_no_list_shows_another_workspaces_things(

@@ -8,7 +8,7 @@ from core.jobs.kinds import JobKind, QueueName
 from core.jobs.models import Job, JobAttempt
 from core.jobs.states import AttemptOutcome, JobState
 from core.kit.ids import first_id
-from core.monitoring.metrics.types import QUANTILES
+from core.monitoring.metrics.types import QUANTILES, WebhookFigures
 from core.usage.models import LedgerEntry, LedgerKind
 
 
@@ -63,6 +63,23 @@ class MetricsRepository:
             {"quantiles": list(QUANTILES)},
         )
         return {JobKind(row.kind): tuple(map(float, row.runs_s)) for row in rows}
+
+    def webhooks(self) -> WebhookFigures:
+        row = self._session.execute(
+            text(
+                """
+                select count(delivery.id) as num_pending,
+                    coalesce(extract(epoch from now() - min(delivery.next_attempt_at)), 0) as oldest_due_s,
+                    (select count(*) from webhook_endpoints where disabled_reason <> 'by_admin') as num_disabled
+                from webhook_deliveries delivery
+                join webhook_endpoints endpoint on endpoint.id = delivery.endpoint_id and endpoint.disabled_at is null
+                where delivery.state = 'pending'
+                """
+            )
+        ).one()
+        return WebhookFigures(
+            num_pending=row.num_pending, oldest_due_s=max(0.0, float(row.oldest_due_s)), num_disabled=row.num_disabled
+        )
 
     def ledger_micros(self, *, start: datetime, end: datetime | None = None) -> Counter[LedgerKind]:
         """What was charged from `start` on and before `end`, by the times in the entries' ids, which have an index."""

@@ -41,4 +41,5 @@ def read(session: Session, *, settings: Settings, ledger: LedgerTotals) -> Figur
         waits_s=repository.waits_s(),
         runs_s=repository.runs_s(),
         ledger_micros=ledger.read(session),
+        webhooks=repository.webhooks(),
     )

@@ -11,6 +11,16 @@ QUANTILES: Final = (0.5, 0.95, 0.99)
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookFigures:
+    num_pending: int
+    """Deliveries that are still to be made, to endpoints that are switched on."""
+    oldest_due_s: float
+    """How long the one is due that is due longest; 0 if none is."""
+    num_disabled: int
+    """Endpoints that were switched off because nothing arrived there."""
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     queues: tuple[QueueView, ...]
     num_jobs: Mapping[tuple[QueueName, JobState], int]
@@ -22,3 +32,4 @@ class Figures:
     runs_s: Mapping[JobKind, tuple[float, ...]]
     """Of the attempts that ended in the last hour, at each of `QUANTILES`."""
     ledger_micros: Mapping[LedgerKind, int]
+    webhooks: WebhookFigures

@@ -58,6 +58,12 @@ def test_without_keys_one_is_derived_from_the_secret_key() -> None:
         Sealer.of_settings("", "another").open(sealed, context="")
 
 
+def test_a_sealer_is_told_on_as_a_setting() -> None:
+    for sealer in (Sealer.of_settings(f"{pair('new')},{pair('old')}", ""), Sealer.of_settings("", "a secret key")):
+        assert Sealer.of_settings(sealer.as_setting(), "another") == sealer
+        assert list(Sealer.of_settings(sealer.as_setting(), "another").keys) == list(sealer.keys)
+
+
 @pytest.mark.parametrize(
     "keys", ["a", "a:", "a:AAAA", ":" + pair("")[1:], pair("a.b"), "a:ä", f"{pair('a')},{pair('a')}"]
 )

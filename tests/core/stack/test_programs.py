@@ -57,3 +57,14 @@ def test_without_a_gpu_nothing_is_hidden(tmp_path: Path, started: list[Program])
     (service,) = programs.worker_services(Home(tmp_path), {"PATH": "/bin"}, [QueueName.CPU], [], kill_grace_s=30)
     service.start()
     assert dict(started[0].env) == {"PATH": "/bin"}
+
+
+def test_only_workers_that_send_webhooks_are_given_the_keys_of_secrets(tmp_path: Path, started: list[Program]) -> None:
+    env = {"PATH": "/bin", "TAILORBIRD_SECRET_KEY": "s", "TAILORBIRD_ENCRYPTION_KEYS": "k"}
+    for service in programs.worker_services(
+        Home(tmp_path), env, [QueueName.IO, QueueName.CPU, QueueName.GPU], [gpu(0)], kill_grace_s=30
+    ):
+        service.start()
+    assert {program.name for program in started if env.items() <= program.env.items()} == {"worker-io"}
+    others = [program for program in started if program.name != "worker-io"]
+    assert not [program.name for program in others if "KEY" in " ".join(program.env)]
