@@ -1251,6 +1251,172 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/webhook_endpoints": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Webhook Endpoints
+         * @description Newest first.
+         */
+        get: operations["list_webhook_endpoints"];
+        put?: never;
+        /**
+         * Create Webhook Endpoint
+         * @description Have an address of yours told what happens here. Its secret is in this answer and in no later one.
+         */
+        post: operations["create_webhook_endpoint"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webhook_endpoints/{webhook_endpoint_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Retrieve Webhook Endpoint */
+        get: operations["retrieve_webhook_endpoint"];
+        put?: never;
+        /**
+         * Update Webhook Endpoint
+         * @description Change its name, its address or its events, or switch it off and on.
+         */
+        post: operations["update_webhook_endpoint"];
+        /**
+         * Delete Webhook Endpoint
+         * @description With its log, and with whatever was still to be sent.
+         */
+        delete: operations["delete_webhook_endpoint"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webhook_endpoints/{webhook_endpoint_id}/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Webhook Deliveries
+         * @description What was sent, what is to be sent, and what was answered; newest first.
+         */
+        get: operations["list_webhook_deliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webhook_endpoints/{webhook_endpoint_id}/deliveries/{delivery_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Retrieve Webhook Delivery */
+        get: operations["retrieve_webhook_delivery"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webhook_endpoints/{webhook_endpoint_id}/deliveries/{delivery_id}/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Replay Webhook Delivery
+         * @description Send it once more, under the same `webhook-id`.
+         */
+        post: operations["replay_webhook_delivery"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webhook_endpoints/{webhook_endpoint_id}/rotate_secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rotate Webhook Secret
+         * @description Make a new secret. It is in this answer and in no later one.
+         */
+        post: operations["rotate_webhook_secret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webhook_endpoints/{webhook_endpoint_id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Test Webhook Endpoint
+         * @description Send a sample now, and tell what was answered. No answer is an error (`webhook_unreachable`).
+         */
+        post: operations["test_webhook_endpoint"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webhook_event_types": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Webhook Event Types
+         * @description What a webhook can be told.
+         */
+        get: operations["list_webhook_event_types"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -2064,6 +2230,27 @@ export interface components {
              */
             object: "model";
         };
+        /** DeletedWebhookEndpointBody */
+        DeletedWebhookEndpointBody: {
+            /**
+             * Deleted
+             * @default true
+             */
+            deleted: boolean;
+            /** Id */
+            id: string;
+            /**
+             * Object
+             * @default webhook_endpoint.deleted
+             * @constant
+             */
+            object: "webhook_endpoint.deleted";
+        };
+        /**
+         * DeliveryState
+         * @enum {string}
+         */
+        DeliveryState: "pending" | "delivered" | "failed";
         /** DeviceBody */
         DeviceBody: {
             /** Memory Bytes */
@@ -2078,6 +2265,11 @@ export interface components {
              */
             utilization: number | null;
         };
+        /**
+         * DisabledReason
+         * @enum {string}
+         */
+        DisabledReason: "by_admin" | "gone" | "failing";
         /** DpoBody */
         DpoBody: {
             hyperparameters?: components["schemas"]["DpoHyperparametersBody"] | null;
@@ -2254,6 +2446,12 @@ export interface components {
              */
             training_file?: string | null;
         };
+        /**
+         * EventType
+         * @description What is told. To add one: a line here, and a call of `service.emit` in the transaction of the deed.
+         * @enum {string}
+         */
+        EventType: "fine_tuning.job.succeeded" | "fine_tuning.job.failed" | "fine_tuning.job.cancelled";
         /**
          * Execution
          * @description How the machine does the run. It decides how fast and in how much memory, not what is learned.
@@ -3131,6 +3329,40 @@ export interface components {
              */
             object: "list";
         };
+        /** ListBody[WebhookDeliveryBody] */
+        ListBody_WebhookDeliveryBody_: {
+            /** Data */
+            data: components["schemas"]["WebhookDeliveryBody"][];
+            /** First Id */
+            first_id: string | null;
+            /** Has More */
+            has_more: boolean;
+            /** Last Id */
+            last_id: string | null;
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
+        /** ListBody[WebhookEndpointBody] */
+        ListBody_WebhookEndpointBody_: {
+            /** Data */
+            data: components["schemas"]["WebhookEndpointBody"][];
+            /** First Id */
+            first_id: string | null;
+            /** Has More */
+            has_more: boolean;
+            /** Last Id */
+            last_id: string | null;
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
         /** LogBody */
         LogBody: {
             /** Attempt */
@@ -3467,6 +3699,15 @@ export interface components {
         /** NewVersion */
         NewVersion: {
             mapping: components["schemas"]["Mapping"];
+        };
+        /** NewWebhookEndpointBody */
+        NewWebhookEndpointBody: {
+            /** Event Types */
+            event_types: components["schemas"]["EventType"][];
+            /** Name */
+            name: string;
+            /** Url */
+            url: string;
         };
         /** NewWorkerTokenBody */
         NewWorkerTokenBody: {
@@ -3977,6 +4218,15 @@ export interface components {
                 [key: string]: unknown;
             }[] | null;
         };
+        /** SecretRotationBody */
+        SecretRotationBody: {
+            /**
+             * Keep Old Secret Active For 24 Hours
+             * @description Sign with the old secret too for a day, so that nothing is refused while you change it.
+             * @default false
+             */
+            keep_old_secret_active_for_24_hours: boolean;
+        };
         /**
          * SessionBody
          * @description Who is signed in, and what they may do.
@@ -4229,6 +4479,233 @@ export interface components {
          * @enum {string}
          */
         VersionStatus: "validating" | "ready" | "failed";
+        /** WebhookAttemptBody */
+        WebhookAttemptBody: {
+            /**
+             * Answer
+             * @description The beginning of what was answered; what looks like a secret is hidden.
+             */
+            answer: string | null;
+            /** Created At */
+            created_at: number;
+            /** Duration Ms */
+            duration_ms: number;
+            /**
+             * Error
+             * @description Why there was none.
+             */
+            error: string | null;
+            /** Id */
+            id: string;
+            /**
+             * Object
+             * @default webhook_attempt
+             * @constant
+             */
+            object: "webhook_attempt";
+            /**
+             * Status Code
+             * @description Null if there was no answer.
+             */
+            status_code: number | null;
+        };
+        /** WebhookDeliveryBody */
+        WebhookDeliveryBody: {
+            /**
+             * Attempts
+             * @description Oldest first.
+             */
+            attempts: components["schemas"]["WebhookAttemptBody"][];
+            /** Created At */
+            created_at: number;
+            /**
+             * Event Id
+             * @description The `webhook-id` of every try.
+             */
+            event_id: string;
+            event_type: components["schemas"]["EventType"];
+            /** Finished At */
+            finished_at: number | null;
+            /** Id */
+            id: string;
+            /** Is Test */
+            is_test: boolean;
+            /** Next Attempt At */
+            next_attempt_at: number | null;
+            /** Num Attempts */
+            num_attempts: number;
+            /**
+             * Object
+             * @default webhook_delivery
+             * @constant
+             */
+            object: "webhook_delivery";
+            /**
+             * Payload
+             * @description Exactly what is sent.
+             */
+            payload: string;
+            status: components["schemas"]["DeliveryState"];
+        };
+        /** WebhookEndpointBody */
+        WebhookEndpointBody: {
+            /** Created At */
+            created_at: number;
+            /** Disabled At */
+            disabled_at: number | null;
+            disabled_reason: components["schemas"]["DisabledReason"] | null;
+            /** Event Types */
+            event_types: components["schemas"]["EventType"][];
+            /**
+             * Failing Since
+             * @description When the first try failed since one succeeded.
+             */
+            failing_since: number | null;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /**
+             * Num Pending
+             * @description Deliveries that are still to be made.
+             */
+            num_pending: number;
+            /**
+             * Object
+             * @default webhook_endpoint
+             * @constant
+             */
+            object: "webhook_endpoint";
+            /**
+             * Old Secret Until
+             * @description Until when the secret before this one signs too.
+             */
+            old_secret_until: number | null;
+            /** Signing Secret Hint */
+            signing_secret_hint: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "enabled" | "disabled";
+            /** Updated At */
+            updated_at: number;
+            /** Url */
+            url: string;
+        };
+        /**
+         * WebhookEndpointChangeBody
+         * @description What is left out stays.
+         */
+        WebhookEndpointChangeBody: {
+            /**
+             * Disabled
+             * @description Switched off, nothing is sent, and what happens meanwhile is not told later.
+             */
+            disabled?: boolean | null;
+            /** Event Types */
+            event_types?: components["schemas"]["EventType"][] | null;
+            /** Name */
+            name?: string | null;
+            /** Url */
+            url?: string | null;
+        };
+        /** WebhookEndpointWithSecretBody */
+        WebhookEndpointWithSecretBody: {
+            /** Created At */
+            created_at: number;
+            /** Disabled At */
+            disabled_at: number | null;
+            disabled_reason: components["schemas"]["DisabledReason"] | null;
+            /** Event Types */
+            event_types: components["schemas"]["EventType"][];
+            /**
+             * Failing Since
+             * @description When the first try failed since one succeeded.
+             */
+            failing_since: number | null;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /**
+             * Num Pending
+             * @description Deliveries that are still to be made.
+             */
+            num_pending: number;
+            /**
+             * Object
+             * @default webhook_endpoint
+             * @constant
+             */
+            object: "webhook_endpoint";
+            /**
+             * Old Secret Until
+             * @description Until when the secret before this one signs too.
+             */
+            old_secret_until: number | null;
+            /**
+             * Signing Secret
+             * @description Shown this once. With it you check that a call is from here.
+             */
+            signing_secret: string;
+            /** Signing Secret Hint */
+            signing_secret_hint: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "enabled" | "disabled";
+            /** Updated At */
+            updated_at: number;
+            /** Url */
+            url: string;
+        };
+        /** WebhookEventTypeListBody */
+        WebhookEventTypeListBody: {
+            /** Data */
+            data: components["schemas"]["EventType"][];
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
+        /** WebhookTestBody */
+        WebhookTestBody: {
+            event_type: components["schemas"]["EventType"];
+        };
+        /** WebhookTestResultBody */
+        WebhookTestResultBody: {
+            /**
+             * Answer
+             * @description The beginning of what was answered; what looks like a secret is hidden.
+             */
+            answer: string | null;
+            /** Delivery Id */
+            delivery_id: string;
+            /** Duration Ms */
+            duration_ms: number;
+            event_type: components["schemas"]["EventType"];
+            /**
+             * Object
+             * @default webhook_endpoint.test
+             * @constant
+             */
+            object: "webhook_endpoint.test";
+            /** Status Code */
+            status_code: number;
+            /**
+             * Success
+             * @description The call was answered. Whether well, `status_code` says.
+             * @default true
+             * @constant
+             */
+            success: true;
+            /** Webhook Endpoint Id */
+            webhook_endpoint_id: string;
+        };
         /** WorkerBody */
         WorkerBody: {
             /** Devices */
@@ -6803,6 +7280,369 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["UsageSummaryBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_webhook_endpoints: {
+        parameters: {
+            query?: {
+                /** @description Id of the last item of the page before. */
+                after?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBody_WebhookEndpointBody_"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    create_webhook_endpoint: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewWebhookEndpointBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookEndpointWithSecretBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    retrieve_webhook_endpoint: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook_endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookEndpointBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    update_webhook_endpoint: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook_endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookEndpointChangeBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookEndpointBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    delete_webhook_endpoint: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook_endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletedWebhookEndpointBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_webhook_deliveries: {
+        parameters: {
+            query?: {
+                /** @description Only those. */
+                status?: components["schemas"]["DeliveryState"] | null;
+                /** @description Id of the last item of the page before. */
+                after?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                webhook_endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBody_WebhookDeliveryBody_"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    retrieve_webhook_delivery: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook_endpoint_id: string;
+                delivery_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookDeliveryBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    replay_webhook_delivery: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook_endpoint_id: string;
+                delivery_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookDeliveryBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    rotate_webhook_secret: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook_endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["SecretRotationBody"] | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookEndpointWithSecretBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    test_webhook_endpoint: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook_endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookTestBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookTestResultBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_webhook_event_types: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookEventTypeListBody"];
                 };
             };
             /** @description A refusal or a failure. */
