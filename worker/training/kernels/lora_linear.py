@@ -127,7 +127,7 @@ def _drop(x_TK: Tensor, mask_TK: Tensor, undropped: float) -> Tensor:
 
 def into_low_rank(x_TK: Tensor, a_RK: Tensor, scale: float) -> Tensor:
     """The low-rank product s x A^T, [T, R]. It is scaled here because it is the smallest tensor on the way."""
-    return torch.mm(x_TK, a_RK.to(x_TK.dtype).T).mul_(scale)
+    return products.forward(x_TK, a_RK.to(x_TK.dtype)).mul_(scale)
 
 
 def project(x_TK: Tensor, base: nn.Module, low_TR: Tensor | None, b_NR: Tensor | None) -> Tensor:
@@ -143,5 +143,6 @@ def low_rank_gradients(
     dy_TN: Tensor, x_TK: Tensor, low_TR: Tensor, a_RK: Tensor, b_NR: Tensor, scale: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients e = s dy B (to be sent on to x through A), dA = e^T x and dB = dy^T l."""
-    dlow_TR = torch.mm(dy_TN, b_NR.to(dy_TN.dtype)).mul_(scale)
-    return dlow_TR, torch.mm(dlow_TR.T, x_TK).to(a_RK.dtype), torch.mm(dy_TN.T, low_TR).to(b_NR.dtype)
+    dlow_TR = products.back(dy_TN, b_NR.to(dy_TN.dtype)).mul_(scale)
+    da_RK, db_RN = products.across(dlow_TR, x_TK), products.across(low_TR, dy_TN)
+    return dlow_TR, da_RK.to(a_RK.dtype), db_RN.T.to(b_NR.dtype)

@@ -26,6 +26,11 @@ def back(dy_TN: Tensor, weight_NK: Tensor) -> Tensor:
     return _by_onednn(dy_TN, weight_NK.T) if _is_for_onednn(dy_TN) else torch.mm(dy_TN, weight_NK)
 
 
+def across(left_TM: Tensor, right_TN: Tensor) -> Tensor:
+    """The sum over tokens left^T right, [M, N], where M is small: a gradient of a low-rank weight."""
+    return _by_onednn(left_TM.T, right_TN.T) if _is_for_onednn(left_TM) else torch.mm(left_TM.T, right_TN)
+
+
 def _is_onednn_faster() -> bool:
     if not (torch.backends.mkldnn.is_available() and torch.backends.mkl.is_available()):  # type: ignore[no-untyped-call]
         return False

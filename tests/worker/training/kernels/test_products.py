@@ -29,6 +29,7 @@ def test_products_are_those_of_float64(by_onednn: bool, shape: tuple[int, int, i
     assert (forth.dtype, back.dtype) == (dtype, dtype)
     torch.testing.assert_close(forth.double(), x.double() @ w.double().T, **close)
     torch.testing.assert_close(back.double(), dy.double() @ w.double(), **close)
+    torch.testing.assert_close(products.across(x, dy).double(), x.double().T @ dy.double(), **close)
     assert torch.equal(products.forward(x, w), forth)
 
 
