@@ -1,6 +1,7 @@
 """One contestant on one piece of work: started as its users start it, watched from outside, and measured.
 
-Ours is `python -m worker.training RUN_DIR`; each peer is a script of `bench/competitors` in its own environment.
+Ours is `python -m worker.training RUN_DIR`, in float32 where others compute in it; each peer is a script of
+`bench/competitors` in its own environment.
 """
 
 import contextlib
@@ -37,6 +38,7 @@ PEERS = {
 }
 # These compute in the type that the weights are kept in, and have no setting for float32
 _AS_THE_WEIGHTS_ARE = ("llamafactory", "axolotl")
+_IN_FLOAT32 = str(ROOT / "bench" / "train_float32.py")
 _LOOK_EVERY_S, _MEASURE_EVERY_S = 0.05, 0.5
 _PATIENCE_S = 3600
 
@@ -94,7 +96,8 @@ def run_ours(work: Work, folder: Path, *, spec: RunInput | None = None) -> dict[
             return False
         return len(steps) == work.num_steps or (len(steps) > 1 and steps[-1] - steps[0] >= work.max_timed_s)
 
-    argv = [sys.executable, "-m", "worker.training", str(folder)]
+    # whoever shares a spec shares a precision; a recipe of ours is the product as it is
+    argv = [sys.executable, *(("-m", "worker.training") if spec else (_IN_FLOAT32,)), str(folder)]
     seen = _watch(argv, folder, events=folder / "events.jsonl", is_enough=is_enough)
     losses = [e["data"]["train_loss"] for _, e in seen.events if e["type"] == "metrics" and "train_loss" in e["data"]]
     timed = work.rows[BATCH_SIZE : len(steps) * BATCH_SIZE]
