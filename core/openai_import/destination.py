@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, TypeVar
 
-from core.errors import AppError, Conflict
+from core.errors import AppError, Conflict, Invalid
 from core.kit.hashing import sha256_bytes
 from core.openai_import.types import JOB_KEY, PURPOSE
 from core.stack.api_client import ApiClient
@@ -26,9 +26,15 @@ class Destination:
         self._pause = pause
 
     def base_models(self) -> dict[str, bool]:
-        """Every base model that is known there, and whether it can be trained."""
+        """Every base model that is known there, and whether it can be trained.
+
+        Raises Invalid for who speaks the same wire and is not Tailorbird, such as OpenAI itself.
+        """
         models = self._get("/v1/models")["data"]
-        return {model["id"]: bool(model["is_ready"]) for model in models if model["kind"] == "base"}
+        found = {model["id"]: bool(model["is_ready"]) for model in models if model.get("kind") == "base"}
+        if not found:
+            raise Invalid("What answers there is not Tailorbird: its models do not say their kind.", code="url_invalid")
+        return found
 
     def files_by_sha256(self) -> dict[str, str]:
         """Ids of the files that are there already; of equal ones the oldest."""

@@ -31,6 +31,7 @@ class Wanted:
 
 def make(folder: ExportFolder, destination: Destination, wanted: Wanted) -> Plan:
     """Raises Invalid for an export that cannot be read; what is wrong with one file or job is said of it alone."""
+    base_models = destination.base_models()
     jobs = [JobStep(job) for job in folder.jobs() if not wanted.files_only]
     for step in jobs:
         _choose(step, wanted)
@@ -48,7 +49,6 @@ def make(folder: ExportFolder, destination: Destination, wanted: Wanted) -> Plan
         if found.state is State.NEW and (first := seen.setdefault(found.sha256, found.file.id)) != found.file.id:
             found.reason = f"the same contents as {first}: sent once"
 
-    base_models = destination.base_models()
     for step in jobs:
         _decide(step, files, wanted.models, base_models)
         _find_again(step, destination, folder)

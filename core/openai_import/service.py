@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from core.errors import AppError, Invalid
 from core.openai_import import plan as planning
@@ -37,11 +38,10 @@ class Import:
 
 def run(asked: Import) -> int:
     """0 when all that was wanted is here, 1 when something could not be. Raises AppError for what ends it all."""
-    if not asked.key:
-        raise Invalid("No API key: give --key, or set TAILORBIRD_API_KEY.", code="api_key_missing")
+    key = _checked_key(asked.key)
     folder = ExportFolder(asked.folder)
     with ApiClient(base_address(asked.url)) as api:
-        api.use_key(asked.key)
+        api.use_key(key)
         destination = Destination(api)
         plan = planning.make(folder, destination, asked.wanted)
         if asked.is_dry_run:
@@ -60,8 +60,24 @@ def run(asked: Import) -> int:
 
 
 def base_address(url: str) -> str:
-    """Both what a browser shows and what `OpenAI(base_url=…)` is given."""
-    return url.rstrip("/").removesuffix("/v1")
+    """Of what a browser shows or what `OpenAI(base_url=…)` is given. Raises Invalid for what is no address."""
+    try:
+        parts = urlsplit(url.strip())
+        is_address = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise Invalid(f"--url {url!r} is not an address such as https://tailorbird.example.com.", code="url_invalid")
+    return url.strip().rstrip("/").removesuffix("/v1")
+
+
+def _checked_key(key: str) -> str:
+    key = key.strip()
+    if not key:
+        raise Invalid("No API key: give --key, or set TAILORBIRD_API_KEY.", code="api_key_missing")
+    if not key.isascii() or not key.isprintable():
+        raise Invalid("The API key holds characters that no key has; was it copied whole?", code="api_key_missing")
+    return key
 
 
 def _status_of(plan: Plan) -> int:

@@ -46,9 +46,22 @@ class ApiClient:
         except httpx.HTTPError as error:
             raise Unavailable(f"{self._http.base_url} does not answer: {error}.", code="api_unreachable") from error
         if response.is_success:
-            body: dict[str, Any] = response.json() if response.content else {}
-            return body
+            return self._body(response)
         raise _refusal(response, f"{method} {path}")
+
+    def _body(self, response: httpx.Response) -> dict[str, Any]:
+        if not response.content:
+            return {}
+        try:
+            body = response.json()
+        except ValueError:
+            body = None
+        if isinstance(body, dict):
+            return body
+        raise Unavailable(
+            f"What answers at {self._http.base_url} is not Tailorbird: {response.request.url.path} is no JSON there.",
+            code="api_unexpected_answer",
+        )
 
 
 def _refusal(response: httpx.Response, request: str) -> AppError:
@@ -57,6 +70,8 @@ def _refusal(response: httpx.Response, request: str) -> AppError:
         message, code = str(error["message"]), str(error.get("code") or "request_refused")
     except (ValueError, KeyError, TypeError):
         message, code = f"status {response.status_code}", "request_refused"
+        if response.has_redirect_location:
+            message += f", which sends on to {response.headers['location']}; give that address"
     details: dict[str, Any] = {"status": response.status_code}
     with suppress(ValueError):
         details["retry_after_s"] = float(response.headers.get("retry-after", ""))

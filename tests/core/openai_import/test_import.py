@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.testclient import TestClient
 
 from core import cli
@@ -226,12 +227,39 @@ def test_a_wrong_key_a_silent_server_and_no_key_are_one_sentence(
     url: str, export: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run(export, url, {"authorization": "Bearer tb_live_wrong"}) == 1
-    assert "tailorbird: GET /v1/files: " in capsys.readouterr().err
+    assert "tailorbird: GET /v1/models: " in capsys.readouterr().err
     assert run(export, "http://127.0.0.1:9", {"authorization": "Bearer tb_live_any"}) == 1
     assert "does not answer" in capsys.readouterr().err
     monkeypatch.delenv("TAILORBIRD_API_KEY", raising=False)
     assert cli.main(["import", "openai", str(export), "--url", url]) == 1
     assert capsys.readouterr().err == "tailorbird: No API key: give --key, or set TAILORBIRD_API_KEY.\n"
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("tailorbird.example.com", "is not an address such as https://"),
+        ("http://[::1", "is not an address such as https://"),
+        ("ftp://127.0.0.1", "is not an address such as https://"),
+        ("{url}/page", "is not Tailorbird: /page/v1/models is no JSON there"),
+        ("{url}/moved", "status 301, which sends on to https://elsewhere.example.com; give that address"),
+        ("{url}/openai", "What answers there is not Tailorbird"),
+    ],
+)
+def test_an_address_of_something_else_is_one_sentence(
+    app: FastAPI, url: str, export: Path, capsys: pytest.CaptureFixture[str], address: str, said: str
+) -> None:
+    app.get("/page/v1/models")(lambda: HTMLResponse("<h1>Welcome</h1>"))
+    app.get("/moved/v1/models")(lambda: RedirectResponse("https://elsewhere.example.com", status_code=301))
+    app.get("/openai/v1/models")(lambda: {"object": "list", "data": [{"id": "gpt-4o", "owned_by": "openai"}]})
+    assert run(export, address.format(url=url), {"authorization": "Bearer tb_live_any"}) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+
+
+def test_a_key_that_was_copied_from_the_docs_is_one_sentence(export: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(export, "http://127.0.0.1:9", {"authorization": "Bearer tb_live_…"}) == 1
+    assert "characters that no key has" in capsys.readouterr().err
 
 
 def test_the_key_may_come_from_the_environment(
