@@ -1,6 +1,7 @@
 """The route table of an app, for tests that walk it."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from fastapi import FastAPI
@@ -10,6 +11,7 @@ from fastapi.routing import iter_route_contexts
 from core.workspaces.roles import Permission
 
 _NOTHING = object()
+_PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +23,21 @@ class Route:
     permission: Permission | None
 
     @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names in its path."""
+        return tuple(_PARAMETER.findall(self.path))
+
+    @property
+    def has_body(self) -> bool:
+        return self.method in {"POST", "PUT", "PATCH"}
+
+    @property
     def is_write(self) -> bool:
         return self.permission is not None and not self.permission.endswith((":read", ":use"))
 
-    def url(self, value: str = "none") -> str:
+    def url(self, values: Mapping[str, str]) -> str:
         """The path with every parameter filled in."""
-        parts = (value if part.startswith("{") else part for part in self.path.split("/"))
-        return "/".join(parts)
+        return _PARAMETER.sub(lambda found: values[found[1]], self.path)
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"

@@ -1,197 +1,222 @@
-"""Real things of one workspace, asked for by the admin of another: they do not exist for them, by path or in a body."""
+"""The door: every route of the app, with the real ids of a workspace, against everybody who may not pass.
 
-from dataclasses import dataclass
+Routes are found from the app, so that a new one is tried at once. Who comes: `callers.py`; what for: `seeded.py`.
+"""
+
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from httpx2 import Response
+from sqlalchemy import Engine
 
 from api.main import create_app
+from core.backends.registry import Backends
 from core.config import Settings
-from core.db.session import Database, workspace_scope
-from core.serving.completions import service as completions
-from core.training import service as training
-from core.webhooks import service as webhooks
-from core.webhooks.models import WebhookDelivery
-from core.webhooks.types import EventType
+from core.db.session import Database
+from core.workspaces.principal import Principal
 from core.workspaces.roles import Permission
+from tests.api.callers import CALLERS, Caller, Door
+from tests.api.fingerprint import difference, fingerprint
 from tests.api.routes_of import Route, routes_of
-from tests.factories.completions import new_completion
-from tests.factories.training import make_version, put_base_model_on_disk
+from tests.api.seeded import BODIES, FIELDS, OF_THE_INSTALLATION, PARAMETERS, Things, seed
 
-pytestmark = pytest.mark.stack
+Headers = dict[str, str]
+Print = Callable[[], dict[str, Any]]
 
-# the parameter of a path, and whose id it takes
-PARAMETERS = {
-    "file_id": "file",
-    "dataset_id": "dataset",
-    "version_id": "version",
-    "fine_tuning_job_id": "run",
-    "user_id": "user",
-    "key_id": "key",
-    "completion_id": "completion",
-    "webhook_endpoint_id": "webhook",
-    "delivery_id": "delivery",
-}
-# else an empty body would be refused before anybody looks for the thing
-BODIES = {
-    "POST /v1/datasets/{dataset_id}/versions": {"mapping": {"question": "question", "answer": "answer"}},
-    "POST /v1/chat/completions/{completion_id}": {"metadata": {}},
-    "PATCH /v1/datasets/{dataset_id}": {"name": "mine now"},
-    "PATCH /v1/members/{user_id}": {"role": "viewer"},
-    "POST /v1/fine_tuning/jobs/{fine_tuning_job_id}/move": {"to": "front"},
-    "POST /v1/webhook_endpoints/{webhook_endpoint_id}": {"name": "mine now"},
-    "POST /v1/webhook_endpoints/{webhook_endpoint_id}/test": {"event_type": "fine_tuning.job.failed"},
-}
-ALL = routes_of(create_app(Settings(s3_access_key_id="none", s3_secret_access_key="none")))
-ROUTES = [
+APP = create_app(Settings(s3_access_key_id="none", s3_secret_access_key="none"))
+GUARDED = [route for route in routes_of(APP) if route.is_guarded]
+# what a workspace's admin may do, with a thing of a workspace in its path
+OF_THINGS = [
     route
-    for route in ALL
-    if any(f"{{{name}}}" in route.path for name in PARAMETERS) and route.permission is not Permission.INSTALLATION_ADMIN
+    for route in GUARDED
+    if route.permission is not Permission.INSTALLATION_ADMIN and any(name in PARAMETERS for name in route.parameters)
 ]
-ABOVE = [route for route in ALL if route.permission is Permission.INSTALLATION_ADMIN]
-
-
-@dataclass(frozen=True, slots=True)
-class Things:
-    file: str
-    dataset: str
-    version: str
-    run: str
-    user: str
-    key: str
-    completion: str
-    webhook: str
-    delivery: str
 
 
 @pytest.fixture
-def things(
-    client: TestClient, as_admin: dict[str, str], settings: Settings, database: Database, workspace_id: str
+def ours(client: TestClient, database: Database, settings: Settings, as_admin: Headers, principal: Principal) -> Things:
+    workspace_id = principal.workspace_id
+    return seed(client, database, settings, headers=as_admin, workspace_id=workspace_id, worker="ours-1-aaaaaaaa")
+
+
+@pytest.fixture
+def theirs(
+    client: TestClient, database: Database, settings: Settings, as_stranger: Headers, other_workspace_id: str
 ) -> Things:
-    """One of each, in our workspace."""
-
-    def made(path: str, body: dict[str, object] | None = None) -> str:
-        answer = client.post(path, headers=as_admin, json=body)
-        assert answer.status_code == 200, answer.text
-        found: str = answer.json()["id"]
-        return found
-
-    model = put_base_model_on_disk(settings)
-    with database.session(workspace_scope(workspace_id)) as session:
-        version_id = make_version(session, workspace_id).id
-    sample_id = client.get("/v1/samples", headers=as_admin).json()["data"][0]["id"]
-    file_id = made(f"/v1/samples/{sample_id}")
-    webhook_id = made(
-        "/v1/webhook_endpoints",
-        {"name": "ours", "url": "https://example.com/", "event_types": ["fine_tuning.job.failed"]},
-    )
-    return Things(
-        file=file_id,
-        dataset=made("/v1/datasets", {"file_id": file_id}),
-        version=version_id,
-        run=made("/v1/fine_tuning/jobs", {"model": model, "dataset_version_id": version_id}),
-        user=client.get("/v1/auth/session", headers=as_admin).json()["user"]["id"],
-        key=made("/v1/api_keys", {"name": "ours"}),
-        completion=_keep_completion(database, workspace_id),
-        webhook=webhook_id,
-        delivery=_make_delivery(database, workspace_id),
+    """The stranger's own."""
+    return seed(
+        client, database, settings, headers=as_stranger, workspace_id=other_workspace_id, worker="theirs-1-aaaaaaaa"
     )
 
 
-def _keep_completion(database: Database, workspace_id: str) -> str:
-    with database.session(workspace_scope(workspace_id)) as session:
-        completions.keep(session, new_completion(workspace_id))
-    return "chatcmpl-1"
+@pytest.fixture
+def taken(owner_engine: Engine, backends: Backends) -> Print:
+    return lambda: fingerprint(owner_engine, backends)
 
 
-def _make_delivery(database: Database, workspace_id: str) -> str:
-    """Of the workspace's one webhook."""
-    with database.session(workspace_scope(workspace_id)) as session:
-        webhooks.emit(
-            session,
-            workspace_id=workspace_id,
-            event_type=EventType.JOB_FAILED,
-            subject_id="ftjob-1",
-            occurrence="ftjob-1/1",
+def send(
+    client: TestClient, route: Route, url: str, headers: Headers, body: dict[str, object] | None = None
+) -> Response:
+    asked = BODIES.get(str(route), {}) | (body or {})
+    return client.request(route.method, url, headers=headers, json=asked if route.has_body else None)
+
+
+def told(answer: Response, *echoed: str) -> tuple[Any, ...]:
+    """All that an answer tells, but for the ids that were asked for and the request's own."""
+    text = answer.text
+    for one in echoed:
+        text = text.replace(one, "…")
+    told_headers = {
+        name: value for name, value in answer.headers.items() if name not in {"x-request-id", "content-length", "date"}
+    }
+    return answer.status_code, text, tuple(sorted(told_headers.items()))
+
+
+class TestWhatIsTried:
+    def test_every_parameter_of_every_path_has_a_thing(self) -> None:
+        names = {name for route in routes_of(APP) for name in route.parameters}
+        assert names - PARAMETERS.keys() - OF_THE_INSTALLATION.keys() == set(), "see seeded.py"
+        assert PARAMETERS.keys() - names == set()
+
+    def test_every_field_of_a_body_that_takes_an_id_has_a_thing(self) -> None:
+        names = {name for _, name in _fields_with_ids(APP)}
+        assert names - FIELDS.keys() == set(), "see seeded.py"
+
+    @pytest.mark.stack
+    def test_the_ids_are_real(self, client: TestClient, as_admin: Headers, as_operator: Headers, ours: Things) -> None:
+        for route in GUARDED:
+            if route.method != "GET" or route.path.endswith("/stream"):
+                continue
+            headers = as_operator if route.permission is Permission.INSTALLATION_ADMIN else as_admin
+            assert send(client, route, ours.url(route), headers).status_code == 200, route
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("come", CALLERS, ids=lambda come: come.__name__)
+def test_who_may_not_pass_learns_nothing_and_changes_nothing(
+    client: TestClient,
+    database: Database,
+    settings: Settings,
+    principal: Principal,
+    ours: Things,
+    taken: Print,
+    come: Callable[[Door], Caller],
+) -> None:
+    caller = come(Door(database, settings, principal))
+    routes = [route for route in GUARDED if caller.is_for(route)]
+    assert routes
+    before, wrong = taken(), {}
+    for route in routes:
+        real, unknown = (
+            send(client, route, things.url(route), dict(caller.headers)) for things in (ours, ours.unknown())
         )
-        return session.query(WebhookDelivery).one().id
+        is_refused = real.status_code == caller.status and real.json()["error"]["code"] == caller.code
+        if not is_refused or told(real) != told(unknown):
+            wrong[str(route)] = (real.status_code, real.text, unknown.text)
+    assert wrong == {}
+    assert difference(before, taken()) == {}
 
 
-def send(client: TestClient, route: Route, things: Things, headers: dict[str, str]) -> int:
-    path = route.path
-    for name, thing in PARAMETERS.items():
-        path = path.replace(f"{{{name}}}", getattr(things, thing))
-    body = BODIES.get(f"{route.method} {route.path}", {})
-    has_body = route.method in {"POST", "PUT", "PATCH"}
-    return client.request(route.method, path, headers=headers, json=body if has_body else None).status_code
+@pytest.mark.stack
+class TestAnotherWorkspacesAdmin:
+    """Has every right that a workspace can give, and a workspace of their own."""
+
+    def test_what_is_not_theirs_does_not_exist(
+        self, client: TestClient, as_stranger: Headers, ours: Things, theirs: Things, taken: Print
+    ) -> None:
+        before, wrong = taken(), {}
+        for route in OF_THINGS:
+            real, unknown = (send(client, route, things.url(route), as_stranger) for things in (ours, ours.unknown()))
+            nothing = told(unknown, *ours.unknown().ids().values())
+            if real.status_code != 404 or told(real, *ours.ids().values()) != nothing:
+                wrong[str(route)] = (real.status_code, real.text, unknown.text)
+        assert wrong == {}
+        assert difference(before, taken()) == {}
+
+    def test_an_id_of_another_kind_opens_nothing_either(
+        self, client: TestClient, as_stranger: Headers, ours: Things, theirs: Things, taken: Print
+    ) -> None:
+        before, wrong = taken(), {}
+        for route in OF_THINGS:
+            name = next(name for name in route.parameters if name in PARAMETERS)
+            foreign = ours.ids() | {f"their {kind}": found for kind, found in theirs.ids().items()}
+            del foreign[f"their {PARAMETERS[name]}"]
+            for kind, found in foreign.items():
+                answer = send(client, route, theirs.url(route, **{name: found}), as_stranger)
+                if answer.status_code != 404:
+                    wrong[f"{route} with {kind}"] = (answer.status_code, answer.text)
+        assert wrong == {}
+        assert difference(before, taken()) == {}
+
+    def test_no_body_reaches_what_is_not_theirs(
+        self, client: TestClient, as_stranger: Headers, ours: Things, theirs: Things, taken: Print
+    ) -> None:
+        before, wrong = taken(), {}
+        for route, name in _fields_with_ids(APP):
+            real, unknown = (
+                send(
+                    client,
+                    route,
+                    theirs.url(route),
+                    as_stranger,
+                    theirs.beside(name) | {name: getattr(things, FIELDS[name])},
+                )
+                for things in (ours, ours.unknown())
+            )
+            nothing = told(unknown, *ours.unknown().ids().values())
+            # a rehearsal tells it among its checks
+            if '_not_found"' not in real.text or told(real, *ours.ids().values()) != nothing:
+                wrong[f"{route} with {name}"] = (real.status_code, real.text, unknown.text)
+        assert wrong == {}
+        assert difference(before, taken()) == {}
+
+    def test_no_list_shows_what_is_not_theirs(
+        self, client: TestClient, as_admin: Headers, as_stranger: Headers, ours: Things, theirs: Things
+    ) -> None:
+        """A list that is asked to go on after a thing of ours too."""
+        seen_by_us = ""
+        for route in GUARDED:
+            if route.method != "GET" or route.parameters or route.permission is Permission.INSTALLATION_ADMIN:
+                continue
+            seen_by_us += client.get(route.path, headers=as_admin, params={"limit": 100}).text
+            for after in (None, *ours.ids().values()):
+                answer = client.get(route.path, headers=as_stranger, params={"limit": "100", "after": after or ""})
+                shown = {kind for kind, found in ours.ids().items() if found in answer.text}
+                assert shown == set(), (route, after)
+        of_all = {"job", "worker", "worker_token"}
+        unseen = {kind for kind, found in ours.ids().items() if found not in seen_by_us}
+        assert unseen == of_all, "what no list shows us cannot be missed in theirs"
 
 
-def test_no_path_opens_another_workspaces_thing(
-    client: TestClient, things: Things, as_stranger: dict[str, str]
+@pytest.mark.stack
+@pytest.mark.parametrize("who", ["as_admin", "as_operator"])
+def test_an_unknown_id_is_not_found_by_those_who_may(
+    client: TestClient, request: pytest.FixtureRequest, ours: Things, who: str
 ) -> None:
-    answered = {str(route): send(client, route, things, as_stranger) for route in ROUTES}
-    assert {route: status for route, status in answered.items() if status != 404} == {}
+    headers: Headers = request.getfixturevalue(who)
+    is_above = who == "as_operator"
+    wrong = {}
+    for route in GUARDED:
+        if (route.permission is Permission.INSTALLATION_ADMIN) is is_above and any(
+            name in PARAMETERS for name in route.parameters
+        ):
+            answer = send(client, route, ours.unknown().url(route), headers)
+            if answer.status_code != 404 or not answer.json()["error"]["code"].endswith("not_found"):
+                wrong[str(route)] = (answer.status_code, answer.text)
+    assert wrong == {}
 
 
-def test_the_same_paths_open_them_to_us(client: TestClient, things: Things, as_admin: dict[str, str]) -> None:
-    reads = [route for route in ROUTES if route.method == "GET" and not route.path.endswith("/stream")]
-    answered = {str(route): send(client, route, things, as_admin) for route in reads}
-    assert {route: status for route, status in answered.items() if status != 200} == {}
-
-
-def test_the_admin_of_a_workspace_learns_nothing_from_what_concerns_all_of_them(
-    client: TestClient, database: Database, workspace_id: str, things: Things, as_stranger: dict[str, str]
-) -> None:
-    """Not even whether a job or a worker is there."""
-    with database.session(workspace_scope(workspace_id)) as session:
-        job_id = training.get(session, workspace_id=workspace_id, run_id=things.run).job.id
-    answers = {}
-    for route in ABOVE:
-        for found in (job_id, "thing_unknown"):
-            path = route.path.replace("{job_id}", found).replace("{workspace_id}", workspace_id)
-            path = path.replace("{queue}", "io").replace("{worker_id}", found).replace("{token_id}", found)
-            has_body = route.method in {"POST", "PUT", "PATCH"}
-            answer = client.request(route.method, path, headers=as_stranger, json={} if has_body else None)
-            answers[str(route), found] = (answer.status_code, answer.json()["error"]["code"])
-    assert set(answers.values()) == {(403, "permission_denied")}, answers
-
-
-@pytest.mark.parametrize(
-    ("path", "field", "thing"),
-    [
-        ("/v1/datasets", "file_id", "file"),
-        ("/v1/fine_tuning/jobs", "training_file", "file"),
-        ("/v1/fine_tuning/jobs", "dataset_version_id", "version"),
-        ("/v1/fine_tuning/estimates", "training_file", "file"),
-        ("/v1/fine_tuning/estimates", "dataset_version_id", "version"),
-        ("/v1/fine_tuning/jobs/estimate", "dataset_version_id", "version"),
-    ],
-)
-def test_no_body_reaches_another_workspaces_thing(
-    client: TestClient, things: Things, as_stranger: dict[str, str], path: str, field: str, thing: str
-) -> None:
-    body = {"model": "smollm2-135m-instruct"} if "fine_tuning" in path else {}
-    answer = client.post(path, headers=as_stranger, json=body | {field: getattr(things, thing)})
-    assert answer.status_code in {400, 404}, answer.text
-    assert answer.json()["error"]["code"].endswith("not_found")
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "files",
-        "datasets",
-        "fine_tuning/jobs",
-        "usage/entries",
-        "members",
-        "api_keys",
-        "audit_events",
-        "chat/completions",
-        "webhook_endpoints",
-    ],
-)
-def test_no_list_shows_another_workspaces_things(
-    client: TestClient, things: Things, as_stranger: dict[str, str], path: str
-) -> None:
-    text = client.get(f"/v1/{path}?limit=100", headers=as_stranger).text
-    assert not any(getattr(things, name) in text for name in Things.__slots__)
+def _fields_with_ids(app: FastAPI) -> list[tuple[Route, str]]:
+    """Routes with a field that takes an id in the body that they read."""
+    description = app.openapi()
+    found = []
+    for route in routes_of(app):
+        operation = description["paths"].get(route.path.replace(":path", ""), {}).get(route.method.lower(), {})
+        content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+        name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
+        properties = description["components"]["schemas"].get(name, {}).get("properties", {})
+        found += [(route, field) for field in properties if field in FIELDS or field.endswith(("_id", "_ids", "_file"))]
+    return found

@@ -1,0 +1,191 @@
+"""One of every thing that a workspace can have, for tests that ask for them where they do not belong.
+
+A route with a new parameter, or a body with a new field that takes an id, needs a thing here: a test says so.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from fastapi.testclient import TestClient
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.adapters import service as adapters
+from core.base_models import service as base_models
+from core.config import Settings
+from core.db.session import SYSTEM, Database, workspace_scope
+from core.jobs.kinds import QueueName
+from core.kit.ids import new_id
+from core.serving.completions import service as completions
+from core.training import service as training
+from core.webhooks import service as webhooks
+from core.webhooks.models import WebhookDelivery
+from core.webhooks.types import EventType
+from core.workers import service as workers
+from core.workers import tokens
+from core.workspaces import service as workspaces
+from tests.api.routes_of import Route
+from tests.factories.completions import new_completion
+from tests.factories.training import make_version, put_base_model_on_disk
+
+Headers = dict[str, str]
+
+# the parameter of a path, and whose id it takes
+PARAMETERS = {
+    "file_id": "file",
+    "dataset_id": "dataset",
+    "version_id": "version",
+    "fine_tuning_job_id": "run",
+    "model": "model",
+    "user_id": "user",
+    "key_id": "key",
+    "completion_id": "completion",
+    "webhook_endpoint_id": "webhook",
+    "delivery_id": "delivery",
+    "workspace_id": "workspace",
+    "job_id": "job",
+    "worker_id": "worker",
+    "token_id": "worker_token",
+}
+# these are the same for everybody
+OF_THE_INSTALLATION = {"sample_id": "reviews", "queue": "io"}
+# the field of a body, and whose id it takes
+FIELDS = {
+    "file_id": "file",
+    "training_file": "file",
+    "validation_file": "file",
+    "dataset_version_id": "version",
+    "before": "run",
+}
+# what a body needs beside an id; else it would be refused before anybody looks for the thing
+BODIES: dict[str, dict[str, object]] = {
+    "POST /v1/datasets/{dataset_id}/versions": {"mapping": {"question": "question", "answer": "answer"}},
+    "POST /v1/chat/completions/{completion_id}": {"metadata": {}},
+    "PATCH /v1/datasets/{dataset_id}": {"name": "mine now"},
+    "PATCH /v1/members/{user_id}": {"role": "viewer"},
+    "POST /v1/fine_tuning/jobs": {"model": "smollm2-135m-instruct"},
+    "POST /v1/fine_tuning/jobs/dry_run": {"model": "smollm2-135m-instruct"},
+    "POST /v1/fine_tuning/jobs/{fine_tuning_job_id}/move": {"to": "front"},
+    "POST /v1/webhook_endpoints/{webhook_endpoint_id}": {"name": "mine now"},
+    "POST /v1/webhook_endpoints/{webhook_endpoint_id}/test": {"event_type": "fine_tuning.job.failed"},
+    "PATCH /v1/admin/queues/{queue}/workspaces/{workspace_id}": {"max_running": 1},
+    "POST /v1/admin/workers/{worker_id}/drain": {"mode": "finish"},
+    "POST /v1/admin/worker_tokens": {"name": "cellar"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Things:
+    """Their ids."""
+
+    workspace: str
+    file: str
+    dataset: str
+    version: str
+    run: str
+    job: str
+    model: str
+    user: str
+    key: str
+    completion: str
+    webhook: str
+    delivery: str
+    worker: str
+    worker_token: str
+
+    def ids(self) -> dict[str, str]:
+        return {name: str(found) for name, found in asdict(self).items()}
+
+    def unknown(self) -> "Things":
+        """Ids that look as these do and that nothing has."""
+        return Things(**{name: found[:-6] + "zzzzzz" for name, found in self.ids().items()})
+
+    def url(self, route: Route, **others: str) -> str:
+        """The route's path to these things; `others` are parameters with another id."""
+        ids = {name: getattr(self, PARAMETERS[name]) for name in route.parameters if name in PARAMETERS}
+        return route.url(OF_THE_INSTALLATION | ids | others)
+
+    def beside(self, field: str) -> dict[str, object]:
+        """What a body needs so that the id in this field is looked at."""
+        return {"validation_file": {"training_file": self.file}, "before": {"to": None}}.get(field, {})
+
+
+def seed(
+    client: TestClient, database: Database, settings: Settings, *, headers: Headers, workspace_id: str, worker: str
+) -> Things:
+    """One of each in the workspace whose admin sends `headers`; a run that waits, of data that is checked."""
+
+    def made(path: str, body: Mapping[str, object] | None = None) -> str:
+        answer = client.post(path, headers=headers, json=body)
+        assert answer.status_code == 200, answer.text
+        found: str = answer.json()["id"]
+        return found
+
+    model = base_models.default_base_model().id
+    if not base_models.is_ready(settings, model):
+        put_base_model_on_disk(settings)
+    with database.session(workspace_scope(workspace_id)) as session:
+        version_id = make_version(session, workspace_id).id
+    file_id = made(f"/v1/samples/{OF_THE_INSTALLATION['sample_id']}")
+    run_id = made("/v1/fine_tuning/jobs", {"model": model, "dataset_version_id": version_id})
+    dataset_id = made("/v1/datasets", {"file_id": file_id})
+    key_id = made("/v1/api_keys", {"name": "ours"})
+    webhook = {"name": "ours", "url": "https://example.com/", "event_types": ["fine_tuning.job.failed"]}
+    webhook_id = made("/v1/webhook_endpoints", webhook)
+    user_id = client.get("/v1/auth/session", headers=headers).json()["user"]["id"]
+    with database.session(SYSTEM) as session:
+        workers.beat(session, worker_id=worker, hostname="h", queue_name=QueueName.CPU, pid=1, version="0")
+        return Things(
+            workspace=workspace_id,
+            file=file_id,
+            dataset=dataset_id,
+            version=version_id,
+            run=run_id,
+            job=training.get(session, workspace_id=workspace_id, run_id=run_id).job.id,
+            model=_tuned_model(session, workspace_id=workspace_id, run_id=run_id),
+            user=user_id,
+            key=key_id,
+            completion=_kept_completion(session, workspace_id),
+            webhook=webhook_id,
+            delivery=_delivery(session, workspace_id),
+            worker=worker,
+            worker_token=tokens.create_token(session, name="cellar", created_by=None)[0].id,
+        )
+
+
+def _kept_completion(session: Session, workspace_id: str) -> str:
+    completion = new_completion(workspace_id, new_id("chatcmpl-"))
+    completions.keep(session, completion)
+    return completion.id
+
+
+def _delivery(session: Session, workspace_id: str) -> str:
+    """To the workspace's one webhook."""
+    webhooks.emit(
+        session,
+        workspace_id=workspace_id,
+        event_type=EventType.JOB_FAILED,
+        subject_id="ftjob-1",
+        occurrence=f"{workspace_id}/1",
+    )
+    return session.scalars(select(WebhookDelivery.id).where(WebhookDelivery.workspace_id == workspace_id)).one()
+
+
+def _tuned_model(session: Session, *, workspace_id: str, run_id: str) -> str:
+    return adapters.register(
+        session,
+        workspace_id=workspace_id,
+        workspace_slug=workspaces.get_workspace(session, workspace_id=workspace_id).slug,
+        run_id=run_id,
+        created_by=None,
+        name="Ours",
+        suffix=None,
+        base_model=base_models.default_base_model().id,
+        method="lora",
+        quantization=None,
+        digest="d" * 64,
+        key_prefix=f"workspaces/{workspace_id}/runs/{run_id}/a1",
+        files=[],
+        spec={},
+        metrics={},
+    ).model_id
