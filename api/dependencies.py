@@ -3,10 +3,11 @@
 Every route takes `Depends(require(Permission.X))` or stands in `PUBLIC_ROUTES`; a test walks the route table.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Annotated
 
 from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -16,6 +17,7 @@ from core.config import Settings
 from core.db.session import SYSTEM, Database, workspace_scope
 from core.errors import Forbidden, Unauthenticated
 from core.identity import service as identity
+from core.kit.logs import logged_workspace_id
 from core.workspaces import service as workspaces
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Permission
@@ -30,17 +32,18 @@ PUBLIC_ROUTES = frozenset(
 )
 
 
-def _settings(request: Request) -> Settings:
+# async because they wait for nothing: each sync one costs a turn of the thread pool
+async def _settings(request: Request) -> Settings:
     found: Settings = request.app.state.settings
     return found
 
 
-def _database(request: Request) -> Database:
+async def _database(request: Request) -> Database:
     found: Database = request.app.state.database
     return found
 
 
-def _backends(request: Request) -> Backends:
+async def _backends(request: Request) -> Backends:
     found: Backends = request.app.state.backends
     return found
 
@@ -51,7 +54,7 @@ DatabaseDep = Annotated[Database, Depends(_database)]
 BackendsDep = Annotated[Backends, Depends(_backends)]
 
 
-def current_principal(request: Request, settings: SettingsDep, database: DatabaseDep) -> Principal:
+def current_principal(request: Request, settings: Settings, database: Database) -> Principal:
     """Who asks. A bearer key wins and cookies are then ignored; a browser must also pass the CSRF checks."""
     authorization = request.headers.get("authorization")
     if authorization is not None:
@@ -62,16 +65,23 @@ def current_principal(request: Request, settings: SettingsDep, database: Databas
     return principal
 
 
-PrincipalDep = Annotated[Principal, Depends(current_principal)]
+async def _principal(request: Request, settings: SettingsDep, database: DatabaseDep) -> Principal:
+    found = await run_in_threadpool(current_principal, request, settings, database)
+    # here and not in the thread, which has a context of its own
+    logged_workspace_id.set(found.workspace_id)
+    return found
 
 
-def require(permission: Permission | None = None) -> Callable[[Principal], Principal]:
+PrincipalDep = Annotated[Principal, Depends(_principal)]
+
+
+def require(permission: Permission | None = None) -> Callable[[Principal], Awaitable[Principal]]:
     """A dependency that gives the principal if they have `permission`; without one, whoever is signed in.
 
     Raises `Unauthenticated` for nobody and `Forbidden`, naming who can help, for too small a role.
     """
 
-    def permitted(principal: PrincipalDep) -> Principal:
+    async def permitted(principal: PrincipalDep) -> Principal:
         if permission is not None and not principal.may(permission):
             is_above = permission is Permission.INSTALLATION_ADMIN
             whom = "an admin of the installation" if is_above else "an admin of the workspace"

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import internal_error
 from core.kit.ids import new_id
-from core.kit.logs import correlation_id
+from core.kit.logs import logged_as
 
 logger = logging.getLogger("api.access")
 
@@ -49,7 +49,10 @@ class RequestContext:
             return
         request_id = _request_id(Headers(scope=scope))
         scope.setdefault("state", {})["request_id"] = request_id
-        token = correlation_id.set(request_id)
+        with logged_as(request_id):
+            await self._answer(scope, receive, send, request_id)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         started = time.perf_counter()
         status = 0
 
@@ -74,7 +77,6 @@ class RequestContext:
             await internal_error(request_id)(scope, receive, send_with_headers)
         finally:
             _log(scope, status, started)
-            correlation_id.reset(token)
 
 
 class BodyLimit:

@@ -38,7 +38,7 @@ def list_body(page: Page[Source], to_item: Callable[[Source], Item]) -> "ListBod
     )
 
 
-def _page_request(
+async def _page_request(
     after: Annotated[str | None, Query(description="Id of the last item of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 20,
 ) -> PageRequest:

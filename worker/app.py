@@ -31,6 +31,7 @@ from core.jobs.failures import FAILURES, error_from, error_of
 from core.jobs.kinds import QueueName
 from core.jobs.states import TERMINAL, AttemptOutcome, Blame, JobState
 from core.jobs.types import Lease
+from core.kit.logs import logged_as
 from core.workers import service as workers
 from worker.base_model_supply import BaseModelMissing, fetch
 from worker.context import WorkContext
@@ -181,11 +182,12 @@ def work_once(
         )
     if lease is None:
         return False
-    logger.info("job %s (%s), attempt %d", lease.job_id, lease.kind, lease.attempt)
-    keeper = LeaseKeeper(settings, context.database, context.backends.events, lease, asked_at=asked_at)
-    with while_at_it(lease.job_id) if while_at_it else nullcontext(), keeper:
-        is_fit = _run(replace(context, keeper=keeper), lease, handlers)
-    logger.info("job %s, attempt %d, ended after %.1f s", lease.job_id, lease.attempt, time.monotonic() - asked_at)
+    with logged_as(lease.job_id, lease.workspace_id):
+        logger.info("job %s (%s), attempt %d", lease.job_id, lease.kind, lease.attempt)
+        keeper = LeaseKeeper(settings, context.database, context.backends.events, lease, asked_at=asked_at)
+        with while_at_it(lease.job_id) if while_at_it else nullcontext(), keeper:
+            is_fit = _run(replace(context, keeper=keeper), lease, handlers)
+        logger.info("job %s, attempt %d, ended after %.1f s", lease.job_id, lease.attempt, time.monotonic() - asked_at)
     return is_fit
 
 

@@ -23,6 +23,7 @@ from core.db.connection import answer_within
 from core.db.session import Database, workspace_scope
 from core.jobs import service as jobs
 from core.jobs.types import EventLevel, EventType, Lease, NewEvent
+from core.kit.logs import logged_as
 from worker.lease_file import LeaseFile
 from worker.output_backlog import OutputBacklog
 
@@ -70,7 +71,7 @@ class LeaseKeeper:
         self._file_lock = threading.Lock()
         self.cancel_requested = False
         self.pause_requested = False
-        self._thread = threading.Thread(target=self._run, name=f"lease-{lease.job_id}", daemon=True)
+        self._thread = threading.Thread(target=self._run_as_its_job, name=f"lease-{lease.job_id}", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -119,6 +120,10 @@ class LeaseKeeper:
     @property
     def _fence_at(self) -> float:
         return self._renewed_at + self._lease_s * FENCE_FRACTION
+
+    def _run_as_its_job(self) -> None:
+        with logged_as(self._lease.job_id, self._lease.workspace_id):
+            self._run()
 
     def _run(self) -> None:
         next_heartbeat = time.monotonic() + self._heartbeat_s

@@ -104,7 +104,7 @@ class Feed:
             self.first_look.exception()
             return
         self.first_look.set_result(None)
-        listener = asyncio.create_task(self._listen(jobs.channel(job_id)))
+        listener = asyncio.create_task(self._listen(jobs.channel(self._workspace_id, job_id)))
         try:
             # a bus that ends by itself goes down with the process
             while not self.is_over and not listener.done():

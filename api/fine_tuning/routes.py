@@ -89,7 +89,7 @@ def create_fine_tuning_job(
     )
 
 
-def _run_filter(request: Request) -> RunFilter:
+async def _run_filter(request: Request) -> RunFilter:
     """`metadata[key]=value` pairs, or `metadata=null` for runs without any."""
     pairs = {
         name.removeprefix("metadata[").removesuffix("]"): value

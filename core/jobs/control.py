@@ -33,7 +33,7 @@ def request_cancel(session: Session, *, workspace_id: str, job_id: str, bus: Eve
         return job
     if job.state in TERMINAL:
         raise _wrong_state(job, "cancelled")
-    announce_after_commit(session, job_id, bus)
+    announce_after_commit(session, workspace_id, job_id, bus)
     if job.state in CANCELLED_AT_ONCE:
         _say(session, job, "Cancelled.")
         return repository.cancel(job)
@@ -51,7 +51,7 @@ def request_pause(session: Session, *, workspace_id: str, job_id: str, bus: Even
         return job
     if job.state in TERMINAL or job.cancel_requested_at is not None:
         raise _wrong_state(job, "paused")
-    announce_after_commit(session, job_id, bus)
+    announce_after_commit(session, workspace_id, job_id, bus)
     if job.state is JobState.QUEUED:
         _say(session, job, "Paused.")
         return repository.end_lease(job, JobState.PAUSED)
@@ -74,7 +74,7 @@ def resume(
     raises `Conflict`.
     """
     repository, job = _locked(session, workspace_id, job_id)
-    announce_after_commit(session, job_id, bus)
+    announce_after_commit(session, workspace_id, job_id, bus)
     if job.state in {JobState.PAUSED, JobState.FAILED}:
         _say(session, job, "Continuing." if job.state is JobState.PAUSED else "Trying again.")
         resumed = repository.end_lease(
@@ -120,7 +120,7 @@ def reschedule(
         changes["priority"] = priority
     if not_before is not ...:
         changes["not_before"] = not_before
-    announce_after_commit(session, job_id, bus)
+    announce_after_commit(session, workspace_id, job_id, bus)
     return repository.change(job, **changes) if changes else job
 
 
@@ -149,7 +149,7 @@ def move(
     if job.state is not JobState.QUEUED:
         raise _wrong_state(job, "moved")
     others = [other for other in repository.waiting(job.queue) if other.id != job.id]
-    announce_after_commit(session, job_id, bus)
+    announce_after_commit(session, workspace_id, job_id, bus)
     if not others:
         return job
     if to == "back":

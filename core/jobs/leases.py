@@ -70,7 +70,7 @@ def record_events(session: Session, lease: Lease, events: Sequence[NewEvent], *,
     if job is None:
         return False
     JournalRepository(session).add_events(job, events)
-    announce_after_commit(session, job.id, bus)
+    announce_after_commit(session, job.workspace_id, job.id, bus)
     return True
 
 
@@ -83,7 +83,7 @@ def append_logs(session: Session, lease: Lease, text: str) -> bool:
 
 
 def set_stage(session: Session, lease: Lease, stage: str, *, bus: EventBus | None = None) -> bool:
-    announce_after_commit(session, lease.job_id, bus)
+    announce_after_commit(session, lease.workspace_id, lease.job_id, bus)
     return _repository(session, lease).change_leased(lease, stage=stage) is not None
 
 
@@ -96,7 +96,7 @@ def set_progress(
     seconds_left: float | None = None,
     bus: EventBus | None = None,
 ) -> bool:
-    announce_after_commit(session, lease.job_id, bus)
+    announce_after_commit(session, lease.workspace_id, lease.job_id, bus)
     job = _repository(session, lease).set_progress(lease, step=step, total_steps=total_steps, seconds_left=seconds_left)
     return job is not None
 
@@ -118,7 +118,7 @@ def finish(
     if job is None:
         return False
     _end(session, repository, job, state, _OUTCOMES[state], error=error, blame=blame)
-    announce_after_commit(session, job.id, bus)
+    announce_after_commit(session, job.workspace_id, job.id, bus)
     return True
 
 
@@ -140,7 +140,7 @@ def requeue(
     job = repository.lock_leased(lease)
     if job is None:
         return None
-    announce_after_commit(session, job.id, bus)
+    announce_after_commit(session, job.workspace_id, job.id, bus)
     return give_back(session, repository, job, outcome=outcome, error=error, payload_changes=payload_changes).state
 
 
@@ -160,7 +160,7 @@ def pause(
     job = repository.lock_leased(lease)
     if job is None:
         return None
-    announce_after_commit(session, job.id, bus)
+    announce_after_commit(session, job.workspace_id, job.id, bus)
     if job.cancel_requested_at is not None:
         return _end(session, repository, job, JobState.CANCELLED, AttemptOutcome.PAUSED, error=None, blame=None).state
     return _pause(session, repository, job, AttemptOutcome.PAUSED, error=error, blame=blame).state
@@ -177,7 +177,7 @@ def kill(session: Session, *, job_id: str, bus: EventBus | None = None) -> Job |
         return None
     message = "An admin took this from the machine that worked on it; it is given to the next one that is free."
     JournalRepository(session).add_events(job, [NewEvent(message=message, level=EventLevel.WARN)])
-    announce_after_commit(session, job.id, bus)
+    announce_after_commit(session, job.workspace_id, job.id, bus)
     return give_back(session, repository, job, outcome=AttemptOutcome.KILLED, error=None)
 
 

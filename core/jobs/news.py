@@ -10,14 +10,14 @@ from core.db.session import after_commit
 from core.jobs.models import Job
 
 
-def channel(job_id: str) -> str:
+def channel(workspace_id: str, job_id: str) -> str:
     """Where news of the job is announced on the event bus."""
-    return f"job:{job_id}"
+    return f"workspace:{workspace_id}:job:{job_id}"
 
 
-def announce_after_commit(session: Session, job_id: str, bus: EventBus | None) -> None:
+def announce_after_commit(session: Session, workspace_id: str, job_id: str, bus: EventBus | None) -> None:
     if bus is not None:
-        after_commit(session, partial(bus.publish, channel(job_id)))
+        after_commit(session, partial(bus.publish, channel(workspace_id, job_id)))
 
 
 def ring_after_commit(session: Session, job: Job, queue: TaskQueue | None) -> None:

@@ -41,7 +41,7 @@ def reap(session: Session, *, settle: Settle | None = None, bus: EventBus | None
     for job in repository.lock_cancellable(_BATCH):
         reaped += _one(session, job, _cancel, settle)
     for job in reaped:
-        announce_after_commit(session, job.id, bus)
+        announce_after_commit(session, job.workspace_id, job.id, bus)
     num_ended = sum(job.state in TERMINAL for job in reaped)
     return Reaped(num_requeued=len(reaped) - num_ended, num_ended=num_ended)
 

@@ -161,7 +161,7 @@ def release(
     if released.state is JobState.QUEUED:
         repository.join_queue(released)
         ring_after_commit(session, released, queue)
-    announce_after_commit(session, released.id, bus)
+    announce_after_commit(session, released.workspace_id, released.id, bus)
     return released
 
 
@@ -175,7 +175,7 @@ def fail_waiting(
         return None
     JournalRepository(session).add_events(job, [NewEvent(message=error["message"], level=EventLevel.ERROR)])
     failed = repository.end_lease(job, JobState.FAILED, pause_requested_at=None, error=dict(error), blame=blame)
-    announce_after_commit(session, job_id, bus)
+    announce_after_commit(session, workspace_id, job_id, bus)
     return failed
 
 
@@ -196,7 +196,7 @@ def append_event(
         raise not_found(job_id)
     event = NewEvent(message=message, level=EventLevel(level), type=EventType(type), data=data)
     JournalRepository(session).add_events(job, [event])
-    announce_after_commit(session, job_id, bus)
+    announce_after_commit(session, workspace_id, job_id, bus)
 
 
 def get(session: Session, *, workspace_id: str, job_id: str) -> Job:

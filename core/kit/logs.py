@@ -1,8 +1,10 @@
-"""Logs as one JSON object a line, on standard output, with the id of the request or job they belong to."""
+"""Logs as one JSON object a line, on standard output, with the request or job they belong to and its workspace."""
 
 import json
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -10,6 +12,19 @@ from core.kit.clock import utc_now
 
 # set at the edge (a request, a job); every line logged inside carries it
 correlation_id: ContextVar[str | None] = ContextVar("correlation_id", default=None)
+# set as soon as it is known whose request or job it is
+logged_workspace_id: ContextVar[str | None] = ContextVar("logged_workspace_id", default=None)
+
+
+@contextmanager
+def logged_as(correlation: str, workspace_id: str | None = None) -> Iterator[None]:
+    """In this block, every line says what it belongs to, and to whom."""
+    tokens = correlation_id.set(correlation), logged_workspace_id.set(workspace_id)
+    try:
+        yield
+    finally:
+        correlation_id.reset(tokens[0])
+        logged_workspace_id.reset(tokens[1])
 
 
 class JsonFormatter(logging.Formatter):
@@ -24,6 +39,8 @@ class JsonFormatter(logging.Formatter):
         }
         if found := correlation_id.get():
             line["correlation_id"] = found
+        if found := logged_workspace_id.get():
+            line["workspace_id"] = found
         line |= getattr(record, "fields", {})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)

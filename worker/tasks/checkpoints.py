@@ -22,6 +22,7 @@ from core.db.session import workspace_scope
 from core.errors import Conflict, NotFound, Unavailable
 from core.jobs import service as jobs
 from core.jobs.types import EventLevel, Lease, NewEvent
+from core.kit.logs import logged_as
 from core.training.checkpoints import service as stored_checkpoints
 from core.training.checkpoints.service import StoredCheckpoint
 from core.training.execution import Fenced
@@ -51,7 +52,7 @@ class CheckpointUploader:
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._abandoned = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"checkpoints-{lease.job_id}", daemon=True)
+        self._thread = threading.Thread(target=self._run_as_its_job, name=f"checkpoints-{lease.job_id}", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -94,6 +95,10 @@ class CheckpointUploader:
         if not is_settled:
             logger.warning("the last checkpoint of run %s could not be stored in time", self._run_id)
         return is_settled
+
+    def _run_as_its_job(self) -> None:
+        with logged_as(self._lease.job_id, self._lease.workspace_id):
+            self._run()
 
     def _run(self) -> None:
         wait_s = _FIRST_WAIT_S

@@ -30,7 +30,7 @@ def test_an_expired_lease_is_queued_again_for_later(
     now = look(job.id)
     assert now.state is JobState.QUEUED
     assert now.not_before is not None
-    assert bus.published == [f"job:{job.id}"]
+    assert bus.published == [jobs.channel(job.workspace_id, job.id)]
     with database.session(SYSTEM) as session:
         (attempt,) = jobs.list_attempts(session, workspace_id=job.workspace_id, job_id=job.id)
     assert attempt.outcome is AttemptOutcome.LEASE_EXPIRED

@@ -69,7 +69,7 @@ class TestWaiting:
         with database.session(SYSTEM) as session:
             assert jobs.release(session, job, queue, payload_changes={"b": 2}, bus=bus) is not None
         assert queue.rung == [("io", job.id)]
-        assert bus.published == [f"job:{job.id}"]
+        assert bus.published == [jobs.channel(job.workspace_id, job.id)]
         lease = claim()
         assert lease is not None
         assert lease.payload == {"a": 1, "b": 2}
