@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
@@ -124,17 +125,24 @@ async def _validation_error(_request: Request, error: Exception) -> JSONResponse
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it alone
-    headers = dict(error.headers or {})
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     match error.status_code:
         case 404:
             message, code = f"There is nothing at {request.method} {request.url.path}.", "unknown_url"
         case 405:
             message, code = f"{request.url.path} does not answer {request.method}.", "method_not_allowed"
+            headers["allow"] = ", ".join(sorted(_methods_of(request)))
         case 413:
             message, code = str(error.detail), "payload_too_large"
         case _:
             message, code = str(error.detail), "invalid_request"
     return error_response(error.status_code, message, code=code, headers=headers)
+
+
+def _methods_of(request: Request) -> set[str]:
+    """What the path answers. Each method is a route of its own, and the router names those of the first alone."""
+    routes = iter_route_contexts(request.app.routes)
+    return {name for route in routes if route.path_regex.match(request.scope["path"]) for name in route.methods or ()}
 
 
 async def _database_error(_request: Request, error: Exception) -> JSONResponse:

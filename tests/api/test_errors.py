@@ -80,7 +80,11 @@ class TestOneBodyForEveryStatus:
     def test_a_method_the_path_does_not_answer(self, bare_client: TestClient) -> None:
         answer = bare_client.put("/v1/health")
         assert_is_error(answer, 405, "invalid_request_error", "method_not_allowed")
-        assert "GET" in answer.headers["allow"]
+        assert answer.headers["allow"] == "GET"
+
+    def test_a_refused_method_names_all_that_the_path_answers(self, bare_client: TestClient) -> None:
+        answer = bare_client.put("/v1/datasets/ds_1")
+        assert answer.headers["allow"] == "DELETE, GET, PATCH"
 
     def test_a_wrong_field_names_it_and_does_not_repeat_the_input(self, bare_client: TestClient) -> None:
         answer = bare_client.post("/v1/validated", json={"name": "a", "method": {"rank": "hunter2"}})
