@@ -3,7 +3,6 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
@@ -15,6 +14,7 @@ from api.browser import is_https
 from api.chat.kept import router as kept_completions
 from api.chat.routes import router as chat
 from api.datasets.routes import router as datasets
+from api.description import describe
 from api.errors import add_error_handlers
 from api.files.routes import router as files
 from api.fine_tuning.feed import Feeds
@@ -95,7 +95,7 @@ def create_app(
     add_error_handlers(app)
     for router in _ROUTERS:
         app.include_router(router)
-    _describe_errors_once(app)
+    describe(app, settings)
     # the last added is the outermost
     app.add_middleware(BodyLimit, max_upload_bytes=settings.max_upload_bytes)
     app.add_middleware(WebPage, directory=settings.frontend_dist)
@@ -114,19 +114,3 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 def _operation_id(route: APIRoute) -> str:
     return route.name
-
-
-def _describe_errors_once(app: FastAPI) -> None:
-    """FastAPI describes its own 422 body on every route; ours is a 400 with the body of every other error."""
-    describe = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        description = describe()
-        for operations in description["paths"].values():
-            for operation in operations.values():
-                operation["responses"].pop("422", None)
-        for name in ("HTTPValidationError", "ValidationError"):
-            description["components"]["schemas"].pop(name, None)
-        return description
-
-    app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way

@@ -88,7 +88,11 @@ def delete_file(file_id: str, principal: WriterDep, session: SessionDep, backend
     return DeletedFileBody(id=file_id)
 
 
-@router.get("/v1/files/{file_id}/content", response_class=StreamingResponse)
+@router.get(
+    "/v1/files/{file_id}/content",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/octet-stream": {}}, "description": "The file's bytes."}},
+)
 def get_file_content(
     file_id: str, principal: ReaderDep, session: SessionDep, backends: BackendsDep
 ) -> StreamingResponse:

@@ -49,7 +49,7 @@ def get_health() -> HealthBody:
     return HealthBody()
 
 
-@router.get("/v1/ready")
+@router.get("/v1/ready", responses={503: {"model": ReadyBody, "description": "Not ready, and what is missing."}})
 def get_readiness(
     response: Response,
     database: DatabaseDep,
