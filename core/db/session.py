@@ -1,18 +1,21 @@
 """Sessions: one request or task step is one transaction, committed at the edge.
 
-A session is opened for a scope. The scope is told to Postgres at the start of each transaction, and row-level security
-(forced, so that it binds the application's role always) shows only that workspace's rows. A session without a scope
-sees no workspace's row at all.
+A session is opened for a scope. The scope is told to Postgres in the same message that begins a transaction, and
+row-level security (forced, so that it binds the application's role always) shows only that workspace's rows. A session
+without a scope sees no workspace's row at all.
 """
 
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Engine, create_engine, event, text
-from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
+from psycopg import sql
+from sqlalchemy import Connection, Dialect, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from core.db.connection import BoundedConnection
@@ -58,25 +61,24 @@ class Database:
             url,
             pool_size=pool_size,
             max_overflow=5,
-            pool_pre_ping=True,
             pool_timeout=5,
             # a logged failure would else quote them, password hashes and rows of data among them
             hide_parameters=True,
             connect_args={
+                # psycopg would begin transactions by itself, with a message of its own for each
+                "autocommit": True,
                 "connect_timeout": 5,
                 **_NOTICE_A_DEAD_PEER,
                 "options": f"-c statement_timeout={statement_timeout_s * 1000} -c timezone=UTC {_NO_IDLE_LOCKS}",
             },
         )
         event.listen(self.engine, "do_connect", _connect_bounded)
-        self._sessions = sessionmaker(self.engine, expire_on_commit=False)
-        event.listen(self._sessions, "after_begin", _announce_scope)
+        event.listen(self.engine, "begin", _begin)
 
     @contextmanager
     def session(self, scope: Scope) -> Iterator[Session]:
         """A transaction: commits when the block ends, rolls back when it raises, then runs the after-commit hooks."""
-        with self._sessions() as session:
-            session.info[_SCOPE] = scope
+        with self._begun(scope) as session:
             session.info[_HOOKS] = []
             try:
                 yield session
@@ -87,6 +89,25 @@ class Database:
             hooks: list[Callable[[], None]] = session.info[_HOOKS]
         for hook in hooks:
             _run_hook(hook)
+
+    def _begun(self, scope: Scope) -> Session:
+        """A session in its transaction. One whose pooled connection was cut meanwhile gets a new one, unseen.
+
+        To begin is to ask whether the connection is alive, and nothing has happened yet when the answer is no. A pool
+        that pings before (`pool_pre_ping`) asks the same thing twice.
+        """
+        engine = self.engine.execution_options(**{_SCOPE: scope})
+        session = Session(engine, expire_on_commit=False)
+        try:
+            session.connection()
+        except DBAPIError as error:
+            session.close()
+            if not error.connection_invalidated:
+                raise
+            # the pool gives up every connection as old as that one
+            session = Session(engine, expire_on_commit=False)
+            session.connection()
+        return session
 
     def dispose(self) -> None:
         self.engine.dispose()
@@ -103,11 +124,18 @@ def _connect_bounded(
     return BoundedConnection.connect(*args, **arguments)
 
 
-def _announce_scope(session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
-    scope: Scope = session.info.get(_SCOPE, Scope())
-    connection.execute(
-        text("select set_config('app.workspace_id', :workspace_id, true), set_config('app.scope', :scope, true)"),
-        {"workspace_id": scope.workspace_id or "", "scope": "system" if scope.is_system else "workspace"},
+def _begin(connection: Connection) -> None:
+    """Of every transaction of the engine; one opened past `Database.session` has no scope, and sees nothing."""
+    connection.exec_driver_sql(_beginning(connection.get_execution_options().get(_SCOPE, Scope())))
+
+
+@lru_cache(maxsize=1000)
+def _beginning(scope: Scope) -> str:
+    """Both statements in one message, which only the simple protocol takes: hence the literal."""
+    workspace_id = sql.Literal(scope.workspace_id or "").as_string().replace("%", "%%")
+    kind = "system" if scope.is_system else "workspace"
+    return (
+        f"begin; select set_config('app.workspace_id', {workspace_id}, true), set_config('app.scope', '{kind}', true)"
     )
 
 

@@ -1,6 +1,6 @@
 import pytest
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import event, text
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from core.db.session import SYSTEM, Database, Scope, after_commit, workspace_scope
 from core.workspaces.principal import Principal
@@ -46,6 +46,41 @@ class TestScope:
             database.session(workspace_scope(principal.workspace_id)) as session,
         ):
             session.execute(insert, values)
+
+
+class TestConnections:
+    CUT = text("select pg_terminate_backend(pid) from unnest(cast(:pids as int[])) as pid")
+    PID = text("select pg_backend_pid()")
+
+    def test_one_that_was_cut_while_it_rested_is_replaced_unseen(self, database: Database) -> None:
+        with database.session(SYSTEM) as cutter:
+            with database.session(SYSTEM) as one, database.session(SYSTEM) as other:
+                pids = [session.scalar(self.PID) for session in (one, other)]
+            cutter.execute(self.CUT, {"pids": pids})
+            for _ in range(3):
+                with database.session(SYSTEM) as session:
+                    assert session.scalar(self.PID) not in pids
+
+    def test_a_transaction_that_was_cut_in_the_middle_is_not_begun_anew(self, database: Database) -> None:
+        with (
+            database.session(SYSTEM) as cutter,
+            pytest.raises(OperationalError),
+            database.session(SYSTEM) as session,
+        ):
+            cutter.execute(self.CUT, {"pids": [session.scalar(self.PID)]})
+            session.scalar(self.PID)
+
+    def test_beginning_and_telling_the_scope_is_one_message(self, database: Database) -> None:
+        told: list[str] = []
+
+        def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+            told.append(statement)
+
+        event.listen(database.engine, "before_cursor_execute", note)
+        with database.session(workspace_scope("it's 5 %s")) as session:
+            assert session.scalar(text("select current_setting('app.workspace_id')")) == "it's 5 %s"
+        event.remove(database.engine, "before_cursor_execute", note)
+        assert len(told) == 2
 
 
 class TestHooks:
