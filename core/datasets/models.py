@@ -15,7 +15,9 @@ class File(WorkspaceOwned, Base):
     """An uploaded file that passed its first inspection. Its bytes are in the object store and never change."""
 
     __tablename__ = "files"
+    __table_args__ = (Index("ix_files_workspace_id_id", "workspace_id", "id"),)
 
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
     id: Mapped[str] = mapped_column(primary_key=True)
     created_by: Mapped[str | None]
     filename: Mapped[str]
@@ -32,7 +34,9 @@ class Dataset(WorkspaceOwned, Base):
     """A name for a series of versions of the same file's examples."""
 
     __tablename__ = "datasets"
+    __table_args__ = (Index("ix_datasets_workspace_id_id", "workspace_id", "id"),)
 
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
     id: Mapped[str] = mapped_column(primary_key=True)
     created_by: Mapped[str | None]
     file_id: Mapped[str] = mapped_column(ForeignKey("files.id"), index=True)

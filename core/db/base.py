@@ -37,6 +37,10 @@ class Created:
 
 
 class WorkspaceOwned(Created):
-    """A row that belongs to one workspace. Its table must have row-level security (a test checks)."""
+    """A row that belongs to one workspace. Its table must have row-level security (a test checks).
+
+    The table of a long list says `workspace_id` anew, without an index, and has one of `workspace_id` and `id`: that
+    finds a page of one workspace wherever it begins.
+    """
 
     workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"), index=True)

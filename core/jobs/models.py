@@ -30,7 +30,12 @@ class Job(WorkspaceOwned, Base):
         ),
         Index("ix_jobs_queue_running", "queue", "workspace_id", postgresql_where="state = 'running'"),
         Index("ix_jobs_lease_expires_at", "lease_expires_at", postgresql_where="state = 'running'"),
+        Index("ix_jobs_workspace_id_id", "workspace_id", "id"),
+        Index("ix_jobs_state_id", "state", "id"),
+        Index("ix_jobs_kind_id", "kind", "id"),
     )
+
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
 
     id: Mapped[str] = mapped_column(primary_key=True)
     kind: Mapped[JobKind] = mapped_column(EnumText(JobKind))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Double, ForeignKey
+from sqlalchemy import Double, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db.base import Base, WorkspaceOwned
@@ -12,7 +12,12 @@ class Run(WorkspaceOwned, Base):
     """A training run; on the wire a fine-tuning job."""
 
     __tablename__ = "runs"
+    __table_args__ = (
+        Index("ix_runs_workspace_id_id", "workspace_id", "id"),
+        Index("ix_runs_without_metadata", "workspace_id", "id", postgresql_where="metadata is null"),
+    )
 
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
     id: Mapped[str] = mapped_column(primary_key=True)
     created_by: Mapped[str | None]
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), unique=True)
@@ -45,6 +50,21 @@ class Run(WorkspaceOwned, Base):
     max_cost_micros: Mapped[int | None]
     """The run pauses when it has cost this much."""
     adapter_id: Mapped[str | None] = mapped_column(ForeignKey("adapters.id", use_alter=True))
+
+
+class RunMetadata(WorkspaceOwned, Base):
+    """A pair of a run's metadata once more, to find runs by.
+
+    Row-level security lets an index of `jsonb` containment be used for nothing: what that operator says of a foreign
+    row could leak, so every row of the workspace would be read before it.
+    """
+
+    __tablename__ = "run_metadata"
+
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str] = mapped_column(primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True, index=True)
 
 
 class RunCheckpoint(WorkspaceOwned, Base):

@@ -1,13 +1,13 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Select, Subquery, exists, false, insert, or_, select
 from sqlalchemy.orm import Session
 
 from core.datasets.models import Dataset, DatasetVersion
 from core.jobs.models import Job
 from core.jobs.states import JobState
 from core.kit.pagination import Page, PageRequest
-from core.training.models import Run
+from core.training.models import Run, RunMetadata
 from core.training.types import RunFilter
 
 Found = tuple[Run, Job, str | None]
@@ -21,6 +21,10 @@ class RunRepository:
     def add(self, run: Run) -> None:
         self._session.add(run)
         self._session.flush()
+        pairs = (run.user_metadata or {}).items()
+        if pairs:
+            owned = {"workspace_id": self._workspace_id, "run_id": run.id}
+            self._session.execute(insert(RunMetadata), [{"key": key, "value": value} | owned for key, value in pairs])
 
     def get(self, run_id: str) -> Run | None:
         return self._session.scalar(select(Run).where(Run.workspace_id == self._workspace_id, Run.id == run_id))
@@ -49,14 +53,19 @@ class RunRepository:
         return [found[job_id] for job_id in job_ids if job_id in found]
 
     def page(self, page: PageRequest, wanted: RunFilter) -> Page[Found]:
-        """Newest first."""
-        query = self._with_job_and_dataset().order_by(Run.id.desc()).limit(page.limit + 1)
+        """Newest first.
+
+        The ids come first, from one table in the order of an index, and only those of the page are joined: else a plan
+        may join all of them and sort.
+        """
+        ids = self._ids_with(wanted.metadata) if wanted.metadata else self._ids()
+        run_id = ids.selected_columns[0]
         if page.after:
-            query = query.where(Run.id < page.after)
-        if wanted.metadata:
-            query = query.where(Run.user_metadata.contains(wanted.metadata))
+            ids = ids.where(run_id < page.after)
         if wanted.has_no_metadata:
-            query = query.where(or_(Run.user_metadata.is_(None), Run.user_metadata == {}))
+            ids = ids.where(false() if wanted.metadata else Run.user_metadata.is_(None))
+        page_ids = ids.order_by(run_id.desc()).limit(page.limit + 1).cte("page").prefix_with("materialized")
+        query = self._with_job_and_dataset().join(page_ids, page_ids.c[0] == Run.id).order_by(Run.id.desc())
         return Page.cut([(row[0], row[1], row[2]) for row in self._session.execute(query)], page.limit)
 
     def waiting_for(self, version_id: str) -> Sequence[tuple[Run, Job]]:
@@ -100,6 +109,22 @@ class RunRepository:
             .order_by(Run.id.desc())
             .limit(limit)
         ).all()
+
+    def _ids(self) -> Select[str]:
+        return select(Run.id).where(Run.workspace_id == self._workspace_id)
+
+    def _ids_with(self, metadata: Mapping[str, str]) -> Select[str]:
+        first, *others = (self._pairs(key, value) for key, value in metadata.items())
+        return select(first.c.run_id).where(
+            *(exists(select(other.c.run_id).where(other.c.run_id == first.c.run_id)) for other in others)
+        )
+
+    def _pairs(self, key: str, value: str) -> Subquery:
+        return (
+            select(RunMetadata.run_id)
+            .where(RunMetadata.workspace_id == self._workspace_id, RunMetadata.key == key, RunMetadata.value == value)
+            .subquery()
+        )
 
     def _runs_of(self, jobs: Sequence[Job]) -> list[Run]:
         """The runs of jobs that are held, in the order given; read after the wait for them.

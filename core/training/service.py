@@ -106,7 +106,7 @@ def create(
         validation_file_id=request.validation_file,
         recipe=request.recipe.value,
         request=request.model_dump(mode="json"),
-        user_metadata=request.metadata,
+        user_metadata=request.metadata or None,
         seed=new_seed() if request.seed is None else request.seed,
         # where it will run is settled when it is planned
         hardware=CPU,

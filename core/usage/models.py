@@ -1,7 +1,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import UniqueConstraint
+from sqlalchemy import ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db.base import Base, Created, WorkspaceOwned
@@ -31,8 +31,12 @@ class LedgerEntry(WorkspaceOwned, Base):
     """Something that was used and paid for, once for each source. The database refuses to change or delete one."""
 
     __tablename__ = "ledger_entries"
-    __table_args__ = (UniqueConstraint("kind", "source_id"),)
+    __table_args__ = (
+        UniqueConstraint("kind", "source_id"),
+        Index("ix_ledger_entries_workspace_id_id", "workspace_id", "id"),
+    )
 
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
     id: Mapped[str] = mapped_column(primary_key=True)
     kind: Mapped[LedgerKind] = mapped_column(EnumText(LedgerKind))
     source_id: Mapped[str]
