@@ -52,6 +52,12 @@ def validation_version(
     return _usable(version, "validation_file")
 
 
+def check_validation_file(session: Session, *, workspace_id: str, file_id: str, request: RunRequest) -> None:
+    """As `validation_version`, but no version is made of it. Raises the same."""
+    file = files.get(session, workspace_id=workspace_id, file_id=file_id)
+    check_row_kind(request, Inspection.model_validate(file.inspection).kind, param="validation_file")
+
+
 def stats_of(session: Session, *, workspace_id: str, request: RunRequest) -> DatasetStats:
     """Roughly, of a file. Raises `Conflict` while a version is still being checked."""
     if request.dataset_version_id is None:

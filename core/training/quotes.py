@@ -12,7 +12,7 @@ from core.base_models.types import BaseModel
 from core.config import Settings
 from core.errors import AppError, Conflict, Invalid, Unavailable
 from core.training.admission import past_runs
-from core.training.data import stats_of
+from core.training.data import check_validation_file, stats_of
 from core.training.hardware import Place, list_offers, place_in
 from core.training.planning import Plan, plan_run
 from core.training.recipes import DatasetStats, Recipe
@@ -125,6 +125,11 @@ def rehearse(session: Session, *, principal: Principal, request: RunRequest, set
         found = base
         passed("model_on_disk", lambda: check_ready(found, settings))
     stats = passed("data", lambda: stats_of(session, workspace_id=workspace_id, request=request))
+    if file_id := request.validation_file:
+        passed(
+            "validation_data",
+            lambda: check_validation_file(session, workspace_id=workspace_id, file_id=file_id, request=request),
+        )
     plan = None
     if base is not None and stats is not None:
         planned = _planner(session, workspace_id=workspace_id, request=request, base=base, stats=stats)

@@ -64,7 +64,7 @@ BODIES: dict[str, dict[str, object]] = {
     "PATCH /v1/datasets/{dataset_id}": {"name": "mine now"},
     "PATCH /v1/members/{user_id}": {"role": "viewer"},
     "POST /v1/fine_tuning/jobs": {"model": "smollm2-135m-instruct"},
-    "POST /v1/fine_tuning/jobs/dry_run": {"model": "smollm2-135m-instruct"},
+    "POST /v1/fine_tuning/jobs/dry_run": {"model": "smollm2-135m-instruct", "seed": 7},
     "POST /v1/fine_tuning/jobs/{fine_tuning_job_id}/move": {"to": "front"},
     "POST /v1/webhook_endpoints/{webhook_endpoint_id}": {"name": "mine now"},
     "POST /v1/webhook_endpoints/{webhook_endpoint_id}/test": {"event_type": "fine_tuning.job.failed"},

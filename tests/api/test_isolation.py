@@ -177,11 +177,17 @@ class TestAnotherWorkspacesAdmin:
         self, client: TestClient, as_admin: Headers, as_stranger: Headers, ours: Things, theirs: Things
     ) -> None:
         """A list that is asked to go on after a thing of ours too."""
-        seen_by_us = ""
-        for route in GUARDED:
-            if route.method != "GET" or route.parameters or route.permission is Permission.INSTALLATION_ADMIN:
+        ours_to_see = [
+            route
+            for route in GUARDED
+            if route.method == "GET"
+            and route.permission is not Permission.INSTALLATION_ADMIN
+            and not route.path.endswith("/stream")
+        ]
+        seen_by_us = "".join(client.get(ours.url(route), headers=as_admin).text for route in ours_to_see)
+        for route in ours_to_see:
+            if route.parameters:
                 continue
-            seen_by_us += client.get(route.path, headers=as_admin, params={"limit": 100}).text
             for after in (None, *ours.ids().values()):
                 answer = client.get(route.path, headers=as_stranger, params={"limit": "100", "after": after or ""})
                 shown = {kind for kind, found in ours.ids().items() if found in answer.text}
