@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from core.kit.clock import utc_now
+from core.kit.redaction import redacted, redacted_text
 
 # set at the edge (a request, a job); every line logged inside carries it
 correlation_id: ContextVar[str | None] = ContextVar("correlation_id", default=None)
@@ -28,22 +29,22 @@ def logged_as(correlation: str, workspace_id: str | None = None) -> Iterator[Non
 
 
 class JsonFormatter(logging.Formatter):
-    """`logger.info("…", extra={"fields": {…}})` puts the fields beside the message."""
+    """`logger.info("…", extra={"fields": {…}})` puts the fields beside the message. All is redacted."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
             "time": utc_now().isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": redacted_text(record.getMessage()),
         }
         if found := correlation_id.get():
             line["correlation_id"] = found
         if found := logged_workspace_id.get():
             line["workspace_id"] = found
-        line |= getattr(record, "fields", {})
+        line |= redacted(getattr(record, "fields", {}))
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["exception"] = redacted_text(self.formatException(record.exc_info))
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
