@@ -9,6 +9,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from core.audit import service as audit
+from core.audit.types import Anchor, Break, Fault
 from core.config import Settings
 from core.db.migrate import upgrade
 from core.db.session import SYSTEM, Database
@@ -113,6 +115,46 @@ def import_openai(settings: Settings, options: argparse.Namespace) -> int:
     )
 
 
+_FAULTS = {
+    Fault.CHANGED: "it was changed after it was written",
+    Fault.MISSING: "it was removed",
+    Fault.CUT_OFF: "it and all after it were removed",
+    Fault.UNKNOWN: "it was put in from outside",
+    Fault.REPLACED: "it is not the one whose hash was noted",
+}
+
+
+def verify_audit(settings: Settings, options: argparse.Namespace) -> int:
+    """Walk every chain of the audit log, or one. An anchor belongs to one chain, so it needs its name."""
+    if options.anchor and not options.chain:
+        raise Invalid("Say to which chain the anchor belongs: --chain WORKSPACE_ID.", code="chain_missing")
+    database = Database(settings.database_url, pool_size=1, statement_timeout_s=3600)
+    is_whole = True
+    with database.session(SYSTEM) as session:
+        for chain_id in [options.chain] if options.chain else audit.chain_ids(session):
+            found = audit.verify(session, chain_id=chain_id, anchors=options.anchor)
+            since = f" since {found.since:%Y-%m-%d}" if found.since else ""
+            if found.first_break is None:
+                print(f"{chain_id}: unbroken{since}, {found.sequence} events, the last {found.sequence}:{found.hash}")
+            else:
+                is_whole = False
+                print(f"{chain_id}: BROKEN at event {_broken(found.first_break)}", file=sys.stderr)
+    database.dispose()
+    return 0 if is_whole else 1
+
+
+def _broken(found: Break) -> str:
+    name = f" ({found.event_id})" if found.event_id else ""
+    return f"{found.sequence}{name}: {_FAULTS[found.fault]}"
+
+
+def _anchor(text: str) -> Anchor:
+    sequence, _, digest = text.partition(":")
+    if not sequence.isdecimal() or len(digest) != 64:  # noqa: PLR2004 - sha256 in hexadecimal
+        raise argparse.ArgumentTypeError("an anchor is NUMBER:HASH, as an earlier check printed it")
+    return Anchor(int(sequence), digest)
+
+
 def check_settings(settings: Settings, _options: argparse.Namespace) -> int:
     problems = settings.production_problems()
     for problem in problems:
@@ -149,6 +191,20 @@ def _parser() -> argparse.ArgumentParser:
     for_admin.add_argument("email")
     for_admin.add_argument("--name", default="")
     _add_imports(commands)
+    for_audit = commands.add_parser("audit", help="Check the audit log.", description="Check the audit log.")
+    for_verify = for_audit.add_subparsers(required=True, metavar="COMMAND").add_parser(
+        "verify", help="Say whether any event was changed, removed, added or moved, and the first if one was."
+    )
+    for_verify.set_defaults(command=verify_audit)
+    for_verify.add_argument("--chain", metavar="ID", help="a workspace's, or `installation`; else all of them")
+    for_verify.add_argument(
+        "--anchor",
+        type=_anchor,
+        action="append",
+        default=[],
+        metavar="NUMBER:HASH",
+        help="what an earlier check printed, and was kept where the database cannot reach",
+    )
     add("settings-check", check_settings, "Say what is wrong with the settings, if anything.")
     return parser
 

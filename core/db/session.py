@@ -15,7 +15,7 @@ from typing import Any
 from psycopg import sql
 from sqlalchemy import Connection, Dialect, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, SessionTransaction
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from core.db.connection import BoundedConnection
@@ -23,6 +23,7 @@ from core.db.connection import BoundedConnection
 logger = logging.getLogger(__name__)
 
 _HOOKS = "after_commit_hooks"
+_LAST_STEPS = "before_commit_steps"
 _SCOPE = "scope"
 # a process that is stopped in the middle of a transaction keeps its locks; nothing of ours thinks for so long in one
 _NO_IDLE_LOCKS = "-c idle_in_transaction_session_timeout=15000"
@@ -53,6 +54,10 @@ def workspace_scope(workspace_id: str) -> Scope:
     return Scope(workspace_id=workspace_id)
 
 
+class _ScopedSession(Session):
+    """A class of its own, to listen to all of them at once."""
+
+
 class Database:
     """One engine and its sessions. Built once per process by the entry point."""
 
@@ -80,8 +85,10 @@ class Database:
         """A transaction: commits when the block ends, rolls back when it raises, then runs the after-commit hooks."""
         with self._begun(scope) as session:
             session.info[_HOOKS] = []
+            session.info[_LAST_STEPS] = []
             try:
                 yield session
+                _run_last_steps(session)
                 session.commit()
             except BaseException:
                 session.rollback()
@@ -97,7 +104,7 @@ class Database:
         that pings before (`pool_pre_ping`) asks the same thing twice.
         """
         engine = self.engine.execution_options(**{_SCOPE: scope})
-        session = Session(engine, expire_on_commit=False)
+        session = _ScopedSession(engine, expire_on_commit=False)
         try:
             session.connection()
         except DBAPIError as error:
@@ -105,12 +112,28 @@ class Database:
             if not error.connection_invalidated:
                 raise
             # the pool gives up every connection as old as that one
-            session = Session(engine, expire_on_commit=False)
+            session = _ScopedSession(engine, expire_on_commit=False)
             session.connection()
         return session
 
     def dispose(self) -> None:
         self.engine.dispose()
+
+
+@dataclass(frozen=True, slots=True)
+class _LastStep:
+    order: str
+    run: Callable[[], None]
+    savepoint: SessionTransaction | None
+
+
+def before_commit(session: Session, step: Callable[[], None], *, order: str = "") -> None:
+    """Run `step` as the last thing of the transaction, after those of a lesser `order`.
+
+    For locks that many want: they are held for as long as a commit takes, and always in one order. A rollback, of the
+    savepoint that `step` was given in too, discards it.
+    """
+    session.info[_LAST_STEPS].append(_LastStep(order, step, session.get_nested_transaction()))
 
 
 def after_commit(session: Session, hook: Callable[[], None]) -> None:
@@ -137,6 +160,19 @@ def _beginning(scope: Scope) -> str:
     return (
         f"begin; select set_config('app.workspace_id', {workspace_id}, true), set_config('app.scope', '{kind}', true)"
     )
+
+
+def _run_last_steps(session: Session) -> None:
+    for step in sorted(session.info[_LAST_STEPS], key=lambda step: step.order):
+        step.run()
+
+
+def _forget_steps(session: Session, undone: SessionTransaction) -> None:
+    steps: list[_LastStep] = session.info.get(_LAST_STEPS, [])
+    session.info[_LAST_STEPS] = [step for step in steps if step.savepoint is not undone]
+
+
+event.listen(_ScopedSession, "after_soft_rollback", _forget_steps)
 
 
 def _run_hook(hook: Callable[[], None]) -> None:

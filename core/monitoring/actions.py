@@ -1,7 +1,7 @@
 """What whoever runs the installation may do to workers and to anybody's jobs. Needs a system session.
 
 What is done to a workspace's job or limit is in that workspace's audit log; what is done to a worker or a token, which
-belong to none, is in the log of the admin's own.
+belong to none, is in the log of the installation.
 """
 
 from dataclasses import replace
@@ -110,7 +110,7 @@ def drain(session: Session, *, principal: Principal, worker_id: str, mode: Liter
     """Let a worker claim nothing more."""
     worker = get_worker(session, worker_id=worker_id).worker
     joined.drain(session, worker_id=worker_id, mode=mode)
-    audit.record(
+    audit.record_above(
         session,
         principal=principal,
         action="admin.worker_drained",
@@ -123,7 +123,7 @@ def undrain(session: Session, *, principal: Principal, worker_id: str) -> None:
     """Let a worker claim again, if it has not left meanwhile."""
     worker = get_worker(session, worker_id=worker_id).worker
     joined.undrain(session, worker_id=worker_id)
-    audit.record(
+    audit.record_above(
         session,
         principal=principal,
         action="admin.worker_undrained",
@@ -135,7 +135,7 @@ def undrain(session: Session, *, principal: Principal, worker_id: str) -> None:
 def create_token(session: Session, *, principal: Principal, name: str) -> MadeToken:
     """A way in for workers on other machines."""
     token, secret = joined.create_token(session, name=name, created_by=principal.user_id)
-    audit.record(
+    audit.record_above(
         session,
         principal=principal,
         action="admin.worker_token_created",
@@ -148,7 +148,7 @@ def create_token(session: Session, *, principal: Principal, name: str) -> MadeTo
 def revoke_token(session: Session, *, principal: Principal, token_id: str) -> None:
     """No worker joins with it any more, and those that did hand back their jobs and claim no more."""
     token = joined.revoke_token(session, token_id=token_id)
-    audit.record(
+    audit.record_above(
         session,
         principal=principal,
         action="admin.worker_token_revoked",

@@ -15,6 +15,8 @@ class Workspace(Created, Base):
     name: Mapped[str]
     # part of the names of its models
     slug: Mapped[str] = mapped_column(unique=True)
+    max_stored_bytes: Mapped[int | None]
+    """What its files may take together; null for the installation's default."""
 
 
 class Membership(WorkspaceOwned, Base):
