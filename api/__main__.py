@@ -1,10 +1,12 @@
 """`python -m api`: the web server, on `TAILORBIRD_LISTEN` or else the address of `TAILORBIRD_PUBLIC_URL`."""
 
 import sys
+from functools import partial
 from urllib.parse import urlsplit
 
 import uvicorn
 
+from api.connections import Connections, GuardedProtocol
 from api.main import create_app
 from core.config import Settings
 from core.kit.logs import configure_logging
@@ -24,6 +26,10 @@ def main() -> int:
         log_config=None,
         access_log=False,
         server_header=False,
+        http=partial(GuardedProtocol, connections=Connections(settings)),  # type: ignore[arg-type] # called like a class
+        # whom to believe about the client's address is said by our own setting
+        proxy_headers=False,
+        timeout_keep_alive=30,
         timeout_graceful_shutdown=10,
     )
     return 0

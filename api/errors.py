@@ -132,6 +132,8 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
         case 405:
             message, code = f"{request.url.path} does not answer {request.method}.", "method_not_allowed"
             headers["allow"] = ", ".join(sorted(_methods_of(request)))
+        case 408:
+            message, code = str(error.detail), "request_timeout"
         case 413:
             message, code = str(error.detail), "payload_too_large"
         case _:

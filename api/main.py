@@ -10,7 +10,6 @@ from fastapi.routing import APIRoute
 from api.api_keys.routes import router as api_keys
 from api.audit.routes import router as audit
 from api.auth.routes import router as auth
-from api.browser import is_https
 from api.chat.kept import router as kept_completions
 from api.chat.routes import router as chat
 from api.datasets.routes import router as datasets
@@ -27,6 +26,7 @@ from api.models.routes import router as models
 from api.monitoring.http_metrics import HttpMetrics, RequestMetrics
 from api.monitoring.metrics import router as metrics
 from api.monitoring.routes import router as monitoring
+from api.rate_limits import RateLimits
 from api.samples.routes import router as samples
 from api.schemas import ErrorBody
 from api.usage.routes import router as usage
@@ -97,9 +97,10 @@ def create_app(
         app.include_router(router)
     describe(app, settings)
     # the last added is the outermost
-    app.add_middleware(BodyLimit, max_upload_bytes=settings.max_upload_bytes)
+    app.add_middleware(BodyLimit, settings=settings)
+    app.add_middleware(RateLimits, limiter=app.state.backends.limits, settings=settings)
     app.add_middleware(WebPage, directory=settings.frontend_dist)
-    app.add_middleware(RequestContext, is_https=is_https(settings))
+    app.add_middleware(RequestContext, settings=settings)
     app.add_middleware(RequestMetrics, metrics=app.state.http_metrics)
     return app
 
@@ -108,6 +109,7 @@ def create_app(
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     app.state.completion_keeper.flush(timeout_s=_KEPT_WITHIN_S)
+    await app.state.backends.limits.close()
     if app.state.owns_database:
         app.state.database.dispose()
 

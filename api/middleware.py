@@ -1,8 +1,9 @@
-"""What every request passes, as plain ASGI: an id, one log line, a size limit, and safe headers.
+"""What every request passes, as plain ASGI: an id, one log line, limits of size and pace, and safe headers.
 
 No BaseHTTPMiddleware: it would buffer streams and lose a client's disconnect.
 """
 
+import asyncio
 import logging
 import re
 import time
@@ -11,7 +12,12 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import internal_error
+from api.client_address import ClientAddresses, kept_address
+from api.errors import error_response, internal_error
+from api.web_page import is_api_path
+from core.audit.origin import Origin, coming_from
+from core.config import Settings
+from core.errors import Unavailable
 from core.kit.ids import new_id
 from core.kit.logs import logged_as
 
@@ -22,6 +28,10 @@ MAX_JSON_BYTES = 2 * 1024 * 1024
 _MULTIPART_SLACK_BYTES = 64 * 1024
 _UPLOAD_PATHS = frozenset({"/v1/files"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+MAX_QUERY_BYTES = 8 * 1024
+# of all bodies that are held in memory at once
+_MAX_HELD_BYTES = 256 * 1024 * 1024
+_MAX_USER_AGENT_CHARS = 512
 _SECURITY_HEADERS = {
     # the components library sets style attributes and its variables in a style element; scripts are files only
     "content-security-policy": (
@@ -32,27 +42,46 @@ _SECURITY_HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": (
+        "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(), "
+        "microphone=(), midi=(), payment=(), usb=()"
+    ),
     "x-frame-options": "DENY",
+}
+# what the api says is no page: opened as one, it may load and run nothing
+_API_HEADERS = {
+    "content-security-policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "cache-control": "no-store",
 }
 
 
 class RequestContext:
     """Gives a request its id, turns what nobody caught into a 500 without a trace, and logs one line at the end."""
 
-    def __init__(self, app: ASGIApp, *, is_https: bool) -> None:
+    def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
         self._app = app
-        self._headers = _SECURITY_HEADERS | ({"strict-transport-security": "max-age=31536000"} if is_https else {})
+        is_https = settings.public_url.startswith("https://")
+        self._page_headers = _SECURITY_HEADERS | ({"strict-transport-security": "max-age=31536000"} if is_https else {})
+        self._api_headers = self._page_headers | _API_HEADERS
+        self._addresses = ClientAddresses(settings.trusted_proxies)
+        self._kept_address = settings.audit_client_addresses
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _request_id(Headers(scope=scope))
-        scope.setdefault("state", {})["request_id"] = request_id
-        with logged_as(request_id):
+        sent = Headers(scope=scope)
+        request_id = _request_id(sent)
+        address = self._addresses.of(scope, sent)
+        scope.setdefault("state", {}).update(request_id=request_id, client_address=address)
+        user_agent = sent.get("user-agent", "")[:_MAX_USER_AGENT_CHARS]
+        came_from = Origin(request_id, kept_address(address, self._kept_address), user_agent)
+        with logged_as(request_id), coming_from(came_from):
             await self._answer(scope, receive, send, request_id)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        guard = self._api_headers if is_api_path(scope["path"]) else self._page_headers
         started = time.perf_counter()
         status = 0
 
@@ -62,10 +91,8 @@ class RequestContext:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = request_id
-                for name, value in self._headers.items():
+                for name, value in guard.items():
                     headers.setdefault(name, value)
-                if scope["path"].startswith("/v1"):
-                    headers.setdefault("cache-control", "no-store")
             await send(message)
 
         try:
@@ -80,39 +107,113 @@ class RequestContext:
 
 
 class BodyLimit:
-    """Refuses a body that is too large, by its announced length or as it arrives."""
+    """Refuses a body that is too large, by its announced length or as it arrives, and one that comes too slowly.
 
-    def __init__(self, app: ASGIApp, *, max_upload_bytes: int) -> None:
+    Whose length is announced twice over in ways that differ is refused too: a proxy might read it the other way. What
+    is not HTTP at all (a length that is negative or no number) never comes here.
+    """
+
+    def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
         self._app = app
-        self._max_upload_bytes = max_upload_bytes + _MULTIPART_SLACK_BYTES
+        self._max_upload_bytes = settings.max_upload_bytes + _MULTIPART_SLACK_BYTES
+        self._grace_s = settings.body_grace_s
+        self._min_bytes_per_s = settings.min_body_bytes_per_s
+        self._num_held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        if len(scope["query_string"]) > MAX_QUERY_BYTES:
+            message = f"The part of the address after the question mark is longer than {MAX_QUERY_BYTES:,} bytes."
+            await error_response(414, message, code="query_too_long")(scope, receive, send)
+            return
+        if "content-length" in headers and "transfer-encoding" in headers:
+            message = "A request has a Content-Length or a Transfer-Encoding, not both."
+            refusal = error_response(400, message, code="ambiguous_length", headers={"connection": "close"})
+            await refusal(scope, receive, send)
+            return
         # only a route that streams what it reads; every other body is held in memory, before anybody asks who sent it
-        limit = self._max_upload_bytes if scope["path"] in _UPLOAD_PATHS else MAX_JSON_BYTES
-        announced = headers.get("content-length", "")
-        num_received = 0
+        is_held = scope["path"] not in _UPLOAD_PATHS
+        body = _Body(
+            receive,
+            announced=headers.get("content-length", ""),
+            max_bytes=MAX_JSON_BYTES if is_held else self._max_upload_bytes,
+            grace_s=self._grace_s,
+            min_bytes_per_s=self._min_bytes_per_s,
+        )
 
         async def limited_receive() -> Message:
-            nonlocal num_received
-            # raised where the body is read, so that the router's handlers answer it like any other refusal
-            if announced.isdigit() and int(announced) > limit:
-                raise _too_large(limit)
-            message = await receive()
-            if message["type"] == "http.request":
-                num_received += len(message.get("body", b""))
-                if num_received > limit:
-                    raise _too_large(limit)
+            before = body.num_received
+            message = await body.receive()
+            if is_held:
+                self._num_held += body.num_received - before
+                if self._num_held > _MAX_HELD_BYTES:
+                    raise Unavailable("Too many large requests arrive at once. Try again in a moment.")
             return message
 
-        await self._app(scope, limited_receive, send)
+        try:
+            await self._app(scope, limited_receive, send)
+        finally:
+            if is_held:
+                self._num_held -= body.num_received
+
+
+class _Body:
+    """One body as it arrives.
+
+    Failures are raised where it is read, so that the router's handlers answer them like any other refusal; the
+    connection is then closed, for what is left of the body would be taken for the next request.
+    """
+
+    def __init__(
+        self, receive: Receive, *, announced: str, max_bytes: int, grace_s: float, min_bytes_per_s: int
+    ) -> None:
+        self.num_received = 0
+        self._receive = receive
+        self._announced = int(announced) if announced.isdecimal() else 0
+        self._max_bytes = max_bytes
+        self._grace_s = self._patience_s = grace_s
+        self._min_bytes_per_s = min_bytes_per_s
+        self._is_complete = False
+
+    async def receive(self) -> Message:
+        if self._is_complete:
+            # for as long as the answer takes: it says that the client is gone
+            return await self._receive()
+        if self._announced > self._max_bytes:
+            raise _too_large(self._max_bytes)
+        message = await self._next()
+        if message["type"] == "http.request":
+            num = len(message.get("body", b""))
+            self.num_received += num
+            # no more than at the start: what came fast at first buys no long silence later
+            self._patience_s = min(self._grace_s, self._patience_s + num / self._min_bytes_per_s)
+            self._is_complete = not message.get("more_body", False)
+        if self.num_received > self._max_bytes:
+            raise _too_large(self._max_bytes)
+        return message
+
+    async def _next(self) -> Message:
+        """Only the time that is spent waiting counts: what we do with the bytes is not the sender's fault."""
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(self._patience_s):
+                return await self._receive()
+        except TimeoutError as error:
+            raise HTTPException(
+                408,
+                f"The request's body came too slowly: {self.num_received:,} bytes so far. Nothing of it was kept.",
+                headers={"connection": "close"},
+            ) from error
+        finally:
+            self._patience_s -= time.monotonic() - started
 
 
 def _too_large(limit: int) -> HTTPException:
-    return HTTPException(413, f"The request is larger than {limit:,} bytes, the most that is accepted here.")
+    message = f"The request is larger than {limit:,} bytes, the most that is accepted here."
+    return HTTPException(413, message, headers={"connection": "close"})
 
 
 def _request_id(headers: Headers) -> str:

@@ -15,6 +15,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from sqlalchemy.exc import DBAPIError
 
+from api.json_depth import check_depth
 from core.db.connection import answer_within
 from core.db.sqlstates import is_lost_race
 
@@ -39,6 +40,8 @@ class RetriedRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def retried(request: Request) -> Response:
+            if self.body_field is not None and not _is_read_once(request):
+                check_depth(await request.body())
             for num_retries in range(_MAX_RETRIES + 1):
                 try:
                     with answer_within(_PATIENCE_S):

@@ -12,7 +12,7 @@ from starlette.types import Send
 T = TypeVar("T")
 
 HEADERS = {
-    "cache-control": "no-cache, no-transform",
+    "cache-control": "no-store, no-transform",
     # nginx would hold the stream back until its buffer is full
     "x-accel-buffering": "no",
 }

@@ -10,6 +10,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 _API = ("/v1", "/metrics")
 
 
+def is_api_path(path: str) -> bool:
+    return any(path == prefix or path.startswith(prefix + "/") for prefix in _API)
+
+
 class WebPage:
     """Stands before the router, so that the router keeps its 404 and 405 for the API's own paths."""
 
@@ -26,9 +30,7 @@ class WebPage:
         await response(scope, receive, send)
 
     def _is_ours(self, scope: Scope) -> bool:
-        path: str = scope["path"]
-        is_api = any(path == prefix or path.startswith(prefix + "/") for prefix in _API)
-        return not is_api and scope["method"] in {"GET", "HEAD"} and self._start_page.is_file()
+        return not is_api_path(scope["path"]) and scope["method"] in {"GET", "HEAD"} and self._start_page.is_file()
 
     async def _response(self, scope: Scope) -> Response:
         path = scope["path"].lstrip("/")

@@ -98,6 +98,44 @@ class Settings(BaseSettings):
 
     api_key: str = Field("", description="Signs `tailorbird import` in to an installation.")
     max_upload_bytes: int = Field(512 * 1024 * 1024, description="Largest file that may be uploaded.")
+    max_workspace_bytes: int = Field(
+        0, description="What all files of a workspace may take together, unless set for it; 0 is no limit."
+    )
+    rate_limit_reads: int = Field(
+        6000,
+        ge=0,
+        description="Requests a minute by which one API key, or one person in a browser, may read; 0 is no limit, here "
+        "and for the five others.",
+    )
+    rate_limit_writes: int = Field(600, ge=0, description="Requests a minute by which one may change something.")
+    rate_limit_jobs: int = Field(120, ge=0, description="Requests a minute by which one may start a job.")
+    rate_limit_uploads: int = Field(600, ge=0, description="Files, and parts of files, that one may send in a minute.")
+    rate_limit_chat: int = Field(600, ge=0, description="Questions to models that one may send in a minute.")
+    rate_limit_public: int = Field(
+        600,
+        ge=0,
+        description="Requests a minute from one address by whom nobody knows yet: signed out, or a wrong key.",
+    )
+    rate_limit_sign_in: int = Field(60, ge=0, description="Attempts a minute from one address to sign in.")
+    trusted_proxies: str = Field(
+        "",
+        description="Addresses and networks of the reverse proxies in front of the api, with commas between, such as "
+        "`10.0.0.0/8`. Only from them is `X-Forwarded-For` believed; without one the client is who connects.",
+    )
+    header_timeout_s: float = Field(10, gt=0, description="How long the head of a request may take to arrive.")
+    body_grace_s: float = Field(10, gt=0, description="How many seconds a body may fall behind the least rate.")
+    min_body_bytes_per_s: int = Field(4096, gt=0, description="The least rate at which a body must arrive.")
+    max_connections: int = Field(
+        2000, gt=0, description="Connections of one api process; beyond it those that say nothing are closed first."
+    )
+    max_connections_per_address: int = Field(
+        1000, gt=0, description="Connections from one address, unless it is a trusted proxy's."
+    )
+    audit_client_addresses: Literal["full", "network", "none"] = Field(
+        "full",
+        description="How much of a client's address the audit log keeps: all of it, its network (/24, or /48 of IPv6), "
+        "or nothing.",
+    )
     lease_s: float = Field(60, description="How long a worker may go silent before its job is given to another.")
     heartbeat_s: float = Field(10, description="How often a worker renews its lease.")
     reconcile_interval_s: float = Field(15, description="How often lost doorbells and dead leases are looked for.")

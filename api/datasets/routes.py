@@ -18,6 +18,7 @@ from api.datasets.schemas import (
 from api.dependencies import BackendsDep, SessionDep, require
 from api.idempotency import OnceDep
 from api.pagination import ListBody, PageDep, list_body
+from api.rate_limits import JOBS_COUNTED
 from api.retries import RetriedRoute
 from core.datasets import service as datasets
 from core.datasets.types import RowFilter
@@ -30,7 +31,7 @@ ReaderDep = Annotated[Principal, Depends(require(Permission.DATASETS_READ))]
 WriterDep = Annotated[Principal, Depends(require(Permission.DATASETS_WRITE))]
 
 
-@router.post("/v1/datasets")
+@router.post("/v1/datasets", dependencies=[JOBS_COUNTED])
 def create_dataset(
     body: NewDataset, once: OnceDep, principal: WriterDep, session: SessionDep, backends: BackendsDep
 ) -> DatasetBody:
@@ -80,7 +81,7 @@ def restore_dataset(dataset_id: str, principal: WriterDep, session: SessionDep) 
     return dataset_body(datasets.restore(session, principal=principal, dataset_id=dataset_id))
 
 
-@router.post("/v1/datasets/{dataset_id}/versions")
+@router.post("/v1/datasets/{dataset_id}/versions", dependencies=[JOBS_COUNTED])
 def create_dataset_version(
     dataset_id: str,
     body: NewVersion,

@@ -11,6 +11,7 @@ from api.pagination import ListBody, PageDep, list_body
 from api.retries import RetriedRoute
 from core.datasets import files
 from core.datasets.uploads import Upload
+from core.db.session import workspace_scope
 from core.kit.pagination import PageRequest
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Permission
@@ -52,11 +53,24 @@ async def upload_file(
     def open_upload(filename: str) -> Upload:
         return Upload(filename=filename, directory=settings.uploads_dir, max_bytes=settings.max_upload_bytes)
 
+    room = settings.max_workspace_bytes
+
+    def look_for_room() -> None:
+        """Before the bytes are sent for nothing; what they are in the end is looked at again."""
+        announced = request.headers.get("content-length", "0")
+        with database.session(workspace_scope(principal.workspace_id)) as session:
+            files.check_room(
+                session, workspace_id=principal.workspace_id, num_bytes=int(announced), max_stored_bytes=room
+            )
+
+    await run_in_threadpool(look_for_room)
     form = FileForm(request.headers.get("content-type", ""), open_upload)
     try:
         upload = await form.read(request.stream())
         files.check_purpose(form.fields.get("purpose", files.PURPOSE))
-        file = await run_in_threadpool(upload.finish, principal=principal, database=database, blobs=backends.blobs)
+        file = await run_in_threadpool(
+            upload.finish, principal=principal, database=database, blobs=backends.blobs, max_stored_bytes=room
+        )
     finally:
         form.close()
     return file_body(file)

@@ -18,6 +18,7 @@ from api.fine_tuning.schemas import (
 )
 from api.idempotency import OnceDep
 from api.pagination import ListBody, PageDep, list_body
+from api.rate_limits import JOBS_COUNTED
 from api.retries import RetriedRoute
 from api.streaming import EventStream
 from core.base_models import service as base_models
@@ -62,7 +63,7 @@ def rehearse_fine_tuning_job(
     return dry_run_body(rehearsal, max_cost_micros=terms.max_cost_micros)
 
 
-@router.post("/jobs")
+@router.post("/jobs", dependencies=[JOBS_COUNTED])
 def create_fine_tuning_job(
     body: CreateJobBody,
     principal: Writer,
@@ -147,7 +148,7 @@ def resume_fine_tuning_job(
     )
 
 
-@router.post("/jobs/{fine_tuning_job_id}/clone")
+@router.post("/jobs/{fine_tuning_job_id}/clone", dependencies=[JOBS_COUNTED])
 def clone_fine_tuning_job(
     fine_tuning_job_id: str,
     body: CloneJobBody,

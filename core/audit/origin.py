@@ -1,5 +1,7 @@
 """Where a deed came from, set at the edge for as long as a request lasts."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -26,6 +28,16 @@ _FAMILIES = (
     ("AsyncOpenAI/Python", "openai-python"),
     ("OpenAI/JS", "openai-node"),
 )
+
+
+@contextmanager
+def coming_from(where: Origin) -> Iterator[None]:
+    """What is recorded in this block comes from there."""
+    token = origin.set(where)
+    try:
+        yield
+    finally:
+        origin.reset(token)
 
 
 def user_agent_family(header: str | None) -> str | None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from core.backends.blobs import BlobStore, S3BlobStore
 from core.backends.events import EventBus, RedisEventBus
+from core.backends.limits import RateLimiter, RedisRateLimiter
 from core.backends.mail import Mailer, SmtpMailer
 from core.backends.outbound import OutboundClient
 from core.backends.queue import CeleryTaskQueue, TaskQueue
@@ -17,6 +18,7 @@ class Backends:
     events: EventBus
     mail: Mailer
     outbound: OutboundClient
+    limits: RateLimiter
 
 
 def build_backends(settings: Settings) -> Backends:
@@ -26,4 +28,5 @@ def build_backends(settings: Settings) -> Backends:
         events=RedisEventBus(settings),
         mail=SmtpMailer(settings),
         outbound=OutboundClient.of_settings(settings),
+        limits=RedisRateLimiter(settings),
     )

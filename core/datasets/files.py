@@ -11,8 +11,9 @@ from core.datasets.models import File
 from core.datasets.repository import FileRepository
 from core.datasets.types import FileFormat, Inspection
 from core.db.session import after_commit
-from core.errors import Invalid, NotFound
+from core.errors import Invalid, NotFound, TooLarge
 from core.kit.pagination import Page, PageRequest
+from core.workspaces import service as workspaces
 from core.workspaces.principal import Principal
 
 PURPOSE = "fine-tune"
@@ -39,6 +40,31 @@ def object_key(workspace_id: str, file_id: str) -> str:
     return f"workspaces/{workspace_id}/files/{file_id}/source"
 
 
+def check_room(session: Session, *, workspace_id: str, num_bytes: int, max_stored_bytes: int) -> None:
+    """Raises `TooLarge` if so many bytes more are more than the workspace may keep.
+
+    `max_stored_bytes` is the installation's limit, for workspaces that have none of their own; 0 is no limit.
+    """
+    own = workspaces.get_workspace(session, workspace_id=workspace_id).max_stored_bytes
+    limit = max_stored_bytes if own is None else own
+    if not limit:
+        return
+    stored = FileRepository(session, workspace_id).num_stored_bytes()
+    if stored + num_bytes > limit:
+        raise TooLarge(
+            f"This workspace's files take {stored:,} of the {limit:,} bytes that they may, so {num_bytes:,} more do "
+            "not fit. Delete files that no dataset needs, or ask an admin of the installation for more room.",
+            code="storage_quota_exceeded",
+            param="file",
+            details={"stored_bytes": stored, "max_stored_bytes": limit},
+        )
+
+
+def num_stored_bytes(session: Session, *, workspace_id: str) -> int:
+    """What the workspace's files take."""
+    return FileRepository(session, workspace_id).num_stored_bytes()
+
+
 def record(
     session: Session,
     *,
@@ -49,8 +75,11 @@ def record(
     num_bytes: int,
     sha256: str,
     inspection: Inspection,
+    max_stored_bytes: int = 0,
 ) -> File:
-    """Enter a file whose bytes are in the object store already."""
+    """Enter a file whose bytes are in the object store already. Raises `TooLarge` if there is no room for it."""
+    FileRepository(session, principal.workspace_id).lock_room()
+    check_room(session, workspace_id=principal.workspace_id, num_bytes=num_bytes, max_stored_bytes=max_stored_bytes)
     file = FileRepository(session, principal.workspace_id).add(
         File(
             id=file_id,

@@ -50,6 +50,21 @@ class FileRepository:
         )
         return marked.one_or_none() is not None
 
+    def lock_room(self) -> None:
+        """One file of the workspace is entered at a time, so that two do not take the same room."""
+        lock = func.hashtextextended(f"room of {self._workspace_id}", 0)
+        self._session.execute(select(func.pg_advisory_xact_lock(lock)))
+
+    def num_stored_bytes(self) -> int:
+        """Of all files whose bytes are kept: a deleted one's are while a dataset was made of it."""
+        is_needed = exists().where(Dataset.workspace_id == self._workspace_id, Dataset.file_id == File.id)
+        found = self._session.scalar(
+            select(func.coalesce(func.sum(File.num_bytes), 0)).where(
+                File.workspace_id == self._workspace_id, File.deleted_at.is_(None) | is_needed
+            )
+        )
+        return int(found or 0)
+
     def is_used(self, file_id: str) -> bool:
         """Whether a dataset, even a deleted one, was made of the file: then its bytes are still needed."""
         return self._session.scalar(

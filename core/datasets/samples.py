@@ -45,4 +45,6 @@ def copy(sample_id: str, *, principal: Principal, settings: Settings, database: 
     upload = Upload(filename=sample.file, directory=settings.uploads_dir, max_bytes=settings.max_upload_bytes)
     with contextlib.closing(upload):
         upload.feed((_DIRECTORY / sample.file).read_bytes())
-        return upload.finish(principal=principal, database=database, blobs=blobs)
+        return upload.finish(
+            principal=principal, database=database, blobs=blobs, max_stored_bytes=settings.max_workspace_bytes
+        )

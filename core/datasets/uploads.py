@@ -66,8 +66,11 @@ class Upload:
         self._is_refused = not self._guard.accepts(chunk)
         return not self._is_refused
 
-    def finish(self, *, principal: Principal, database: Database, blobs: BlobStore) -> File:
-        """Inspect, store, enter. Raises Invalid for a file that cannot be used as a whole."""
+    def finish(self, *, principal: Principal, database: Database, blobs: BlobStore, max_stored_bytes: int = 0) -> File:
+        """Inspect, store, enter.
+
+        Raises Invalid for a file that cannot be used as a whole, TooLarge for one that the workspace has no room for.
+        """
         with _room_on_disk():
             self._file.flush()
         found = self._inspect()
@@ -86,6 +89,7 @@ class Upload:
                     num_bytes=self._num_bytes,
                     sha256=self._sha256.hexdigest(),
                     inspection=found,
+                    max_stored_bytes=max_stored_bytes,
                 )
         except DBAPIError as error:
             if entered := _entered(file_id, error, principal=principal, database=database):

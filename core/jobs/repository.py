@@ -64,6 +64,11 @@ class JobRepository:
         self._session.flush()
         return job
 
+    def num_since(self, first_job_id: str) -> int:
+        """How many have this id or a later one; ids are ordered by time."""
+        query = select(func.count()).select_from(Job).where(Job.id >= first_job_id, *self._own(Job.workspace_id))
+        return self._session.scalar(query) or 0
+
     def get(self, job_id: str) -> Job | None:
         return self._session.scalar(self._select_jobs().where(Job.id == job_id))
 

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func
@@ -43,7 +43,8 @@ from core.jobs.reaping import reap
 from core.jobs.repository import JobRepository
 from core.jobs.states import Blame, JobState
 from core.jobs.types import Curve, EventLevel, EventType, JobError, NewEvent, QueueOutlook
-from core.kit.ids import new_id
+from core.kit.clock import utc_now
+from core.kit.ids import first_id, new_id
 from core.kit.pagination import Page, PageRequest
 
 __all__ = [
@@ -66,6 +67,7 @@ __all__ = [
     "list_events",
     "logs_after",
     "move",
+    "num_made_lately",
     "outlook",
     "pause",
     "queue_position",
@@ -83,6 +85,8 @@ __all__ = [
     "submit",
     "waiting",
 ]
+
+_ID_PREFIX = "job_"
 
 
 def submit(
@@ -112,7 +116,7 @@ def submit(
     is_queued = state is JobState.QUEUED
     job = repository.add(
         Job(
-            id=job_id or new_id("job_"),
+            id=job_id or new_id(_ID_PREFIX),
             workspace_id=workspace_id,
             kind=kind,
             queue=queue_name or QUEUE_OF_KIND[kind],
@@ -204,6 +208,12 @@ def get(session: Session, *, workspace_id: str, job_id: str) -> Job:
     if job is None:
         raise not_found(job_id)
     return job
+
+
+def num_made_lately(session: Session, *, workspace_id: str, within_s: float) -> int:
+    """How many jobs the workspace made in the last seconds, by the clock that makes ids."""
+    since = utc_now() - timedelta(seconds=within_s)
+    return JobRepository(session, workspace_id).num_since(first_id(_ID_PREFIX, since))
 
 
 def get_many(session: Session, *, workspace_id: str, job_ids: Iterable[str]) -> dict[str, Job]:

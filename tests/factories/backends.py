@@ -1,5 +1,6 @@
 from core.backends.blobs import MemoryBlobStore
 from core.backends.events import RecordingEventBus
+from core.backends.limits import NullRateLimiter
 from core.backends.mail import RecordingMailer
 from core.backends.outbound import OutboundClient
 from core.backends.queue import RecordingTaskQueue
@@ -20,4 +21,5 @@ def memory_backends() -> Backends:
         outbound=OutboundClient(
             Rules.parse(allow=f"{NOWHERE}/32", ports="443", needs_https=True), resolve=lambda *_: [NOWHERE]
         ),
+        limits=NullRateLimiter(),
     )

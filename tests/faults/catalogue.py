@@ -96,4 +96,8 @@ DRILLS: Final[dict[int, Drill]] = {
         "cancel at every stage, 100 times",
         "terminal within 35 s; never both cancelled and charged as a success",
     ),
+    36: Drill(
+        "500 clients that send heads and bodies byte by byte, in chunks without end, or nothing; lengths that lie",
+        "all are shed within the time they are given; honest clients' p99 stays < 1 s; memory is bounded",
+    ),
 }
