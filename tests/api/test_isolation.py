@@ -65,12 +65,14 @@ def send(
 
 
 def told(answer: Response, *echoed: str) -> tuple[Any, ...]:
-    """All that an answer tells, but for the ids that were asked for and the request's own."""
+    """All that an answer tells of a thing: not the ids asked for, the request's own, how often one may ask."""
     text = answer.text
     for one in echoed:
         text = text.replace(one, "…")
     told_headers = {
-        name: value for name, value in answer.headers.items() if name not in {"x-request-id", "content-length", "date"}
+        name: value
+        for name, value in answer.headers.items()
+        if name not in {"x-request-id", "content-length", "date"} and not name.startswith("x-ratelimit-")
     }
     return answer.status_code, text, tuple(sorted(told_headers.items()))
 

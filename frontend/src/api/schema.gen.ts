@@ -24,6 +24,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/admin/audit_events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Every Audit Event
+         * @description Who did what in every workspace and to the installation, newest first. That somebody looked is an event too.
+         */
+        get: operations["list_every_audit_event"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/audit_events/chain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Verify Any Audit Chain
+         * @description Check the chain of one workspace, or that of the installation.
+         */
+        get: operations["verify_any_audit_chain"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/audit_events/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export Any Audit Events
+         * @description The log of one workspace, or that of the installation, as a file.
+         */
+        get: operations["export_any_audit_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/admin/jobs": {
         parameters: {
             query?: never;
@@ -344,6 +404,46 @@ export interface paths {
          * @description Who did what, newest first.
          */
         get: operations["list_audit_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/audit_events/chain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Verify Audit Chain
+         * @description Check the newest 20,000 events: whether any was changed, removed, added or moved since it was written.
+         */
+        get: operations["verify_audit_chain"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/audit_events/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export Audit Events
+         * @description All events that are wanted, as a file: CSV or JSON lines. That somebody took it is an event too.
+         */
+        get: operations["export_audit_events"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1724,17 +1824,45 @@ export interface components {
          * @enum {string}
          */
         AttemptOutcome: "succeeded" | "failed" | "cancelled" | "retried" | "interrupted" | "lease_expired" | "paused" | "killed";
+        /** AuditChainBody */
+        AuditChainBody: {
+            first_break: components["schemas"]["BreakBody"] | null;
+            /** First Sequence */
+            first_sequence: number;
+            /** Hash */
+            hash: string;
+            /** Id */
+            id: string;
+            /** Is Unbroken */
+            is_unbroken: boolean;
+            /** Num Checked */
+            num_checked: number;
+            /**
+             * Object
+             * @default audit_chain
+             * @constant
+             */
+            object: "audit_chain";
+            /** Sequence */
+            sequence: number;
+            /** Since */
+            since: number | null;
+        };
         /** AuditEventBody */
         AuditEventBody: {
             /** Action */
             action: string;
             actor: components["schemas"]["ActorBody"];
+            /** Client Address */
+            client_address: string | null;
             /** Created At */
             created_at: number;
             /** Details */
             details: {
                 [key: string]: unknown;
             };
+            /** Hash */
+            hash: string;
             /** Id */
             id: string;
             /**
@@ -1743,8 +1871,16 @@ export interface components {
              * @constant
              */
             object: "audit_event";
+            /** Request Id */
+            request_id: string | null;
+            /** Sequence */
+            sequence: number;
             /** Target Id */
             target_id: string;
+            /** User Agent */
+            user_agent: string | null;
+            /** Workspace Id */
+            workspace_id: string | null;
         };
         /**
          * Blame
@@ -1752,6 +1888,16 @@ export interface components {
          * @enum {string}
          */
         Blame: "user_error" | "platform_error" | "budget";
+        /** BreakBody */
+        BreakBody: {
+            /** Event Id */
+            event_id: string | null;
+            fault: components["schemas"]["Fault"];
+            /** Message */
+            message: string;
+            /** Sequence */
+            sequence: number;
+        };
         /** CalledFunction */
         CalledFunction: {
             /** Arguments */
@@ -2471,6 +2617,11 @@ export interface components {
              */
             sharding: "none" | "full";
         };
+        /**
+         * ExportFormat
+         * @enum {string}
+         */
+        ExportFormat: "csv" | "jsonl";
         /** FailureBody */
         FailureBody: {
             /** Advice */
@@ -2490,6 +2641,12 @@ export interface components {
             /** Retries Left */
             retries_left: number | null;
         };
+        /**
+         * Fault
+         * @description What is wrong with the first event that does not fit.
+         * @enum {string}
+         */
+        Fault: "changed" | "missing" | "cut_off" | "unknown" | "replaced";
         /**
          * FileBody
          * @description OpenAI's File, and what a first look at it found.
@@ -4886,6 +5043,126 @@ export interface operations {
             };
         };
     };
+    list_every_audit_event: {
+        parameters: {
+            query?: {
+                /** @description Of this workspace; `installation` for what concerns none. */
+                workspace_id?: string | null;
+                /** @description Id of the last item of the page before. */
+                after?: string | null;
+                limit?: number;
+                /** @description Only this action, such as `api_key.created`, or `api_key.*`. */
+                action?: string | null;
+                /** @description The id of a person or of an API key. */
+                actor?: string | null;
+                /** @description The id of what it was done to. */
+                target?: string | null;
+                /** @description Looked for in names, actions, targets and details. */
+                q?: string | null;
+                /** @description Unix seconds, included. */
+                since?: number | null;
+                /** @description Unix seconds, not included. */
+                until?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBody_AuditEventBody_"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    verify_any_audit_chain: {
+        parameters: {
+            query?: {
+                workspace_id?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditChainBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    export_any_audit_events: {
+        parameters: {
+            query?: {
+                format?: components["schemas"]["ExportFormat"];
+                workspace_id?: string;
+                /** @description Only this action, such as `api_key.created`, or `api_key.*`. */
+                action?: string | null;
+                /** @description The id of a person or of an API key. */
+                actor?: string | null;
+                /** @description The id of what it was done to. */
+                target?: string | null;
+                /** @description Looked for in names, actions, targets and details. */
+                q?: string | null;
+                /** @description Unix seconds, included. */
+                since?: number | null;
+                /** @description Unix seconds, not included. */
+                until?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     list_jobs: {
         parameters: {
             query?: {
@@ -5435,11 +5712,21 @@ export interface operations {
     list_audit_events: {
         parameters: {
             query?: {
-                /** @description Only this action, such as `api_key.created`. */
-                action?: string | null;
                 /** @description Id of the last item of the page before. */
                 after?: string | null;
                 limit?: number;
+                /** @description Only this action, such as `api_key.created`, or `api_key.*`. */
+                action?: string | null;
+                /** @description The id of a person or of an API key. */
+                actor?: string | null;
+                /** @description The id of what it was done to. */
+                target?: string | null;
+                /** @description Looked for in names, actions, targets and details. */
+                q?: string | null;
+                /** @description Unix seconds, included. */
+                since?: number | null;
+                /** @description Unix seconds, not included. */
+                until?: number | null;
             };
             header?: never;
             path?: never;
@@ -5455,6 +5742,76 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["ListBody_AuditEventBody_"];
                 };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    verify_audit_chain: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditChainBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    export_audit_events: {
+        parameters: {
+            query?: {
+                format?: components["schemas"]["ExportFormat"];
+                /** @description Only this action, such as `api_key.created`, or `api_key.*`. */
+                action?: string | null;
+                /** @description The id of a person or of an API key. */
+                actor?: string | null;
+                /** @description The id of what it was done to. */
+                target?: string | null;
+                /** @description Looked for in names, actions, targets and details. */
+                q?: string | null;
+                /** @description Unix seconds, included. */
+                since?: number | null;
+                /** @description Unix seconds, not included. */
+                until?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description A refusal or a failure. */
             default: {
