@@ -40,6 +40,7 @@ function oneOf<Key extends string, Word extends string>(
 
 const JOB_STATES = ["validating", "queued", "running", "paused", "succeeded", "failed", "cancelled"] as const;
 const QUEUES = ["io", "cpu", "gpu"] as const;
+const DELIVERY_STATES = ["pending", "delivered", "failed"] as const;
 
 const root = createRootRouteWithContext<{ queryClient: QueryClient }>()({ notFoundComponent: NotFound });
 
@@ -145,7 +146,17 @@ const settings = createRoute({
   getParentRoute: () => app,
   path: "/settings",
   validateSearch: (search: Search) => pick(search, "part"),
-  component: lazyRouteComponent(() => import("@/features/settings/pages/settings-page"), "SettingsPage"),
+  component: lazyRouteComponent(() => import("@/app/settings/settings-page"), "SettingsPage"),
+});
+
+const webhook = createRoute({
+  getParentRoute: () => app,
+  path: "/settings/webhooks/$webhookId",
+  validateSearch: (search: Search) => ({
+    ...pick(search, "after"),
+    ...oneOf(search, "status", DELIVERY_STATES),
+  }),
+  component: lazyRouteComponent(() => import("@/features/webhooks/pages/webhook-page"), "WebhookPage"),
 });
 
 const adminOverview = createRoute({
@@ -196,6 +207,7 @@ const pages = [
   playground,
   usage,
   settings,
+  webhook,
   adminOverview,
   adminWorkers,
   adminJobs,

@@ -36,6 +36,7 @@ const ALL: Permission[] = [
   "members:manage",
   "usage:read",
   "audit:read",
+  "webhooks:manage",
   "workspace:admin",
   "installation:admin",
 ];

@@ -17,6 +17,7 @@ import {
 import { MODELS } from "@/testing/model-fixtures";
 import { DATASETS_OF_KINDS, findDataset, rowsOfKind } from "@/testing/kind-fixtures";
 import { EVENTS, findRun, RUNS, WAITING } from "@/testing/run-fixtures";
+import { webhookHandlers } from "@/testing/webhook-handlers";
 
 export function refuse(status: number, message: string, code: string, details: Record<string, unknown> = {}) {
   const type = status === 401 ? "authentication_error" : "invalid_request_error";
@@ -173,4 +174,5 @@ export const handlers = [
   http.get("*/v1/usage/entries", () => HttpResponse.json(listOf(ENTRIES))),
   http.get("*/v1/prices", () => HttpResponse.json(listOf(PRICES))),
   ...adminHandlers,
+  ...webhookHandlers,
 ];

@@ -1,13 +1,15 @@
 import { Tabs } from "@mantine/core";
 import { getRouteApi } from "@tanstack/react-router";
 import { Page } from "@/components/ui/page";
+import { Forbidden } from "@/components/ui/states";
 import { useCan } from "@/features/session/queries";
 import { KeysPanel } from "@/features/settings/components/keys-panel";
 import { MembersPanel } from "@/features/settings/components/members-panel";
 import { ProfilePanel } from "@/features/settings/components/profile-panel";
+import { WebhooksPanel } from "@/features/webhooks/components/webhooks-panel";
 
 const route = getRouteApi("/app/settings");
-const PARTS = ["profile", "keys", "members"];
+const PARTS = ["profile", "keys", "members", "webhooks"];
 
 export function SettingsPage() {
   const { part } = route.useSearch();
@@ -25,6 +27,7 @@ export function SettingsPage() {
           <Tabs.Tab value="profile">Profile</Tabs.Tab>
           <Tabs.Tab value="keys">API keys</Tabs.Tab>
           {can("members:read") && <Tabs.Tab value="members">Members</Tabs.Tab>}
+          {can("webhooks:manage") && <Tabs.Tab value="webhooks">Webhooks</Tabs.Tab>}
         </Tabs.List>
         <Tabs.Panel value="profile">
           <ProfilePanel />
@@ -34,6 +37,9 @@ export function SettingsPage() {
         </Tabs.Panel>
         <Tabs.Panel value="members">
           <MembersPanel />
+        </Tabs.Panel>
+        <Tabs.Panel value="webhooks">
+          {can("webhooks:manage") ? <WebhooksPanel /> : <Forbidden what="the webhooks" />}
         </Tabs.Panel>
       </Tabs>
     </Page>
