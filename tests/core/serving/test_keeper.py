@@ -1,17 +1,26 @@
 import logging
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import cast
 
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.orm import Session
 
-from core.db.session import Database
+from core.db.session import Database, Scope
 from core.serving.completions import service as completions
 from core.serving.completions.keeper import CompletionKeeper
 from core.serving.completions.types import NewCompletion
 from tests.factories.completions import new_completion
 
-NOWHERE = "postgresql+psycopg://nobody@127.0.0.1:1/nothing"
+
+class NoDatabase:
+    """Sessions on nothing: what is stored there is said by the test."""
+
+    @contextmanager
+    def session(self, _scope: Scope) -> Iterator[Session]:
+        yield Session()
 
 
 @pytest.fixture
@@ -24,7 +33,7 @@ def stored(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def database() -> Database:
-    return Database(NOWHERE)
+    return cast("Database", NoDatabase())
 
 
 def outage(monkeypatch: pytest.MonkeyPatch, stored: list[str], *, num_failures: int) -> threading.Event:
@@ -105,6 +114,23 @@ def test_one_that_cannot_be_stored_does_not_stop_the_others(
         keeper.give(new_completion("w", f"chatcmpl-{number}"))
     assert keeper.flush(timeout_s=10)
     assert stored == ["chatcmpl-2"]
+
+
+def test_what_no_waiting_helps_is_given_up_at_once(
+    database: Database, stored: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def keep(_: Session, new: NewCompletion) -> None:
+        if new.id == "chatcmpl-1":
+            raise DataError("insert", {}, Exception("a number is out of range"))
+        stored.append(new.id)
+
+    monkeypatch.setattr(completions, "keep", keep)
+    keeper = CompletionKeeper(database, pause_s=60)
+    for number in (1, 2):
+        keeper.give(new_completion("w", f"chatcmpl-{number}"))
+    assert keeper.flush(timeout_s=10)
+    assert stored == ["chatcmpl-2"]
+    assert "chatcmpl-1" in caplog.text
 
 
 def test_waiting_for_one_does_not_wait_for_the_others(

@@ -135,6 +135,27 @@ def test_one_call_ends_the_answer_where_no_more_are_wanted(
     assert single[-1].usage.completion_tokens < several[-1].usage.completion_tokens
 
 
+@pytest.mark.parametrize(
+    ("said", "stop", "shown"),
+    [
+        ("Look here.", "here", "Look "),
+        ("<think>\n\n</think>\n\nYes.", "zzz", "Yes."),
+        ("<think>\n</think>", "zzz", ""),
+        ("<think>No", "zzz", "<think>No"),
+        ("aab", "ab", "a"),
+    ],
+)
+def test_log_probabilities_cover_exactly_the_text_that_is_shown(
+    calling: BaseRuntime, monkeypatch: pytest.MonkeyPatch, said: str, stop: str, shown: str
+) -> None:
+    asked = Sampling(max_tokens=500, top_logprobs=1, stop=(stop,))
+    lines = say(calling, monkeypatch, said, tools=(), sampling=asked)
+    pieces = [line for line in lines if isinstance(line, DeltaLine)]
+    assert text_of(lines) == shown
+    spelled = [b"".join(bytes(entry.bytes or ()) for entry in piece.logprobs).decode() for piece in pieces]
+    assert "".join(spelled) == shown
+
+
 def test_log_probabilities_cover_the_text_and_not_the_call(
     calling: BaseRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:

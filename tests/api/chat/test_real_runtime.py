@@ -1,0 +1,215 @@
+"""The real client, the real api and the real runtime in a process of its own, on a tiny random model."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+from openai import OpenAI, Stream
+from openai.types.chat import ChatCompletionChunk
+
+from core.base_models.service import default_base_model
+from core.base_models.types import MARKER_NAME, MarkedFile, ModelFolder
+from core.config import Settings
+from core.errors import Unavailable
+from core.inference.client import InferenceClient
+from core.kit.hashing import sha256_file
+from core.stack import ports
+from tests.api.chat.conftest import HELLO
+
+pytestmark = pytest.mark.stack
+
+DEADLINE_S = 60
+# the token that ends an answer of the tiny model; banned, its answers are as long as they may be
+END_ID = "2"
+LONG: dict[str, Any] = {"logit_bias": {END_ID: -100}, "max_tokens": 900, "temperature": 0.7}
+
+
+class Runtime:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client = InferenceClient(settings)
+        self.process = self._started()
+
+    def _started(self) -> "subprocess.Popen[bytes]":
+        environment = {
+            **os.environ,
+            "TAILORBIRD_HOME": str(self._settings.home),
+            "TAILORBIRD_INFERENCE_URL": self._settings.inference_url,
+            "TAILORBIRD_INFERENCE_TOKEN": self._settings.inference_token,
+            "TAILORBIRD_MAX_CHATS_PER_WORKSPACE": str(self._settings.max_chats_per_workspace),
+            "TAILORBIRD_NUM_CPU_THREADS": "1",
+        }
+        return subprocess.Popen([sys.executable, "-m", "worker.inference"], env=environment)
+
+    def wait_until_ready(self) -> None:
+        wait_until(self._is_ready)
+
+    def _is_ready(self) -> bool:
+        try:
+            return self._client.health().status == "ready"
+        except Unavailable:
+            assert self.process.poll() is None, "the runtime ended"
+            return False
+
+    @property
+    def num_active(self) -> int:
+        health = self._client.health()
+        return health.active + health.waiting
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(10)
+
+    def restart(self) -> None:
+        self.process = self._started()
+        self.wait_until_ready()
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+        self._client.close()
+
+
+def wait_until(is_true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not is_true():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.05)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    # slow imports
+    from tests.worker.inference.tiny_models import make_base_model
+
+    home = tmp_path_factory.mktemp("home")
+    model = default_base_model()
+    folder = make_base_model(home / "base_models" / model.id)
+    files = {
+        path.name: MarkedFile(sha256=sha256_file(path), num_bytes=path.stat().st_size) for path in folder.iterdir()
+    }
+    (folder / MARKER_NAME).write_text(ModelFolder(id=model.id, revision=model.revision, files=files).model_dump_json())
+    return home
+
+
+@pytest.fixture(scope="module")
+def runtime(home: Path) -> Iterator[Runtime]:
+    port = ports.choose(["runtime"], {})["runtime"]
+    settings = Settings(
+        home=home,
+        inference_url=f"http://127.0.0.1:{port}",
+        inference_token="a token for tests",
+        max_chats_per_workspace=2,
+    )
+    runtime = Runtime(settings)
+    runtime.wait_until_ready()
+    yield runtime
+    runtime.close()
+
+
+@pytest.fixture
+def settings(settings: Settings, runtime: Runtime) -> Settings:
+    real = runtime._settings
+    return settings.model_copy(
+        update={
+            "home": real.home,
+            "inference_url": real.inference_url,
+            "max_chats_per_workspace": real.max_chats_per_workspace,
+        }
+    )
+
+
+@pytest.fixture
+def inference() -> None:
+    """None is given, so the api makes its own client."""
+
+
+@pytest.fixture
+def model() -> str:
+    return default_base_model().id
+
+
+def begun(ai: OpenAI, model: str) -> Stream[ChatCompletionChunk]:
+    """A long answer of which some words are here."""
+    stream = ai.chat.completions.create(model=model, messages=HELLO, stream=True, **LONG)
+    for _ in range(3):
+        next(stream)
+    return stream
+
+
+def test_log_probabilities_seeds_and_penalties_from_end_to_end(ai: OpenAI, model: str) -> None:
+    asked: dict[str, Any] = {"temperature": 1.2, "seed": 7, "presence_penalty": 0.5, "max_tokens": 12}
+    whole = ai.chat.completions.create(model=model, messages=HELLO, logprobs=True, top_logprobs=3, **asked)
+    told = whole.choices[0].logprobs
+    assert told is not None
+    assert whole.choices[0].message.content == bytes(
+        byte for entry in told.content or [] for byte in entry.bytes or []
+    ).decode(errors="replace")
+    assert whole.system_fingerprint
+    again = list(ai.chat.completions.create(model=model, messages=HELLO, stream=True, **asked))
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in again) == whole.choices[0].message.content
+    assert {chunk.system_fingerprint for chunk in again} == {whole.system_fingerprint}
+
+
+def test_two_answers_at_once_equal_two_alone(ai: OpenAI, model: str) -> None:
+    asked: dict[str, Any] = {"temperature": 1.0, "max_tokens": 16, "frequency_penalty": 1.0}
+    both = ai.chat.completions.create(model=model, messages=HELLO, n=2, seed=5, **asked)
+    alone = [ai.chat.completions.create(model=model, messages=HELLO, seed=seed, **asked) for seed in (5, 6)]
+    assert [choice.message.content for choice in both.choices] == [one.choices[0].message.content for one in alone]
+
+
+def test_a_conversation_that_is_too_long_is_told_with_numbers(ai: OpenAI, model: str) -> None:
+    for stream in (False, True):
+        with pytest.raises(openai.BadRequestError) as refused:
+            ai.chat.completions.create(
+                model=model, messages=[{"role": "user", "content": "What is it? " * 600}], stream=stream
+            )
+        assert (refused.value.code, refused.value.param) == ("context_length_exceeded", "messages")
+        assert isinstance(refused.value.body, dict)
+        assert refused.value.body["details"]["prompt_tokens"] > refused.value.body["details"]["max_prompt_tokens"]
+
+
+def test_one_workspace_is_told_to_come_back_and_hanging_up_makes_room(ai: OpenAI, model: str, runtime: Runtime) -> None:
+    streams = [begun(ai, model) for _ in range(2)]
+    with pytest.raises(openai.RateLimitError) as refused:
+        ai.chat.completions.create(model=model, messages=HELLO)
+    assert refused.value.code == "too_many_chats"
+    assert int(refused.value.response.headers["retry-after"]) > 0
+    assert refused.value.response.headers["x-should-retry"] == "true"
+    for stream in streams:
+        stream.close()
+    wait_until(lambda: runtime.num_active == 0)
+    assert ai.chat.completions.create(model=model, messages=HELLO, max_tokens=3).usage
+
+
+def test_more_choices_than_a_workspace_may_have_are_refused(ai: OpenAI, model: str) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        ai.chat.completions.create(model=model, messages=HELLO, n=3)
+    assert refused.value.param == "n"
+
+
+def test_a_runtime_killed_in_the_middle_is_told_and_the_next_one_answers(
+    ai: OpenAI, model: str, runtime: Runtime
+) -> None:
+    stream = begun(ai, model)
+    runtime.kill()
+    with pytest.raises(openai.APIError) as broken:
+        list(stream)
+    assert isinstance(broken.value.body, dict)
+    assert set(broken.value.body) >= {"message", "type", "param", "code"}
+    assert str(broken.value.code).startswith("inference_")
+    for streamed in (False, True):
+        with pytest.raises(openai.InternalServerError) as away:
+            ai.chat.completions.create(model=model, messages=HELLO, stream=streamed)
+        assert (away.value.status_code, away.value.code) == (503, "inference_unavailable")
+    runtime.restart()
+    assert ai.chat.completions.create(model=model, messages=HELLO, max_tokens=3).usage
+    assert runtime.num_active == 0
