@@ -18,13 +18,18 @@ from core.db.session import SYSTEM, Database, workspace_scope
 from core.errors import Forbidden, Unauthenticated
 from core.identity import service as identity
 from core.kit.logs import logged_workspace_id
-from core.workspaces import service as workspaces
+from core.workspaces import access
 from core.workspaces.principal import Principal
-from core.workspaces.roles import Permission
+from core.workspaces.roles import PERMISSIONS, Permission
+
+# the official clients send it when they are given a project; a project is a workspace
+_PROJECT_HEADER = "openai-project"
 
 PUBLIC_ROUTES = frozenset(
     {
         ("POST", "/v1/auth/sign_in"),
+        ("POST", "/v1/invitations/accept"),
+        ("POST", "/v1/invitations/lookup"),
         ("GET", "/v1/health"),
         ("GET", "/v1/ready"),
         ("GET", "/v1/openapi.json"),
@@ -58,7 +63,7 @@ def current_principal(request: Request, settings: Settings, database: Database) 
     """Who asks. A bearer key wins and cookies are then ignored; a browser must also pass the CSRF checks."""
     authorization = request.headers.get("authorization")
     if authorization is not None:
-        principal = _principal_of_bearer(database, authorization)
+        principal = _principal_of_bearer(request, database, authorization)
     else:
         principal = _principal_of_cookie(request, settings, database)
     request.state.principal = principal
@@ -84,6 +89,12 @@ def require(permission: Permission | None = None) -> Callable[[Principal], Await
     async def permitted(principal: PrincipalDep) -> Principal:
         if permission is not None and not principal.may(permission):
             is_above = permission is Permission.INSTALLATION_ADMIN
+            if principal.scopes is not None and permission in PERMISSIONS[principal.role]:
+                raise Forbidden(
+                    f"This API key is limited to {', '.join(sorted(principal.scopes))}, and this needs the right "
+                    f"{permission}. Use another key, or ask an admin of the workspace for one.",
+                    details={"permission": permission.value, "role": principal.role.value},
+                )
             whom = "an admin of the installation" if is_above else "an admin of the workspace"
             raise Forbidden(
                 f"Your role here is {principal.role}, and this needs the right {permission}. Ask {whom}.",
@@ -121,15 +132,19 @@ def _workspace_session(principal: PrincipalDep, database: DatabaseDep) -> Iterat
 SessionDep = Annotated[Session, Depends(_workspace_session, scope="function")]
 
 
-def _principal_of_bearer(database: Database, authorization: str) -> Principal:
+def _principal_of_bearer(request: Request, database: Database, authorization: str) -> Principal:
     scheme, _, secret = authorization.partition(" ")
     if scheme.lower() == "bearer" and secret:
-        with database.session(SYSTEM) as session:
-            principal = workspaces.principal_of_key(session, secret=secret.strip())
-        if principal:
-            return principal
+        caller = access.caller_of_key(database, secret=secret.strip())
+        if caller:
+            if _named_project(request) not in {None, caller.principal.workspace_id}:
+                raise _mismatched_project()
+            if caller.is_use_stale and caller.principal.api_key_id:
+                with database.session(SYSTEM) as session:
+                    access.note_key_use(session, key_id=caller.principal.api_key_id)
+            return caller.principal
     raise Unauthenticated(
-        "The API key is not valid: it is mistyped, was revoked, or its maker left the workspace. "
+        "The API key is not valid: it is mistyped, was revoked, or its owner left the workspace. "
         "Make a new one under Settings, API keys."
     )
 
@@ -141,12 +156,28 @@ def _principal_of_cookie(request: Request, settings: Settings, database: Databas
             "Nobody is signed in. Sign in, or send an API key as `Authorization: Bearer tb_live_…`.",
             code="not_signed_in",
         )
+    named = _named_project(request)
     with database.session(SYSTEM) as session:
         user_session = identity.find_session(session, token=token, idle_s=settings.session_idle_s)
         if user_session is None:
             raise Unauthenticated("The session has ended. Sign in again.", code="session_ended")
-        principal = workspaces.principal_of_session(session, user_session=user_session)
+        principal = access.principal_of_session(session, user_session=user_session, workspace_id=named)
+    check_csrf(request, settings, session_id=user_session.id)
+    if principal is None and named is not None:
+        raise _mismatched_project()
     if principal is None:
         raise Forbidden("You belong to no workspace any more. Ask an admin to add you.", code="no_workspace")
-    check_csrf(request, settings, session_id=user_session.id)
     return principal
+
+
+def _named_project(request: Request) -> str | None:
+    return request.headers.get(_PROJECT_HEADER) or None
+
+
+def _mismatched_project() -> Unauthenticated:
+    """The same for a project that is not there and one that is somebody else's."""
+    return Unauthenticated(
+        "The OpenAI-Project header names a project that this key or session is not of. A project is a workspace: leave "
+        "the header out, or send the id that stands under Settings, Workspace.",
+        code="mismatched_project",
+    )

@@ -20,6 +20,7 @@ from api.fine_tuning.feed import Feeds
 from api.fine_tuning.routes import router as fine_tuning
 from api.health.routes import router as health
 from api.health.storage import StorageProbe
+from api.invitations.routes import router as invitations
 from api.members.routes import router as members
 from api.middleware import BodyLimit, RequestContext
 from api.models.routes import router as models
@@ -29,9 +30,11 @@ from api.monitoring.routes import router as monitoring
 from api.rate_limits import RateLimits
 from api.samples.routes import router as samples
 from api.schemas import ErrorBody
+from api.service_accounts.routes import router as service_accounts
 from api.usage.routes import router as usage
 from api.web_page import WebPage
 from api.webhooks.routes import router as webhooks
+from api.workspaces.routes import router as workspaces
 from core.backends.registry import Backends, build_backends
 from core.config import Settings
 from core.db.session import Database
@@ -46,6 +49,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     kept_completions,
     fine_tuning,
     health,
+    invitations,
     members,
     models,
     monitoring,
@@ -53,8 +57,10 @@ _ROUTERS: tuple[APIRouter, ...] = (
     datasets,
     files,
     samples,
+    service_accounts,
     usage,
     webhooks,
+    workspaces,
 )
 
 # with the pool's overflow of 5, one for each of the 40 threads that sync routes run in: none waits for another's

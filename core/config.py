@@ -151,6 +151,9 @@ class Settings(BaseSettings):
         0, description="Jobs of one workspace that may run at once in a queue, unless set for it; 0 is no limit."
     )
     webhook_log_days: int = Field(30, ge=1, description="How long a webhook's deliveries are kept once they are over.")
+    allow_workspace_creation: bool = Field(
+        False, description="Whether everybody may make workspaces, or only admins of the installation."
+    )
     session_idle_s: int = Field(12 * 3600, description="A browser session ends after this long without a request.")
     session_max_s: int = Field(7 * 24 * 3600, description="A browser session ends after this long in any case.")
     idempotency_window_s: int = Field(600, description="How long a client's retry of a create finds the first one.")

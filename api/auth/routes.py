@@ -3,16 +3,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy.orm import Session
 
-from api.auth.schemas import (
-    PasswordChangeBody,
-    PasswordChangedBody,
-    SessionBody,
-    SignedOutBody,
-    SignInBody,
-    UserBody,
-    WorkspaceBody,
-)
-from api.browser import check_origin, csrf_token, delete_session_cookie, session_cookie_name, set_session_cookie
+from api.auth.bodies import session_body
+from api.auth.schemas import PasswordChangeBody, PasswordChangedBody, SessionBody, SignedOutBody, SignInBody
+from api.browser import check_origin, delete_session_cookie, session_cookie_name, set_session_cookie
 from api.dependencies import DatabaseDep, SessionDep, SettingsDep, require
 from api.retries import RetriedRoute
 from core.audit import service as audit
@@ -20,7 +13,7 @@ from core.config import Settings
 from core.db.session import SYSTEM
 from core.errors import Forbidden
 from core.identity import service as identity
-from core.workspaces import service as workspaces
+from core.workspaces import access
 from core.workspaces.principal import Principal
 
 router = APIRouter(tags=["auth"], route_class=RetriedRoute)
@@ -42,19 +35,21 @@ def sign_in(
         _, opened = identity.finish_sign_in(
             session, email=body.email, password=body.password, max_s=settings.session_max_s
         )
-        principal = workspaces.principal_of_session(session, user_session=opened.session)
+        principal = access.principal_of_session(session, user_session=opened.session)
         if principal is None:
             raise Forbidden("You belong to no workspace. Ask an admin to add you.", code="no_workspace")
         audit.record(session, principal=principal, action="user.signed_in", target_id=principal.user_id)
-        answer = _session_body(session, principal, settings)
+        answer = session_body(session, principal, settings)
     set_session_cookie(response, settings, token=opened.token)
     return answer
 
 
 @router.get("/v1/auth/session")
-def get_session(principal: SignedInDep, session: SessionDep, settings: SettingsDep) -> SessionBody:
+def get_session(principal: SignedInDep, database: DatabaseDep, settings: SettingsDep) -> SessionBody:
     """Who is asking, by cookie or by API key."""
-    return _session_body(session, principal, settings)
+    # where else they may go is a question about all workspaces
+    with database.session(SYSTEM) as session:
+        return session_body(session, principal, settings)
 
 
 @router.post("/v1/auth/sign_out")
@@ -76,19 +71,6 @@ def change_password(body: PasswordChangeBody, principal: SignedInDep, session: S
     )
     audit.record(session, principal=principal, action="user.password_changed", target_id=principal.user_id)
     return PasswordChangedBody()
-
-
-def _session_body(session: Session, principal: Principal, settings: Settings) -> SessionBody:
-    user = identity.get_user(session, user_id=principal.user_id)
-    workspace = workspaces.get_workspace(session, workspace_id=principal.workspace_id)
-    session_id = principal.session_id
-    return SessionBody(
-        user=UserBody(id=user.id, email=user.email, name=user.name),
-        workspace=WorkspaceBody(id=workspace.id, name=workspace.name, slug=workspace.slug),
-        role=principal.role,
-        permissions=sorted(principal.permissions),
-        csrf_token=csrf_token(settings, session_id=session_id) if session_id else None,
-    )
 
 
 def _browser_session(principal: Principal) -> str:

@@ -1,8 +1,9 @@
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field
 
 from api.schemas import RequestBody, ResponseBody
+from core.workspaces.models import Workspace
 from core.workspaces.roles import Permission, Role
 
 
@@ -18,7 +19,7 @@ class PasswordChangeBody(RequestBody):
 
 class UserBody(ResponseBody):
     id: str
-    email: str
+    email: str = Field(description="Empty for a service account.")
     name: str
 
 
@@ -27,6 +28,10 @@ class WorkspaceBody(ResponseBody):
     name: str
     slug: str
 
+    @classmethod
+    def of(cls, workspace: Workspace) -> Self:
+        return cls(id=workspace.id, name=workspace.name, slug=workspace.slug)
+
 
 class SessionBody(ResponseBody):
     """Who is signed in, and what they may do."""
@@ -34,6 +39,9 @@ class SessionBody(ResponseBody):
     object: Literal["session"] = "session"
     user: UserBody
     workspace: WorkspaceBody
+    workspaces: list[WorkspaceBody] = Field(description="Where this browser may go; empty for an API key.")
+    is_visiting: bool = Field(description="An admin of the installation looks in without being a member.")
+    may_create_workspaces: bool
     role: Role
     permissions: list[Permission]
     # null for an API key, which needs none

@@ -2,12 +2,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
-from api.dependencies import DatabaseDep, SessionDep, require
-from api.members.schemas import DeletedMemberBody, MemberBody, NewMemberBody, RoleChangeBody, member_body
+from api.dependencies import SessionDep, require
+from api.members.schemas import DeletedMemberBody, MemberBody, RoleChangeBody, member_body
 from api.pagination import ListBody, PageDep, list_body
 from api.retries import RetriedRoute
 from core.audit import service as audit
-from core.db.session import SYSTEM
 from core.workspaces import service as workspaces
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Permission
@@ -21,29 +20,6 @@ ManagerDep = Annotated[Principal, Depends(require(Permission.MEMBERS_MANAGE))]
 @router.get("/v1/members")
 def list_members(principal: ReaderDep, session: SessionDep, page: PageDep) -> ListBody[MemberBody]:
     return list_body(workspaces.list_members(session, workspace_id=principal.workspace_id, page=page), member_body)
-
-
-@router.post("/v1/members")
-def create_member(body: NewMemberBody, principal: ManagerDep, database: DatabaseDep) -> MemberBody:
-    """Add a person with a first password, which you hand to them."""
-    # whether the address is in use is a question about all workspaces
-    with database.session(SYSTEM) as session:
-        membership, user = workspaces.create_member(
-            session,
-            workspace_id=principal.workspace_id,
-            email=body.email,
-            name=body.name,
-            role=body.role,
-            password=body.password,
-        )
-        audit.record(
-            session,
-            principal=principal,
-            action="member.added",
-            target_id=user.id,
-            details={"email": user.email, "role": body.role},
-        )
-        return member_body((membership, user))
 
 
 @router.patch("/v1/members/{user_id}")

@@ -1,19 +1,10 @@
 from typing import Literal
 
-from pydantic import Field
-
 from api.schemas import RequestBody, ResponseBody
 from core.identity.models import User
 from core.kit.clock import unix_s
 from core.workspaces.models import Membership
 from core.workspaces.roles import Role
-
-
-class NewMemberBody(RequestBody):
-    email: str = Field(max_length=254)
-    name: str = Field(max_length=100)
-    role: Role
-    password: str = Field(max_length=1000, description="Their first password; they can change it.")
 
 
 class RoleChangeBody(RequestBody):

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from psycopg import sql
-from sqlalchemy import Connection, Dialect, Engine, create_engine, event
+from sqlalchemy import Connection, Dialect, Engine, Executable, RowMapping, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, SessionTransaction
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -116,6 +116,18 @@ class Database:
             session.connection()
         return session
 
+    def ask(self, statement: Executable, parameters: dict[str, Any]) -> RowMapping | None:
+        """The one row of a reading statement that brings its own scope: one message, with no transaction around it."""
+        engine = self.engine.execution_options(**{_SCOPE: None})
+        try:
+            with engine.connect() as connection:
+                return connection.execute(statement, parameters).mappings().one_or_none()
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        with engine.connect() as connection:
+            return connection.execute(statement, parameters).mappings().one_or_none()
+
     def dispose(self) -> None:
         self.engine.dispose()
 
@@ -149,7 +161,9 @@ def _connect_bounded(
 
 def _begin(connection: Connection) -> None:
     """Of every transaction of the engine; one opened past `Database.session` has no scope, and sees nothing."""
-    connection.exec_driver_sql(_beginning(connection.get_execution_options().get(_SCOPE, Scope())))
+    scope: Scope | None = connection.get_execution_options().get(_SCOPE, Scope())
+    if scope is not None:
+        connection.exec_driver_sql(_beginning(scope))
 
 
 @lru_cache(maxsize=1000)

@@ -29,6 +29,8 @@ class UserSession(Created, Base):
     token_sha256: Mapped[str] = mapped_column(unique=True)
     last_seen_at: Mapped[datetime]
     expires_at: Mapped[datetime]
+    current_workspace_id: Mapped[str | None] = mapped_column(ForeignKey("workspaces.id"))
+    """Which workspace the browser looks at; a choice, which gives no right to it."""
 
 
 class SignInAttempt(Created, Base):

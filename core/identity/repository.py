@@ -57,6 +57,11 @@ class UserSessionRepository:
     def touch(self, session_id: str) -> None:
         self._session.execute(update(UserSession).where(UserSession.id == session_id).values(last_seen_at=func.now()))
 
+    def choose_workspace(self, session_id: str, workspace_id: str) -> None:
+        self._session.execute(
+            update(UserSession).where(UserSession.id == session_id).values(current_workspace_id=workspace_id)
+        )
+
     def remove(self, session_id: str) -> None:
         self._session.execute(delete(UserSession).where(UserSession.id == session_id))
 

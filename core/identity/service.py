@@ -48,17 +48,6 @@ def find_user(session: Session, *, email: str) -> User | None:
     return UserRepository(session).by_email(normal_email(email))
 
 
-def renew_user(session: Session, *, user_id: str, name: str, password: str) -> User:
-    """Start over with a known address: new name, new password, no open sessions, no rights of before."""
-    user = get_user(session, user_id=user_id)
-    # whoever sets the password could else sign in as the one who runs the installation
-    user.is_installation_admin = False
-    user.name = name.strip() or user.email
-    user.password_hash = hash_password(password)
-    end_sessions_of(session, user_id=user_id)
-    return user
-
-
 def make_installation_admin(session: Session, *, user_id: str) -> User:
     """Let somebody see and steer the workers and jobs of all workspaces."""
     user = get_user(session, user_id=user_id)
@@ -118,6 +107,11 @@ def find_session(session: Session, *, token: str, idle_s: int) -> UserSession | 
     if is_stale:
         sessions.touch(user_session.id)
     return user_session
+
+
+def choose_workspace(session: Session, *, session_id: str, workspace_id: str) -> None:
+    """Remember which workspace a browser looks at. Whether it may is asked with every request."""
+    UserSessionRepository(session).choose_workspace(session_id, workspace_id)
 
 
 def end_session(session: Session, *, session_id: str) -> None:

@@ -1,14 +1,19 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, or_, select, text, update
 from sqlalchemy.orm import Session
 
+from core.db.session import Database
 from core.identity.models import User
 from core.kit.ids import new_id
 from core.kit.pagination import Page, PageRequest
 from core.workspaces.models import ApiKey, Membership, Workspace
-from core.workspaces.roles import Role
+from core.workspaces.roles import Permission, Role
+from core.workspaces.types import FoundKey, Seat, WorkspaceSize
+
+# made by migration 0007
+_FIND_API_KEY = text("select * from find_api_key(:token_sha256)")
 
 
 class WorkspaceRepository:
@@ -36,26 +41,35 @@ class WorkspaceRepository:
         self._session.flush()
         return workspace
 
-    def first_membership_of(self, user_id: str) -> Membership | None:
-        return self._session.scalar(
-            select(Membership)
-            .where(Membership.user_id == user_id)
-            .order_by(Membership.created_at, Membership.workspace_id)
-            .limit(1)
-        )
-
-    def key_and_owner(self, token_sha256: str) -> tuple[ApiKey, Membership, User] | None:
-        """A key that is not revoked, with the membership it acts for; none if its maker has left the workspace."""
-        row = self._session.execute(
-            select(ApiKey, Membership, User)
-            .join(
-                Membership,
-                (Membership.user_id == ApiKey.created_by) & (Membership.workspace_id == ApiKey.workspace_id),
+    def seats_of(self, user_id: str) -> list[Seat]:
+        """Where a person may go, the oldest membership first; also what is archived, for its admins to restore."""
+        rows = self._session.execute(
+            select(Workspace, Membership.role)
+            .join(Membership, Membership.workspace_id == Workspace.id)
+            .where(
+                Membership.user_id == user_id,
+                Workspace.archived_at.is_(None) | (Membership.role == Role.ADMIN.value),
             )
-            .join(User, User.id == ApiKey.created_by)
-            .where(ApiKey.token_sha256 == token_sha256, ApiKey.revoked_at.is_(None))
-        ).one_or_none()
-        return None if row is None else (row[0], row[1], row[2])
+            .order_by(Membership.created_at, Membership.workspace_id)
+        )
+        return [Seat(workspace, Role(role)) for workspace, role in rows]
+
+    def sizes(self, page: PageRequest) -> Page[WorkspaceSize]:
+        num_members = (
+            select(func.count()).where(Membership.workspace_id == Workspace.id).correlate(Workspace).scalar_subquery()
+        )
+        query = select(Workspace, num_members).order_by(Workspace.id.desc()).limit(page.limit + 1)
+        if page.after:
+            query = query.where(Workspace.id < page.after)
+        return Page.cut([WorkspaceSize(*row) for row in self._session.execute(query)], page.limit)
+
+    def set_archived(self, workspace: Workspace, *, is_archived: bool) -> None:
+        self._session.execute(
+            update(Workspace)
+            .where(Workspace.id == workspace.id)
+            .values(archived_at=func.now() if is_archived else None)
+        )
+        self._session.refresh(workspace)
 
     def note_key_use(self, key_id: str) -> None:
         """Update the time of last use unless it is less than a minute old."""
@@ -67,6 +81,25 @@ class WorkspaceRepository:
             )
             .values(last_used_at=func.now())
         )
+
+
+class KeyFinder:
+    """From a secret to whom it acts for, in one statement."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find(self, token_sha256: str) -> FoundKey | None:
+        """A key that is not revoked and whose owner is still in its workspace, which is not archived."""
+        row = self._database.ask(_FIND_API_KEY, {"token_sha256": token_sha256})
+        if row is None:
+            return None
+        fields = dict(row)
+        fields["key_role"], fields["owner_role"] = Role(row["key_role"]), Role(row["owner_role"])
+        if row["scopes"] is not None:
+            # a right that is gone since then limits to nothing
+            fields["scopes"] = frozenset(permission for permission in Permission if permission in row["scopes"])
+        return FoundKey(**fields)
 
 
 class MembershipRepository:
@@ -86,6 +119,16 @@ class MembershipRepository:
     def remove(self, membership: Membership) -> None:
         self._session.delete(membership)
         self._session.flush()
+
+    def has_email(self, email: str) -> bool:
+        return (
+            self._session.scalar(
+                select(Membership.user_id)
+                .join(User, User.id == Membership.user_id)
+                .where(Membership.workspace_id == self._workspace_id, User.email == email)
+            )
+            is not None
+        )
 
     def page(self, page: PageRequest) -> Page[tuple[Membership, User]]:
         query = (
@@ -122,27 +165,18 @@ class ApiKeyRepository:
         self._session = session
         self._workspace_id = workspace_id
 
-    def add(self, *, name: str, prefix: str, last4: str, token_sha256: str, role: Role, created_by: str) -> ApiKey:
-        key = ApiKey(
-            id=new_id("key_"),
-            workspace_id=self._workspace_id,
-            name=name,
-            prefix=prefix,
-            last4=last4,
-            token_sha256=token_sha256,
-            role=role.value,
-            created_by=created_by,
-        )
+    def add(self, key: ApiKey) -> ApiKey:
         self._session.add(key)
         self._session.flush()
+        self._session.refresh(key)
         return key
 
-    def get(self, key_id: str) -> ApiKey | None:
-        return self._session.scalar(
-            select(ApiKey).where(
-                ApiKey.workspace_id == self._workspace_id, ApiKey.id == key_id, ApiKey.revoked_at.is_(None)
-            )
+    def get(self, key_id: str, *, is_locked: bool = False) -> ApiKey | None:
+        """One that is not revoked; if asked, held until the transaction ends."""
+        query = select(ApiKey).where(
+            ApiKey.workspace_id == self._workspace_id, ApiKey.id == key_id, ApiKey.revoked_at.is_(None)
         )
+        return self._session.scalar(query.with_for_update() if is_locked else query)
 
     def page(self, page: PageRequest) -> Page[ApiKey]:
         query = (
@@ -155,6 +189,23 @@ class ApiKeyRepository:
             query = query.where(ApiKey.id < page.after)
         return Page.cut(self._session.scalars(query).all(), page.limit)
 
+    def is_expired(self, key: ApiKey) -> bool:
+        return self._session.scalar(select(ApiKey.expires_at <= func.now()).where(ApiKey.id == key.id)) or False
+
+    def rotate(self, key: ApiKey, *, token_sha256: str, last4: str, overlap_s: int) -> None:
+        """The secret of now becomes the previous one, and opens for `overlap_s` more."""
+        self._session.execute(
+            update(ApiKey)
+            .where(ApiKey.workspace_id == self._workspace_id, ApiKey.id == key.id)
+            .values(
+                previous_token_sha256=ApiKey.token_sha256,
+                previous_expires_at=func.now() + timedelta(seconds=overlap_s),
+                token_sha256=token_sha256,
+                last4=last4,
+            )
+        )
+        self._session.refresh(key)
+
     def revoke(self, key_id: str) -> None:
         self._session.execute(
             update(ApiKey)
@@ -162,12 +213,13 @@ class ApiKeyRepository:
             .values(revoked_at=func.now())
         )
 
-    def revoke_of_user(self, user_id: str) -> None:
+    def revoke_of_owner(self, owner_id: str) -> None:
+        """All keys that act for a person or for a service account."""
         self._session.execute(
             update(ApiKey)
             .where(
                 ApiKey.workspace_id == self._workspace_id,
-                ApiKey.created_by == user_id,
+                or_(ApiKey.user_id == owner_id, ApiKey.service_account_id == owner_id),
                 ApiKey.revoked_at.is_(None),
             )
             .values(revoked_at=func.now())

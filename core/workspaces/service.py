@@ -1,30 +1,26 @@
-"""Workspaces, who belongs to them, their API keys, and the principal behind a request."""
+"""Workspaces, who belongs to them, and their API keys."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
 from core.errors import Conflict, Forbidden, Invalid, NotFound
 from core.identity import service as identity
-from core.identity.models import User, UserSession
+from core.identity.models import User
+from core.kit.clock import utc_now
 from core.kit.hashing import sha256_bytes
+from core.kit.ids import new_id
 from core.kit.pagination import Page, PageRequest
 from core.workspaces import api_keys
-from core.workspaces.models import ApiKey, Membership, Workspace
+from core.workspaces.models import ApiKey, Membership, ServiceAccount, Workspace
 from core.workspaces.principal import Principal
 from core.workspaces.repository import ApiKeyRepository, MembershipRepository, WorkspaceRepository
-from core.workspaces.roles import Permission, Role, lesser
+from core.workspaces.roles import PERMISSIONS, Permission, Role, lesser
+from core.workspaces.types import MadeKey
 
+MAX_OVERLAP_S = 24 * 3600
 _MAX_NAME_CHARS = 100
-
-
-@dataclass(frozen=True, slots=True)
-class MadeKey:
-    """A new API key and its secret, which is shown once and never stored."""
-
-    key: ApiKey
-    secret: str
 
 
 def ensure_default_workspace(session: Session) -> Workspace:
@@ -49,43 +45,6 @@ def get_workspace(session: Session, *, workspace_id: str) -> Workspace:
     return workspace
 
 
-def principal_of_session(session: Session, *, user_session: UserSession) -> Principal | None:
-    """Who a browser acts for; None once the person belongs to no workspace. Needs a system session."""
-    membership = WorkspaceRepository(session).first_membership_of(user_session.user_id)
-    if membership is None:
-        return None
-    user = identity.get_user(session, user_id=user_session.user_id)
-    return Principal(
-        workspace_id=membership.workspace_id,
-        user_id=user.id,
-        role=Role(membership.role),
-        display_name=user.name,
-        session_id=user_session.id,
-        is_installation_admin=user.is_installation_admin,
-    )
-
-
-def principal_of_key(session: Session, *, secret: str) -> Principal | None:
-    """Who an API key acts for, with the lesser of its role and its maker's today. Needs a system session."""
-    if not api_keys.is_well_formed(secret):
-        return None
-    workspaces = WorkspaceRepository(session)
-    found = workspaces.key_and_owner(sha256_bytes(secret.encode()))
-    if found is None:
-        return None
-    key, membership, user = found
-    workspaces.note_key_use(key.id)
-    role = lesser(Role(key.role), Role(membership.role))
-    return Principal(
-        workspace_id=key.workspace_id,
-        user_id=user.id,
-        role=role,
-        display_name=f"{user.name} ({key.name})",
-        api_key_id=key.id,
-        is_installation_admin=user.is_installation_admin and role is Role.ADMIN,
-    )
-
-
 def list_members(session: Session, *, workspace_id: str, page: PageRequest) -> Page[tuple[Membership, User]]:
     return MembershipRepository(session, workspace_id).page(page)
 
@@ -100,23 +59,6 @@ def add_member(session: Session, *, workspace_id: str, user_id: str, role: Role)
     if members.get(user_id):
         raise Conflict("This person is a member already.", code="already_member", param="email")
     return members.add(user_id=user_id, role=role)
-
-
-def create_member(
-    session: Session, *, workspace_id: str, email: str, name: str, role: Role, password: str
-) -> tuple[Membership, User]:
-    """A new person, or one who belongs to no workspace any more, with this password. Needs a system session.
-
-    Raises `Conflict` (`email_taken`) for somebody who belongs to a workspace: their password is not ours to set.
-    """
-    user = identity.find_user(session, email=email)
-    if user is None:
-        user = identity.create_user(session, email=email, name=name, password=password)
-    elif WorkspaceRepository(session).first_membership_of(user.id):
-        raise Conflict(f"There is a user with the address {user.email} already.", code="email_taken", param="email")
-    else:
-        identity.renew_user(session, user_id=user.id, name=name, password=password)
-    return add_member(session, workspace_id=workspace_id, user_id=user.id, role=role), user
 
 
 def get_member(session: Session, *, workspace_id: str, user_id: str) -> tuple[Membership, User]:
@@ -140,7 +82,7 @@ def remove_member(session: Session, *, workspace_id: str, user_id: str) -> None:
     """Take a person out of the workspace and revoke their keys. Raises `Conflict` for the last admin."""
     membership, _ = get_member(session, workspace_id=workspace_id, user_id=user_id)
     _keep_an_admin(session, workspace_id=workspace_id, without=user_id)
-    ApiKeyRepository(session, workspace_id).revoke_of_user(user_id)
+    ApiKeyRepository(session, workspace_id).revoke_of_owner(user_id)
     MembershipRepository(session, workspace_id).remove(membership)
 
 
@@ -148,40 +90,149 @@ def list_api_keys(session: Session, *, workspace_id: str, page: PageRequest) -> 
     return ApiKeyRepository(session, workspace_id).page(page)
 
 
-def create_api_key(session: Session, *, principal: Principal, name: str, role: Role | None = None) -> MadeKey:
-    """A key for the principal's workspace. Raises `Forbidden` for a role above the principal's own."""
-    wanted = role or principal.role
-    if lesser(wanted, principal.role) is not wanted:
+def create_api_key(
+    session: Session,
+    *,
+    principal: Principal,
+    name: str,
+    role: Role | None = None,
+    scopes: Collection[Permission] | None = None,
+    expires_at: datetime | None = None,
+    account: ServiceAccount | None = None,
+) -> MadeKey:
+    """A key for the principal's workspace that acts for whoever asks, or for a service account.
+
+    It can do no more than its maker: raises `Forbidden` (`role_too_high`, `scope_too_broad`, `outlives_its_maker`), and
+    `Invalid` for what makes no sense. A key that is limited hands its limits on.
+    """
+    wanted = role or (Role(account.role) if account else principal.role)
+    if account is None:
+        _require_seat(session, principal)
+    if lesser(wanted, principal.role) is not wanted or (account and lesser(wanted, Role(account.role)) is not wanted):
         raise Forbidden(
-            f"A key cannot have more rights than its maker: you are a {principal.role}. Ask an admin to make this key.",
+            "A key cannot have more rights than whom it acts for, or than its maker, whose role here is "
+            f"{principal.role}. Ask an admin to make this key.",
             code="role_too_high",
             param="role",
         )
-    name = name.strip()
-    if not 1 <= len(name) <= _MAX_NAME_CHARS:
-        raise Invalid(f"Give the key a name of 1 to {_MAX_NAME_CHARS} characters.", code="invalid_name", param="name")
     secret = api_keys.new_key()
-    key = ApiKeyRepository(session, principal.workspace_id).add(
-        name=name,
+    key = ApiKey(
+        id=new_id("key_"),
+        workspace_id=principal.workspace_id,
+        name=_key_name(name),
         prefix=api_keys.PREFIX,
         last4=secret[-4:],
         token_sha256=sha256_bytes(secret.encode()),
-        role=wanted,
+        role=wanted.value,
+        scopes=_limits(principal, wanted, scopes),
         created_by=principal.user_id,
+        user_id=None if account or principal.is_service_account else principal.user_id,
+        service_account_id=account.id if account else principal.user_id if principal.is_service_account else None,
+        expires_at=_expiry(session, principal, expires_at),
     )
+    return MadeKey(key=ApiKeyRepository(session, principal.workspace_id).add(key), secret=secret)
+
+
+def rename_api_key(session: Session, *, principal: Principal, key_id: str, name: str) -> ApiKey:
+    """One's own key, or any as an admin."""
+    key = _own_key(session, principal, key_id)
+    key.name = _key_name(name)
+    session.flush()
+    return key
+
+
+def rotate_api_key(session: Session, *, principal: Principal, key_id: str, overlap_s: int) -> MadeKey:
+    """Give a key a new secret at once; the old one opens for `overlap_s` more. Rights and end stay as they are.
+
+    Raises `Conflict` (`key_has_expired`) for one that is over.
+    """
+    if not 0 <= overlap_s <= MAX_OVERLAP_S:
+        raise Invalid(
+            f"The old secret may work for 0 to {MAX_OVERLAP_S} seconds more.", code="invalid_overlap", param="overlap_s"
+        )
+    key = _own_key(session, principal, key_id)
+    keys = ApiKeyRepository(session, principal.workspace_id)
+    if keys.is_expired(key):
+        raise Conflict(
+            "This key has expired, and a new secret would not open anything. Make a new key.", code="key_has_expired"
+        )
+    secret = api_keys.new_key()
+    keys.rotate(key, token_sha256=sha256_bytes(secret.encode()), last4=secret[-4:], overlap_s=overlap_s)
     return MadeKey(key=key, secret=secret)
 
 
 def revoke_api_key(session: Session, *, principal: Principal, key_id: str) -> ApiKey:
     """Revoke one's own key, or any as an admin. Raises `Forbidden` for somebody else's."""
-    keys = ApiKeyRepository(session, principal.workspace_id)
-    key = keys.get(key_id)
+    key = _own_key(session, principal, key_id)
+    ApiKeyRepository(session, principal.workspace_id).revoke(key_id)
+    return key
+
+
+def _own_key(session: Session, principal: Principal, key_id: str) -> ApiKey:
+    key = ApiKeyRepository(session, principal.workspace_id).get(key_id, is_locked=True)
     if key is None:
         raise NotFound(f"There is no API key {key_id} in this workspace.", code="api_key_not_found")
-    if key.created_by != principal.user_id and not principal.may(Permission.WORKSPACE_ADMIN):
-        raise Forbidden("This key is somebody else's. Its maker or an admin can revoke it.", code="not_your_key")
-    keys.revoke(key_id)
+    if key.owner_id != principal.user_id and not principal.may(Permission.WORKSPACE_ADMIN):
+        raise Forbidden("This key is somebody else's. Its owner or an admin can change it.", code="not_your_key")
     return key
+
+
+def _require_seat(session: Session, principal: Principal) -> None:
+    """A key acts for a member: of who only looks in, it would open nothing."""
+    if (
+        not principal.is_service_account
+        and MembershipRepository(session, principal.workspace_id).get(principal.user_id) is None
+    ):
+        raise Conflict(
+            "You are not a member of this workspace, so that a key of yours would open nothing. Make it for a service "
+            "account.",
+            code="not_a_member",
+        )
+
+
+def _key_name(name: str) -> str:
+    name = name.strip()
+    if not 1 <= len(name) <= _MAX_NAME_CHARS:
+        raise Invalid(f"Give the key a name of 1 to {_MAX_NAME_CHARS} characters.", code="invalid_name", param="name")
+    return name
+
+
+def _limits(principal: Principal, role: Role, scopes: Collection[Permission] | None) -> list[str] | None:
+    """What is kept of the scopes. Without any, those of the key that makes this one."""
+    if scopes is None:
+        return None if principal.scopes is None else sorted(principal.scopes)
+    wanted = frozenset(scopes)
+    if too_many := wanted - PERMISSIONS[role] - {Permission.INSTALLATION_ADMIN}:
+        raise Invalid(
+            f"A {role} has no right to {', '.join(sorted(too_many))}. Leave it out, or make a key with a greater role.",
+            code="scope_beyond_role",
+            param="scopes",
+        )
+    if too_many := wanted - principal.permissions:
+        raise Forbidden(
+            f"You have no right to {', '.join(sorted(too_many))} yourself, so that a key of yours cannot have it.",
+            code="scope_too_broad",
+            param="scopes",
+        )
+    return sorted(wanted)
+
+
+def _expiry(session: Session, principal: Principal, expires_at: datetime | None) -> datetime | None:
+    if expires_at is not None and expires_at <= utc_now():
+        raise Invalid(
+            "The key would have expired already. Choose a later day.", code="expiry_in_the_past", param="expires_at"
+        )
+    if principal.api_key_id is None:
+        return expires_at
+    maker = ApiKeyRepository(session, principal.workspace_id).get(principal.api_key_id)
+    ends_at = maker.expires_at if maker else None
+    if ends_at is not None and (expires_at is None or expires_at > ends_at):
+        raise Forbidden(
+            f"A key that expires makes none that lasts longer: choose a moment before {ends_at:%Y-%m-%d %H:%M} UTC.",
+            code="outlives_its_maker",
+            param="expires_at",
+        )
+    return expires_at
 
 
 def _keep_an_admin(session: Session, *, workspace_id: str, without: str) -> None:

@@ -13,7 +13,7 @@ from core.identity.service import OpenedSession
 from core.workspaces import api_keys
 from core.workspaces import service as workspaces
 from core.workspaces.principal import Principal
-from core.workspaces.roles import Role
+from core.workspaces.roles import Permission, Role
 from tests.api.routes_of import Route
 from tests.conftest import make_principal
 
@@ -93,6 +93,35 @@ def a_revoked_key(door: Door) -> Caller:
     key_id, secret = door.key()
     with door.database.session(SYSTEM) as session:
         workspaces.revoke_api_key(session, principal=door.principal, key_id=key_id)
+    return Caller(bearer(secret), 401, "invalid_api_key")
+
+
+def an_expired_key(door: Door) -> Caller:
+    key_id, secret = door.key()
+    door.execute("update api_keys set expires_at = now() where id = :id", id=key_id)
+    return Caller(bearer(secret), 401, "api_key_expired")
+
+
+def a_secret_that_was_rotated_out(door: Door) -> Caller:
+    key_id, secret = door.key()
+    with door.database.session(SYSTEM) as session:
+        workspaces.rotate_api_key(session, principal=door.principal, key_id=key_id, overlap_s=0)
+    return Caller(bearer(secret), 401, "api_key_expired")
+
+
+def a_key_with_the_project_of_another(door: Door) -> Caller:
+    return Caller(bearer(door.key()[1]) | {"openai-project": "ws_of_somebody_else"}, 401, "mismatched_project")
+
+
+def a_browser_with_the_project_of_another(door: Door) -> Caller:
+    opened = door.browser()
+    headers = door.cookie(opened) | door.csrf(opened) | {"openai-project": "ws_of_somebody_else"}
+    return Caller(headers, 401, "mismatched_project")
+
+
+def a_key_of_an_archived_workspace(door: Door) -> Caller:
+    _, secret = door.key()
+    door.execute("update workspaces set archived_at = now() where id = :id", id=door.principal.workspace_id)
     return Caller(bearer(secret), 401, "invalid_api_key")
 
 
@@ -190,6 +219,13 @@ def a_viewers_key_of_an_admin(door: Door) -> Caller:
     return replace(_without_the_right(door, viewer), headers=bearer(secret))
 
 
+def an_admins_key_that_is_limited_to_reading_models(door: Door) -> Caller:
+    limits = frozenset({Permission.MODELS_READ})
+    with door.database.session(SYSTEM) as session:
+        made = workspaces.create_api_key(session, principal=door.principal, name="test", scopes=limits)
+    return replace(_without_the_right(door, replace(door.principal, scopes=limits)), headers=bearer(made.secret))
+
+
 def an_admins_key_whose_maker_is_a_viewer_now(door: Door) -> Caller:
     demoted = door.member(Role.ADMIN)
     _, secret = door.key(demoted)
@@ -204,6 +240,11 @@ CALLERS: tuple[Callable[[Door], Caller], ...] = (
     a_key_of_the_right_form_that_nobody_made,
     a_password_in_the_place_of_a_key,
     a_revoked_key,
+    an_expired_key,
+    a_secret_that_was_rotated_out,
+    a_key_with_the_project_of_another,
+    a_browser_with_the_project_of_another,
+    a_key_of_an_archived_workspace,
     a_key_whose_maker_left,
     a_bad_key_beside_a_good_cookie,
     a_cookie_that_is_noise,
@@ -221,6 +262,7 @@ CALLERS: tuple[Callable[[Door], Caller], ...] = (
     the_admin_of_a_workspace,
     a_viewer_in_a_browser,
     a_viewers_key_of_an_admin,
+    an_admins_key_that_is_limited_to_reading_models,
     an_admins_key_whose_maker_is_a_viewer_now,
 )
 

@@ -39,6 +39,8 @@ PARAMETERS = {
     "model": "model",
     "user_id": "user",
     "key_id": "key",
+    "account_id": "account",
+    "invitation_id": "invitation",
     "completion_id": "completion",
     "webhook_endpoint_id": "webhook",
     "delivery_id": "delivery",
@@ -56,6 +58,8 @@ FIELDS = {
     "validation_file": "file",
     "dataset_version_id": "version",
     "before": "run",
+    "service_account_id": "account",
+    "workspace_id": "workspace",
 }
 # what a body needs beside an id; else it would be refused before anybody looks for the thing
 BODIES: dict[str, dict[str, object]] = {
@@ -63,6 +67,10 @@ BODIES: dict[str, dict[str, object]] = {
     "POST /v1/chat/completions/{completion_id}": {"metadata": {}},
     "PATCH /v1/datasets/{dataset_id}": {"name": "mine now"},
     "PATCH /v1/members/{user_id}": {"role": "viewer"},
+    "POST /v1/api_keys": {"name": "mine"},
+    "PATCH /v1/api_keys/{key_id}": {"name": "mine now"},
+    "PATCH /v1/service_accounts/{account_id}": {"role": "viewer"},
+    "PATCH /v1/workspaces/{workspace_id}": {"name": "mine now"},
     "POST /v1/fine_tuning/jobs": {"model": "smollm2-135m-instruct"},
     "POST /v1/fine_tuning/jobs/dry_run": {"model": "smollm2-135m-instruct", "seed": 7},
     "POST /v1/fine_tuning/jobs/{fine_tuning_job_id}/move": {"to": "front"},
@@ -87,6 +95,8 @@ class Things:
     model: str
     user: str
     key: str
+    account: str
+    invitation: str
     completion: str
     webhook: str
     delivery: str
@@ -130,6 +140,8 @@ def seed(
     run_id = made("/v1/fine_tuning/jobs", {"model": model, "dataset_version_id": version_id})
     dataset_id = made("/v1/datasets", {"file_id": file_id})
     key_id = made("/v1/api_keys", {"name": "ours"})
+    account_id = made("/v1/service_accounts", {"name": "ours"})
+    invitation_id = made("/v1/invitations", {"email": "bo@example.com"})
     webhook = {"name": "ours", "url": "https://example.com/", "event_types": ["fine_tuning.job.failed"]}
     webhook_id = made("/v1/webhook_endpoints", webhook)
     user_id = client.get("/v1/auth/session", headers=headers).json()["user"]["id"]
@@ -145,6 +157,8 @@ def seed(
             model=_tuned_model(session, workspace_id=workspace_id, run_id=run_id),
             user=user_id,
             key=key_id,
+            account=account_id,
+            invitation=invitation_id,
             completion=_kept_completion(session, workspace_id),
             webhook=webhook_id,
             delivery=_delivery(session, workspace_id),

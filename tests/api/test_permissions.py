@@ -27,6 +27,10 @@ def test_every_write_asks_for_more_than_reading() -> None:
     open_to_all = {
         "/v1/auth/sign_out",
         "/v1/auth/password",
+        "/v1/auth/session/workspace",
+        "/v1/invitations/join",
+        "/v1/workspaces",
+        "/v1/workspaces/{workspace_id}/restore",
         "/v1/chat/completions",
         "/v1/fine_tuning/estimates",
         "/v1/fine_tuning/jobs/estimate",

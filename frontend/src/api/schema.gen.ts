@@ -348,6 +348,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/admin/workspaces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List All Workspaces
+         * @description Every workspace of the installation, newest first.
+         */
+        get: operations["list_all_workspaces"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/api_keys": {
         parameters: {
             query?: never;
@@ -387,6 +407,27 @@ export interface paths {
          * @description Revoke a key: the next request with it is refused.
          */
         delete: operations["revoke_api_key"];
+        options?: never;
+        head?: never;
+        /** Rename Api Key */
+        patch: operations["rename_api_key"];
+        trace?: never;
+    };
+    "/v1/api_keys/{key_id}/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rotate Api Key
+         * @description Give a key a new secret at once. The old one works for the overlap, a day unless told, and then dies.
+         */
+        post: operations["rotate_api_key"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -486,6 +527,26 @@ export interface paths {
         get: operations["get_session"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/auth/session/workspace": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Choose Workspace
+         * @description Let this browser look at another workspace. An admin of the installation may enter any: its log says so.
+         */
+        post: operations["choose_workspace"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1128,6 +1189,130 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/invitations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Invitations
+         * @description Seats that are offered and not taken, newest first.
+         */
+        get: operations["list_invitations"];
+        put?: never;
+        /**
+         * Create Invitation
+         * @description Offer a seat in this workspace. The link is in this answer, and goes by mail where mail is set up.
+         */
+        post: operations["create_invitation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/invitations/accept": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Accept Invitation
+         * @description Take the seat as somebody new, who is then signed in. Who has an account signs in and uses `…/join`.
+         */
+        post: operations["accept_invitation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/invitations/join": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Join
+         * @description Take the seat as who is signed in; this browser then looks at the new workspace.
+         */
+        post: operations["join"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/invitations/lookup": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Look Up Invitation
+         * @description What a link offers, for whoever has it. Says nothing about accounts.
+         */
+        post: operations["look_up_invitation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/invitations/{invitation_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke Invitation
+         * @description Take an offer back: its link opens nothing any more.
+         */
+        delete: operations["revoke_invitation"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/invitations/{invitation_id}/resend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Resend Invitation
+         * @description Another link for another week; the one before opens nothing any more.
+         */
+        post: operations["resend_invitation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/members": {
         parameters: {
             query?: never;
@@ -1138,11 +1323,7 @@ export interface paths {
         /** List Members */
         get: operations["list_members"];
         put?: never;
-        /**
-         * Create Member
-         * @description Add a person with a first password, which you hand to them.
-         */
-        post: operations["create_member"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1309,6 +1490,55 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/v1/service_accounts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Service Accounts
+         * @description The members that are programs, newest first.
+         */
+        get: operations["list_service_accounts"];
+        put?: never;
+        /**
+         * Create Service Account
+         * @description A member that is a program: its keys stay when people leave. Make keys for it under `/v1/api_keys`.
+         */
+        post: operations["create_service_account"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/service_accounts/{account_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get Service Account */
+        get: operations["get_service_account"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete Service Account
+         * @description Take the account and its keys away. What it made stays.
+         */
+        delete: operations["delete_service_account"];
+        options?: never;
+        head?: never;
+        /**
+         * Change Service Account
+         * @description Give it another role, which its keys feel at once.
+         */
+        patch: operations["change_service_account"];
         trace?: never;
     };
     "/v1/usage/entries": {
@@ -1511,6 +1741,91 @@ export interface paths {
         get: operations["list_webhook_event_types"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/workspaces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Workspaces
+         * @description Where you are a member, the oldest membership first; archived ones if you may restore them.
+         */
+        get: operations["list_workspaces"];
+        put?: never;
+        /**
+         * Create Workspace
+         * @description Make a workspace and be its admin.
+         */
+        post: operations["create_workspace"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/workspaces/{workspace_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get Workspace */
+        get: operations["get_workspace"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Rename Workspace
+         * @description Give the workspace that you are in another name. Its slug is a part of its models' names and stays.
+         */
+        patch: operations["rename_workspace"];
+        trace?: never;
+    };
+    "/v1/workspaces/{workspace_id}/archive": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Archive Workspace
+         * @description Let nobody in any more, keys included. Nothing is deleted, and an admin can restore it.
+         */
+        post: operations["archive_workspace"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/workspaces/{workspace_id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Restore Workspace
+         * @description Open an archived workspace again, as its admin or one of the installation.
+         */
+        post: operations["restore_workspace"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1749,6 +2064,27 @@ export interface components {
             wait_s: number | null;
             workspace: components["schemas"]["JobWorkspaceBody"];
         };
+        /** AdminWorkspaceBody */
+        AdminWorkspaceBody: {
+            /** Archived At */
+            archived_at: number | null;
+            /** Created At */
+            created_at: number;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Num Members */
+            num_members: number;
+            /**
+             * Object
+             * @default workspace
+             * @constant
+             */
+            object: "workspace";
+            /** Slug */
+            slug: string;
+        };
         /** AnswerMessage */
         AnswerMessage: {
             /** Content */
@@ -1782,6 +2118,8 @@ export interface components {
             created_at: number;
             /** Created By */
             created_by: string;
+            /** Expires At */
+            expires_at: number | null;
             /** Id */
             id: string;
             /** Last4 */
@@ -1798,7 +2136,26 @@ export interface components {
             object: "api_key";
             /** Prefix */
             prefix: string;
+            /**
+             * Previous Expires At
+             * @description Until when the secret before the last rotation works.
+             */
+            previous_expires_at: number | null;
             role: components["schemas"]["Role"];
+            /** Scopes */
+            scopes: components["schemas"]["Permission"][] | null;
+            /** Service Account Id */
+            service_account_id: string | null;
+            /**
+             * User Id
+             * @description The person that it acts for; null if that is a service account.
+             */
+            user_id: string | null;
+        };
+        /** ApiKeyChangeBody */
+        ApiKeyChangeBody: {
+            /** Name */
+            name: string;
         };
         /** AttemptBody */
         AttemptBody: {
@@ -2344,6 +2701,22 @@ export interface components {
              */
             object: "file";
         };
+        /** DeletedInvitationBody */
+        DeletedInvitationBody: {
+            /**
+             * Deleted
+             * @default true
+             */
+            deleted: boolean;
+            /** Id */
+            id: string;
+            /**
+             * Object
+             * @default invitation
+             * @constant
+             */
+            object: "invitation";
+        };
         /** DeletedMemberBody */
         DeletedMemberBody: {
             /**
@@ -2375,6 +2748,22 @@ export interface components {
              * @constant
              */
             object: "model";
+        };
+        /** DeletedServiceAccountBody */
+        DeletedServiceAccountBody: {
+            /**
+             * Deleted
+             * @default true
+             */
+            deleted: boolean;
+            /** Id */
+            id: string;
+            /**
+             * Object
+             * @default service_account
+             * @constant
+             */
+            object: "service_account";
         };
         /** DeletedWebhookEndpointBody */
         DeletedWebhookEndpointBody: {
@@ -3024,6 +3413,30 @@ export interface components {
             /** Sample */
             sample: components["schemas"]["SampleRow"][];
         };
+        /** InvitationBody */
+        InvitationBody: {
+            /** Created At */
+            created_at: number;
+            /** Email */
+            email: string;
+            /** Expires At */
+            expires_at: number;
+            /** Id */
+            id: string;
+            /** Invited By */
+            invited_by: string;
+            /** Inviter Name */
+            inviter_name: string;
+            /** Is Expired */
+            is_expired: boolean;
+            /**
+             * Object
+             * @default invitation
+             * @constant
+             */
+            object: "invitation";
+            role: components["schemas"]["Role"];
+        };
         /** JobEstimate */
         JobEstimate: {
             /**
@@ -3248,6 +3661,23 @@ export interface components {
              */
             object: "list";
         };
+        /** ListBody[AdminWorkspaceBody] */
+        ListBody_AdminWorkspaceBody_: {
+            /** Data */
+            data: components["schemas"]["AdminWorkspaceBody"][];
+            /** First Id */
+            first_id: string | null;
+            /** Has More */
+            has_more: boolean;
+            /** Last Id */
+            last_id: string | null;
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
         /** ListBody[ApiKeyBody] */
         ListBody_ApiKeyBody_: {
             /** Data */
@@ -3354,6 +3784,23 @@ export interface components {
         ListBody_FineTuningJob_: {
             /** Data */
             data: components["schemas"]["FineTuningJob"][];
+            /** First Id */
+            first_id: string | null;
+            /** Has More */
+            has_more: boolean;
+            /** Last Id */
+            last_id: string | null;
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
+        /** ListBody[InvitationBody] */
+        ListBody_InvitationBody_: {
+            /** Data */
+            data: components["schemas"]["InvitationBody"][];
             /** First Id */
             first_id: string | null;
             /** Has More */
@@ -3486,6 +3933,23 @@ export interface components {
              */
             object: "list";
         };
+        /** ListBody[ServiceAccountBody] */
+        ListBody_ServiceAccountBody_: {
+            /** Data */
+            data: components["schemas"]["ServiceAccountBody"][];
+            /** First Id */
+            first_id: string | null;
+            /** Has More */
+            has_more: boolean;
+            /** Last Id */
+            last_id: string | null;
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
         /** ListBody[WebhookDeliveryBody] */
         ListBody_WebhookDeliveryBody_: {
             /** Data */
@@ -3507,6 +3971,23 @@ export interface components {
         ListBody_WebhookEndpointBody_: {
             /** Data */
             data: components["schemas"]["WebhookEndpointBody"][];
+            /** First Id */
+            first_id: string | null;
+            /** Has More */
+            has_more: boolean;
+            /** Last Id */
+            last_id: string | null;
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
+        /** ListBody[WorkspaceDetailBody] */
+        ListBody_WorkspaceDetailBody_: {
+            /** Data */
+            data: components["schemas"]["WorkspaceDetailBody"][];
             /** First Id */
             first_id: string | null;
             /** Has More */
@@ -3557,6 +4038,8 @@ export interface components {
             created_at: number;
             /** Created By */
             created_by: string;
+            /** Expires At */
+            expires_at: number | null;
             /** Id */
             id: string;
             /**
@@ -3578,7 +4061,21 @@ export interface components {
             object: "api_key";
             /** Prefix */
             prefix: string;
+            /**
+             * Previous Expires At
+             * @description Until when the secret before the last rotation works.
+             */
+            previous_expires_at: number | null;
             role: components["schemas"]["Role"];
+            /** Scopes */
+            scopes: components["schemas"]["Permission"][] | null;
+            /** Service Account Id */
+            service_account_id: string | null;
+            /**
+             * User Id
+             * @description The person that it acts for; null if that is a service account.
+             */
+            user_id: string | null;
         };
         /** MadeWorkerTokenBody */
         MadeWorkerTokenBody: {
@@ -3823,10 +4320,25 @@ export interface components {
         };
         /** NewApiKeyBody */
         NewApiKeyBody: {
+            /**
+             * Expires At
+             * @description Unix time from which it is refused with `api_key_expired`; never without.
+             */
+            expires_at?: number | null;
             /** Name */
             name: string;
-            /** @description At most your own role, which is also the default. */
+            /** @description At most the role of whom it acts for, which is also the default. */
             role?: components["schemas"]["Role"] | null;
+            /**
+             * Scopes
+             * @description The rights that it is limited to, of those of its role; all of them without.
+             */
+            scopes?: components["schemas"]["Permission"][] | null;
+            /**
+             * Service Account Id
+             * @description The service account that it acts for, rather than for you.
+             */
+            service_account_id?: string | null;
         };
         /** NewDataset */
         NewDataset: {
@@ -3840,17 +4352,21 @@ export interface components {
              */
             name?: string | null;
         };
-        /** NewMemberBody */
-        NewMemberBody: {
+        /** NewInvitationBody */
+        NewInvitationBody: {
             /** Email */
             email: string;
+            /** @default member */
+            role: components["schemas"]["Role"];
+        };
+        /** NewServiceAccountBody */
+        NewServiceAccountBody: {
             /** Name */
             name: string;
             /**
-             * Password
-             * @description Their first password; they can change it.
+             * @description At most your own role.
+             * @default member
              */
-            password: string;
             role: components["schemas"]["Role"];
         };
         /** NewVersion */
@@ -3873,6 +4389,49 @@ export interface components {
              * @description Which machines will use it.
              */
             name: string;
+        };
+        /** NewWorkspaceBody */
+        NewWorkspaceBody: {
+            /** Name */
+            name: string;
+            /**
+             * Slug
+             * @description A part of the names of its models, so it never changes. Else from the name.
+             */
+            slug?: string | null;
+        };
+        /** NewcomerBody */
+        NewcomerBody: {
+            /** Name */
+            name: string;
+            /** Password */
+            password: string;
+            /**
+             * Token
+             * @description What stands behind `token=` in the link.
+             */
+            token: string;
+        };
+        /**
+         * OfferBody
+         * @description What a link is good for.
+         */
+        OfferBody: {
+            /** Email */
+            email: string;
+            /** Expires At */
+            expires_at: number;
+            /** Inviter Name */
+            inviter_name: string;
+            /**
+             * Object
+             * @default invitation.offer
+             * @constant
+             */
+            object: "invitation.offer";
+            role: components["schemas"]["Role"];
+            /** Workspace Name */
+            workspace_name: string;
         };
         /** OrpoBody */
         OrpoBody: {
@@ -4263,6 +4822,15 @@ export interface components {
         RoleChangeBody: {
             role: components["schemas"]["Role"];
         };
+        /** RotationBody */
+        RotationBody: {
+            /**
+             * Overlap S
+             * @description How long the old secret goes on to work; 0 ends it now.
+             * @default 86400
+             */
+            overlap_s: number;
+        };
         /** RowBody */
         RowBody: {
             /**
@@ -4384,6 +4952,65 @@ export interface components {
              */
             keep_old_secret_active_for_24_hours: boolean;
         };
+        /** SentInvitationBody */
+        SentInvitationBody: {
+            /** Created At */
+            created_at: number;
+            /** Email */
+            email: string;
+            /** Expires At */
+            expires_at: number;
+            /** Id */
+            id: string;
+            /** Invited By */
+            invited_by: string;
+            /** Inviter Name */
+            inviter_name: string;
+            /** Is Expired */
+            is_expired: boolean;
+            /**
+             * Is Mailed
+             * @description Whether it also goes out by mail; false where no mail server is set.
+             */
+            is_mailed: boolean;
+            /**
+             * Link
+             * @description Opens the seat once. It is shown this once and stored nowhere: pass it on.
+             */
+            link: string;
+            /**
+             * Object
+             * @default invitation
+             * @constant
+             */
+            object: "invitation";
+            role: components["schemas"]["Role"];
+        };
+        /**
+         * ServiceAccountBody
+         * @description A member that is a program.
+         */
+        ServiceAccountBody: {
+            /** Created At */
+            created_at: number;
+            /** Created By */
+            created_by: string;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /**
+             * Object
+             * @default service_account
+             * @constant
+             */
+            object: "service_account";
+            role: components["schemas"]["Role"];
+        };
+        /** ServiceAccountChangeBody */
+        ServiceAccountChangeBody: {
+            role: components["schemas"]["Role"];
+        };
         /**
          * SessionBody
          * @description Who is signed in, and what they may do.
@@ -4391,6 +5018,13 @@ export interface components {
         SessionBody: {
             /** Csrf Token */
             csrf_token: string | null;
+            /**
+             * Is Visiting
+             * @description An admin of the installation looks in without being a member.
+             */
+            is_visiting: boolean;
+            /** May Create Workspaces */
+            may_create_workspaces: boolean;
             /**
              * Object
              * @default session
@@ -4402,6 +5036,11 @@ export interface components {
             role: components["schemas"]["Role"];
             user: components["schemas"]["UserBody"];
             workspace: components["schemas"]["WorkspaceBody"];
+            /**
+             * Workspaces
+             * @description Where this browser may go; empty for an API key.
+             */
+            workspaces: components["schemas"]["WorkspaceBody"][];
         };
         /**
          * Severity
@@ -4448,6 +5087,14 @@ export interface components {
         /** SupervisedMethod */
         SupervisedMethod: {
             hyperparameters: components["schemas"]["Hyperparameters"];
+        };
+        /** TokenBody */
+        TokenBody: {
+            /**
+             * Token
+             * @description What stands behind `token=` in the link.
+             */
+            token: string;
         };
         /** TokenLogprobBody */
         TokenLogprobBody: {
@@ -4617,7 +5264,10 @@ export interface components {
         };
         /** UserBody */
         UserBody: {
-            /** Email */
+            /**
+             * Email
+             * @description Empty for a service account.
+             */
             email: string;
             /** Id */
             id: string;
@@ -4986,6 +5636,40 @@ export interface components {
             id: string;
             /** Name */
             name: string;
+            /** Slug */
+            slug: string;
+        };
+        /** WorkspaceChangeBody */
+        WorkspaceChangeBody: {
+            /** Name */
+            name: string;
+        };
+        /** WorkspaceChoiceBody */
+        WorkspaceChoiceBody: {
+            /** Workspace Id */
+            workspace_id: string;
+        };
+        /**
+         * WorkspaceDetailBody
+         * @description On the OpenAI wire, a project.
+         */
+        WorkspaceDetailBody: {
+            /** Archived At */
+            archived_at: number | null;
+            /** Created At */
+            created_at: number;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /**
+             * Object
+             * @default workspace
+             * @constant
+             */
+            object: "workspace";
+            /** @description What you are there; null for an admin of the installation who is no member. */
+            role: components["schemas"]["Role"] | null;
             /** Slug */
             slug: string;
         };
@@ -5612,6 +6296,39 @@ export interface operations {
             };
         };
     };
+    list_all_workspaces: {
+        parameters: {
+            query?: {
+                /** @description Id of the last item of the page before. */
+                after?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBody_AdminWorkspaceBody_"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     list_api_keys: {
         parameters: {
             query?: {
@@ -5696,6 +6413,76 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DeletedApiKeyBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    rename_api_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApiKeyChangeBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiKeyBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    rotate_api_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RotationBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadeApiKeyBody"];
                 };
             };
             /** @description A refusal or a failure. */
@@ -5865,6 +6652,39 @@ export interface operations {
             cookie?: never;
         };
         requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    choose_workspace: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WorkspaceChoiceBody"];
+            };
+        };
         responses: {
             /** @description Successful Response */
             200: {
@@ -7218,6 +8038,233 @@ export interface operations {
             };
         };
     };
+    list_invitations: {
+        parameters: {
+            query?: {
+                /** @description Id of the last item of the page before. */
+                after?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBody_InvitationBody_"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    create_invitation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewInvitationBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SentInvitationBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    accept_invitation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewcomerBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    join: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TokenBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    look_up_invitation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TokenBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OfferBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    revoke_invitation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                invitation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletedInvitationBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    resend_invitation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                invitation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SentInvitationBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     list_members: {
         parameters: {
             query?: {
@@ -7238,39 +8285,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ListBody_MemberBody_"];
-                };
-            };
-            /** @description A refusal or a failure. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-        };
-    };
-    create_member: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["NewMemberBody"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["MemberBody"];
                 };
             };
             /** @description A refusal or a failure. */
@@ -7586,6 +8600,169 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["FileBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_service_accounts: {
+        parameters: {
+            query?: {
+                /** @description Id of the last item of the page before. */
+                after?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBody_ServiceAccountBody_"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    create_service_account: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewServiceAccountBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceAccountBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_service_account: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                account_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceAccountBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    delete_service_account: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                account_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletedServiceAccountBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    change_service_account: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                account_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ServiceAccountChangeBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceAccountBody"];
                 };
             };
             /** @description A refusal or a failure. */
@@ -8011,6 +9188,196 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["WebhookEventTypeListBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_workspaces: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBody_WorkspaceDetailBody_"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    create_workspace: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewWorkspaceBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkspaceDetailBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_workspace: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                workspace_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkspaceDetailBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    rename_workspace: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                workspace_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WorkspaceChangeBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkspaceDetailBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    archive_workspace: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                workspace_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkspaceDetailBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    restore_workspace: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                workspace_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkspaceDetailBody"];
                 };
             };
             /** @description A refusal or a failure. */

@@ -1,38 +1,5 @@
-import type { ApiKey, LedgerEntry, Member, Price, UsageSummary } from "@/api/types";
+import type { LedgerEntry, Price, UsageSummary } from "@/api/types";
 import { NOW_S } from "@/testing/fixtures";
-
-export const KEYS: ApiKey[] = [
-  {
-    id: "key_1",
-    object: "api_key",
-    name: "Booking page",
-    prefix: "tb_live_",
-    last4: "9f2c",
-    role: "member",
-    created_at: NOW_S - 400_000,
-    last_used_at: NOW_S - 300,
-    created_by: "user_1",
-  },
-];
-
-export const MEMBERS: Member[] = [
-  {
-    id: "user_1",
-    object: "member",
-    email: "maya@clinic.example",
-    name: "Maya Lindqvist",
-    role: "admin",
-    created_at: NOW_S - 900_000,
-  },
-  {
-    id: "user_2",
-    object: "member",
-    email: "jon@clinic.example",
-    name: "Jon Abara",
-    role: "member",
-    created_at: NOW_S - 500_000,
-  },
-];
 
 export const USAGE: UsageSummary = {
   object: "usage.summary",

@@ -46,6 +46,12 @@ export function makeSession(overrides: Partial<Session> = {}): Session {
     object: "session",
     user: { id: "user_1", email: "maya@clinic.example", name: "Maya Lindqvist" },
     workspace: { id: "ws_1", name: "Riverside Clinic", slug: "clinic" },
+    workspaces: [
+      { id: "ws_1", name: "Riverside Clinic", slug: "clinic" },
+      { id: "ws_2", name: "Research group", slug: "research" },
+    ],
+    is_visiting: false,
+    may_create_workspaces: false,
     role: "admin",
     permissions: ALL,
     csrf_token: "csrf-1",

@@ -1,6 +1,7 @@
 import { delay, http, HttpResponse } from "msw";
 import { adminHandlers } from "@/testing/admin-handlers";
-import { ENTRIES, KEYS, MEMBERS, PRICES, USAGE } from "@/testing/account-fixtures";
+import { accessHandlers } from "@/testing/access-handlers";
+import { ENTRIES, PRICES, USAGE } from "@/testing/account-fixtures";
 import {
   listOf,
   makeDataset,
@@ -160,19 +161,10 @@ export const handlers = [
     const { model } = (await request.json()) as { model: string };
     return eventStream(chunks(model.startsWith("ft:") ? ANSWER : BASE_ANSWER), 15);
   }),
-  http.get("*/v1/api_keys", () => HttpResponse.json(listOf(KEYS))),
-  http.post("*/v1/api_keys", async ({ request }) => {
-    const { name } = (await request.json()) as { name: string };
-    return HttpResponse.json({ ...KEYS[0], id: "key_2", name, key: "tb_live_only_once_0123456789" });
-  }),
-  http.delete("*/v1/api_keys/:id", () => HttpResponse.json({ deleted: true })),
-  http.get("*/v1/members", () => HttpResponse.json(listOf(MEMBERS))),
-  http.post("*/v1/members", () => HttpResponse.json(MEMBERS[1])),
-  http.patch("*/v1/members/:id", () => HttpResponse.json(MEMBERS[1])),
-  http.delete("*/v1/members/:id", () => HttpResponse.json({ deleted: true })),
   http.get("*/v1/usage/summary", () => HttpResponse.json(USAGE)),
   http.get("*/v1/usage/entries", () => HttpResponse.json(listOf(ENTRIES))),
   http.get("*/v1/prices", () => HttpResponse.json(listOf(PRICES))),
+  ...accessHandlers,
   ...adminHandlers,
   ...webhookHandlers,
 ];

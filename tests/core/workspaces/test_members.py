@@ -4,7 +4,7 @@ import pytest
 
 from core.db.session import SYSTEM, Database, workspace_scope
 from core.errors import Conflict
-from core.workspaces import service
+from core.workspaces import access, api_keys, service
 from core.workspaces.roles import Role, lesser
 from tests.conftest import make_principal
 
@@ -53,8 +53,7 @@ class TestPrincipal:
         with database.session(SYSTEM) as session:
             service.remove_member(session, workspace_id=workspace_id, user_id=principal.user_id)
             opened = service.identity.open_session(session, user_id=principal.user_id, max_s=60)
-            assert service.principal_of_session(session, user_session=opened.session) is None
+            assert access.principal_of_session(session, user_session=opened.session) is None
 
     def test_a_key_that_was_never_made_is_nobodys(self, database: Database) -> None:
-        with database.session(SYSTEM) as session:
-            assert service.principal_of_key(session, secret=service.api_keys.new_key()) is None
+        assert access.caller_of_key(database, secret=api_keys.new_key()) is None

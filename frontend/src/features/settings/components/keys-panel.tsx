@@ -67,7 +67,7 @@ export function KeysPanel() {
       {canManage && !made && <NewKey onMade={setMade} />}
       <QueryView query={keys} what="the API keys" skeleton={<SkeletonLines count={3} height={36} />}>
         {(list) =>
-          list.data.length === 0 ? (
+          list.length === 0 ? (
             <Empty title="No keys yet">
               A key lets a program of yours use your models. It is shown once, when it is made.
             </Empty>
@@ -76,7 +76,7 @@ export function KeysPanel() {
               <Table
                 label="API keys"
                 columns={canManage ? withRevoke : COLUMNS}
-                items={list.data}
+                items={list}
                 rowKey={(key) => key.id}
               />
             </Section>
