@@ -83,7 +83,7 @@ class WebhookTestResultBody(ResponseBody):
     status_code: int
     delivery_id: str
     duration_ms: int
-    answer: str | None = Field(description="The beginning of what was answered; what looks like a secret is hidden.")
+    answer: str | None = Field(description="The beginning of what was answered; without what looks like a secret.")
 
 
 class WebhookAttemptBody(ResponseBody):
@@ -92,7 +92,7 @@ class WebhookAttemptBody(ResponseBody):
     created_at: int
     status_code: int | None = Field(description="Null if there was no answer.")
     error: str | None = Field(description="Why there was none.")
-    answer: str | None = Field(description="The beginning of what was answered; what looks like a secret is hidden.")
+    answer: str | None = Field(description="The beginning of what was answered; without what looks like a secret.")
     duration_ms: int
 
 

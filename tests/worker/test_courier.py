@@ -88,7 +88,7 @@ def at_work(context: WorkContext, **options: Callable[[], bool]) -> Iterator[Cou
 
 def test_what_happened_arrives_signed_and_is_logged(desk: Desk, hooks: Receiver, loopback: WorkContext) -> None:
     secret = desk.made(hooks.url)
-    hooks.script = lambda _: Reply(200, b'{"ok": true, "token": "abc"}')
+    hooks.script = lambda _: Reply(200, b'{"ok": true, "api_key": "abc"}')
     desk.emit("a/1")
     with at_work(loopback):
         (received,) = hooks.wait_for(1)
@@ -99,7 +99,7 @@ def test_what_happened_arrives_signed_and_is_logged(desk: Desk, hooks: Receiver,
     assert received.headers["content-type"] == "application/json"
     assert received.headers["user-agent"].startswith("Tailorbird-Webhooks")
     (attempt,) = desk.attempts()
-    assert (attempt.status_code, attempt.error, attempt.answer) == (200, None, '{"ok": true, "token": [hidden]}')
+    assert (attempt.status_code, attempt.error, attempt.answer) == (200, None, '{"ok": true, "api_key": "[redacted]"}')
     assert attempt.duration_ms >= 0
 
 

@@ -86,7 +86,7 @@ def test_a_test_sends_a_signed_sample_and_tells_what_was_answered(ai: OpenAI, ho
     result = ai.webhooks.test(made.id, event_type="fine_tuning.job.succeeded")
     assert (result.success, result.status_code, result.webhook_endpoint_id) == (True, 418, made.id)
     assert (result.object, result.event_type) == ("webhook_endpoint.test", "fine_tuning.job.succeeded")
-    assert extra(result, "answer") == "a teapot; password=[hidden]"
+    assert extra(result, "answer") == "a teapot; password=[redacted]"
     event = unwrap(made.signing_secret, hooks)
     assert (event.type, event.data.id) == ("fine_tuning.job.succeeded", "ftjob-test")
     after = ai.webhooks.retrieve(made.id)
