@@ -40,7 +40,9 @@ from core.workspaces import service as workspaces
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Role
 from tests.factories.training import make_version, put_base_model_on_disk
+from tests.faults import arena_webhooks
 from tests.faults.arena_servers import ArenaServers
+from tests.faults.arena_webhooks import ArenaWebhooks
 from tests.faults.checker import Scene
 from worker.tasks import sweeping
 
@@ -145,6 +147,7 @@ class Arena:
     random: Random = field(init=False)
     database: Database = field(init=False)
     blobs: S3BlobStore = field(init=False)
+    webhooks: ArenaWebhooks = field(init=False)
     _principals: dict[str, Principal] = field(default_factory=dict)
     _versions: dict[str, str] = field(default_factory=dict)
     _processes: list[Child] = field(default_factory=list)
@@ -159,6 +162,7 @@ class Arena:
             S3BlobStore(direct),
             CeleryTaskQueue(direct),
         )
+        self.webhooks = ArenaWebhooks(self.database, direct)
 
     def settings(self, home: Path | None = None, *, urls: ServerUrls | None = None, **changes: object) -> Settings:
         """Of a process of the product: through the proxies, with short leases."""
@@ -180,6 +184,7 @@ class Arena:
             "checkpoint_every_s": 0.5,
             "kill_grace_s": 5.0,
             "num_cpu_threads": 1,
+            "outbound_allow": arena_webhooks.HOST,
             **changes,
         }
         return Settings(**values)
@@ -278,6 +283,7 @@ class Arena:
             self._principals[workspace] = Principal(
                 workspace_id=made.id, user_id=user.id, role=Role.ADMIN, display_name=name
             )
+            self.webhooks.add(self._principals[workspace])
         return self._principals[workspace]
 
     def version(self, workspace: str = "acme") -> str:
@@ -462,6 +468,7 @@ class Arena:
             homes=tuple({worker.home for worker in self.workers} - self.lost_machines),
             processes=self.trainers,
             row_tokens=self.row_tokens,
+            received=self.webhooks.received,
         )
 
     def stop_workers(self) -> None:
@@ -478,7 +485,8 @@ class Arena:
                 raise AssertionError(f"{worker.child.name} does not end\n{worker.log()[-6000:]}") from None
 
     def tidy(self) -> None:
-        """What every worker does every few minutes, now: the janitor's round on each machine and in the bucket."""
+        """What workers do all the time, now: webhooks, and the janitor's round on each machine and in the bucket."""
+        self.webhooks.drain()
         for home in {worker.home for worker in self.workers} - self.lost_machines:
             sweeping.sweep_folders(self.database, home / "runs")
         sweeping.sweep_objects(self.database, self.blobs)
@@ -498,6 +506,7 @@ class Arena:
         for child in self._processes:
             with suppress(subprocess.TimeoutExpired):
                 child.process.wait(10)
+        self.webhooks.close()
         self.database.dispose()
 
 

@@ -100,4 +100,13 @@ DRILLS: Final[dict[int, Drill]] = {
         "500 clients that send heads and bodies byte by byte, in chunks without end, or nothing; lengths that lie",
         "all are shed within the time they are given; honest clients' p99 stays < 1 s; memory is bounded",
     ),
+    38: Drill(
+        "a corpus of addresses that lead inside (private, mapped, decimal, octal, unicode dots, `@`, metadata), name "
+        "servers that change their mind, redirects to 127.0.0.1",
+        "a listener on 127.0.0.1 sees no connection; each address is refused with a reason",
+    ),
+    41: Drill(
+        "kill -9 of workers in the middle of webhook deliveries, to a receiver that is slow and fails",
+        "each event arrives at least once, always under its own `webhook-id`; the outbox is drained",
+    ),
 }

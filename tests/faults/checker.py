@@ -7,7 +7,7 @@ workers have ended as a deploy ends them and the janitor went round once: what i
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +19,7 @@ from sqlalchemy import text
 from core.backends.blobs import S3BlobStore
 from core.db.session import SYSTEM, Database
 from core.jobs.states import TERMINAL, AttemptOutcome, JobState
+from tests.factories.receiver import Received
 
 _MANIFEST = "manifest.json"
 _SAME_S = 1e-6
@@ -44,6 +45,8 @@ class Scene:
     """Those that still work for the arena when nothing should."""
     row_tokens: int | None = None
     """Trained tokens a step, if the trainer is one that says the same for every step."""
+    received: Sequence[Received] = ()
+    """What arrived at the webhooks of the workspaces."""
 
     def rows(self, query: str) -> list[dict[str, Any]]:
         with self.database.session(SYSTEM) as session:
@@ -215,6 +218,44 @@ def every_deed_is_on_record(scene: Scene) -> Iterable[str]:
             yield f"nothing on record says who cancelled {run['id']}"
 
 
+def the_end_of_each_run_is_told_once(scene: Scene) -> Iterable[str]:
+    """To every webhook that was there; beside it was told at most a failure after which the run was taken up again."""
+    told: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for one in scene.rows("select * from webhook_deliveries where not is_test order by id"):
+        told[one["endpoint_id"], one["occurrence"]].append(one["event_type"].rpartition(".")[2])
+    for run in scene.rows(
+        "select e.id as endpoint_id, r.id, j.state, j.attempt from webhook_endpoints e "
+        "join runs r on r.workspace_id = e.workspace_id join jobs j on j.id = r.job_id "
+        "where e.disabled_at is null and (j.finished_at is null or j.finished_at > e.created_at)"
+    ):
+        state, wanted = JobState(run["state"]), []
+        if state in TERMINAL:
+            wanted = [state.value]
+        found = told.pop((run["endpoint_id"], f"{run['id']}/{run['attempt']}"), [])
+        # taken up again, and not claimed since
+        if found not in (wanted, [JobState.FAILED.value, *wanted]) or found == [JobState.FAILED.value] * 2:
+            yield f"{run['id']} is {state}, and of its attempt {run['attempt']} was told: {found}"
+    for (_, occurrence), events in told.items():
+        if events != [JobState.FAILED]:
+            yield f"of {occurrence} was told: {events}, and it is no failure that was taken up again"
+
+
+def the_webhook_outbox_is_drained(scene: Scene) -> Iterable[str]:
+    """What was told has arrived, at least once and always under the same id."""
+    arrived: dict[str, set[bytes]] = defaultdict(set)
+    for one in scene.received:
+        arrived[one.headers["webhook-id"]].add(one.body)
+    for delivery in scene.rows("select d.* from webhook_deliveries d where not is_test"):
+        name = f"{delivery['event_type']} of {delivery['occurrence']}"
+        if delivery["state"] != "delivered":
+            yield f"{name} is {delivery['state']} after {delivery['num_tries']} tries"
+        elif arrived.get(delivery["event_id"]) != {delivery["body"].encode()}:
+            yield f"{name} is said to be delivered, and did not arrive as {delivery['event_id']}"
+    for event_id, bodies in arrived.items():
+        if {json.loads(body)["id"] for body in bodies} != {event_id}:
+            yield f"{event_id} arrived with another event in it"
+
+
 def nothing_runs_on(scene: Scene) -> Iterable[str]:
     for process in scene.processes():
         yield f"process {process.pid} still runs: {' '.join(process.cmdline())[-200:]}"
@@ -231,5 +272,7 @@ RULES: tuple[Callable[[Scene], Iterable[str]], ...] = (
     no_disk_keeps_what_nobody_needs,
     checkpoints_are_kept_only_for_runs_that_may_go_on,
     every_deed_is_on_record,
+    the_end_of_each_run_is_told_once,
+    the_webhook_outbox_is_drained,
     nothing_runs_on,
 )

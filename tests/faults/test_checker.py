@@ -41,9 +41,9 @@ class Day:
         arena.cancel(self.stopped)
         arena.wait_for_end(self.stopped)
         arena.stop_workers()
-        arena.tidy()
         self.untouched = arena.submit(ring=False)
         arena.cancel(self.untouched)
+        arena.tidy()
         self.scene = arena.scene()
 
     @contextmanager
@@ -104,6 +104,11 @@ _SECOND_ATTEMPT = """
 insert into job_attempts (job_id, attempt, worker_id, workspace_id, created_at, ended_at, outcome)
 select job_id, 2, 'w2', workspace_id, created_at, ended_at, outcome from job_attempts where job_id = :done"""
 
+_DELIVERY = "workspace_id, endpoint_id, event_id, occurrence, body, state, num_tries, attempt"
+_SECOND_TELLING = f"""
+insert into webhook_deliveries (id, event_type, {_DELIVERY})
+select 'whd_z', 'fine_tuning.job.failed', {_DELIVERY} from webhook_deliveries where event_type like '%succeeded'"""
+
 
 @pytest.mark.parametrize(
     ("statements", "found"),
@@ -155,6 +160,25 @@ select job_id, 2, 'w2', workspace_id, created_at, ended_at, outcome from job_att
             [_NO_AUDIT_GUARD, "delete from audit_events where action = 'run.cancelled' and target_id = :stopped_run"],
             "says who cancelled",
         ),
+        (
+            ["delete from webhook_deliveries where event_type like '%succeeded'"],
+            "is succeeded, and of its attempt 1 was told: []",
+        ),
+        (
+            ["delete from webhook_deliveries where occurrence like '%/0'"],
+            "is cancelled, and of its attempt 0 was told: []",
+        ),
+        (
+            ["update webhook_deliveries set event_type = 'fine_tuning.job.failed' where event_type like '%succeeded'"],
+            "was told: ['failed']",
+        ),
+        (
+            ["update webhook_deliveries set occurrence = :done_run || '/7' where event_type like '%succeeded'"],
+            "and it is no failure that was taken up again",
+        ),
+        ([_SECOND_TELLING], "was told: ['succeeded', 'failed']"),
+        (["update webhook_deliveries set state = 'pending'"], "is pending after 1 tries"),
+        (["update webhook_deliveries set event_id = 'evt_none'"], "did not arrive as evt_none"),
     ],
 )  # fmt: skip
 def test_a_broken_row_is_found(day: Day, statements: list[str], found: str) -> None:

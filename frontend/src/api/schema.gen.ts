@@ -5290,7 +5290,7 @@ export interface components {
         WebhookAttemptBody: {
             /**
              * Answer
-             * @description The beginning of what was answered; what looks like a secret is hidden.
+             * @description The beginning of what was answered; without what looks like a secret.
              */
             answer: string | null;
             /** Created At */
@@ -5487,7 +5487,7 @@ export interface components {
         WebhookTestResultBody: {
             /**
              * Answer
-             * @description The beginning of what was answered; what looks like a secret is hidden.
+             * @description The beginning of what was answered; without what looks like a secret.
              */
             answer: string | null;
             /** Delivery Id */
