@@ -10,6 +10,7 @@ from core.jobs.kinds import QueueName
 from core.jobs.models import Job, JobAttempt, QueueClock, QueueShare
 from core.jobs.states import CANCELLED_AT_ONCE, TERMINAL, TRANSITIONS, AttemptOutcome, JobState
 from core.jobs.types import Lease, QueueOutlook
+from core.kit.redaction import redacted
 
 # what a job counts for in the fair share while nobody has said how long it takes
 _UNKNOWN_S = 60.0
@@ -180,6 +181,8 @@ class JobRepository:
 
     def end_lease(self, job: Job, state: JobState, *, delay_s: float = 0, **changes: Any) -> Job:  # noqa: ANN401
         """Move a job on, without a holder; a queued one is due again after `delay_s`."""
+        if "error" in changes:
+            changes["error"] = redacted(changes["error"])
         return self.move(
             job,
             state,
@@ -196,7 +199,7 @@ class JobRepository:
         took_s = self._session.scalar(
             update(JobAttempt)
             .where(JobAttempt.job_id == job.id, JobAttempt.attempt == job.attempt, JobAttempt.outcome.is_(None))
-            .values(outcome=outcome, ended_at=func.now(), error=None if error is None else dict(error))
+            .values(outcome=outcome, ended_at=func.now(), error=redacted(error))
             .returning(func.extract("epoch", func.now() - JobAttempt.created_at))
         )
         if took_s is not None:

@@ -1,4 +1,7 @@
-"""What jobs said: their events, which people read, and what their children printed, which admins read."""
+"""What jobs said: their events, which people read, and what their children printed, which admins read.
+
+Children know no secret of ours; what they or a library of theirs print is redacted all the same before it is kept.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +13,7 @@ from core.jobs.models import Job, JobEvent, JobLog
 from core.jobs.types import EventType, Lease, NewEvent
 from core.kit.ids import new_id
 from core.kit.pagination import Page, PageRequest
+from core.kit.redaction import redacted, redacted_text
 
 _NO_END = 2**63 - 1
 
@@ -67,8 +71,8 @@ class JournalRepository:
                 "attempt": job.attempt,
                 "level": event.level,
                 "type": event.type,
-                "message": event.message,
-                "data": event.data,
+                "message": redacted_text(event.message),
+                "data": event.data if event.type is EventType.METRICS else redacted(event.data),
             }
             for event in events
         ]
@@ -112,7 +116,7 @@ class JournalRepository:
         """Keep what was printed; of more than `max_chars` an attempt, the oldest pieces go."""
         self._session.execute(
             insert(JobLog).values(
-                job_id=lease.job_id, workspace_id=lease.workspace_id, attempt=lease.attempt, text=text
+                job_id=lease.job_id, workspace_id=lease.workspace_id, attempt=lease.attempt, text=redacted_text(text)
             )
         )
         pieces = (
