@@ -25,7 +25,7 @@ logger = logging.getLogger("api.access")
 
 MAX_JSON_BYTES = 2 * 1024 * 1024
 # boundaries and part headers of a multipart body, beside the file itself
-_MULTIPART_SLACK_BYTES = 64 * 1024
+MULTIPART_SLACK_BYTES = 64 * 1024
 _UPLOAD_PATHS = frozenset({"/v1/files"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MAX_QUERY_BYTES = 8 * 1024
@@ -115,7 +115,7 @@ class BodyLimit:
 
     def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
         self._app = app
-        self._max_upload_bytes = settings.max_upload_bytes + _MULTIPART_SLACK_BYTES
+        self._max_upload_bytes = settings.max_upload_bytes + MULTIPART_SLACK_BYTES
         self._grace_s = settings.body_grace_s
         self._min_bytes_per_s = settings.min_body_bytes_per_s
         self._num_held = 0

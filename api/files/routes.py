@@ -7,6 +7,7 @@ from starlette.concurrency import run_in_threadpool
 from api.dependencies import BackendsDep, DatabaseDep, SessionDep, SettingsDep, require
 from api.files.multipart import FileForm
 from api.files.schemas import DeletedFileBody, FileBody, file_body
+from api.middleware import MULTIPART_SLACK_BYTES
 from api.pagination import ListBody, PageDep, list_body
 from api.retries import RetriedRoute
 from core.datasets import files
@@ -57,10 +58,10 @@ async def upload_file(
 
     def look_for_room() -> None:
         """Before the bytes are sent for nothing; what they are in the end is looked at again."""
-        announced = request.headers.get("content-length", "0")
+        announced = int(request.headers.get("content-length", "0")) - MULTIPART_SLACK_BYTES
         with database.session(workspace_scope(principal.workspace_id)) as session:
             files.check_room(
-                session, workspace_id=principal.workspace_id, num_bytes=int(announced), max_stored_bytes=room
+                session, workspace_id=principal.workspace_id, num_bytes=max(0, announced), max_stored_bytes=room
             )
 
     await run_in_threadpool(look_for_room)

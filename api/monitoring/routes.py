@@ -18,6 +18,7 @@ from api.monitoring.schemas import (
     NewWorkerTokenBody,
     QueueBody,
     QueueListBody,
+    StorageChangeBody,
     WorkerBody,
     WorkerListBody,
     WorkerTokenBody,
@@ -25,6 +26,8 @@ from api.monitoring.schemas import (
 )
 from api.pagination import ListBody, PageDep, list_body
 from api.retries import RetriedRoute
+from api.usage.schemas import StorageBody, storage_body
+from core.datasets import files
 from core.db.session import SYSTEM
 from core.jobs.kinds import JobKind, QueueName
 from core.jobs.states import JobState
@@ -71,6 +74,20 @@ def change_limit(
         session, principal=principal, queue=queue, workspace_id=workspace_id, max_running=body.max_running
     )
     return queue_body(queues.get_queue(session, queue=queue, settings=settings))
+
+
+@router.patch("/v1/admin/workspaces/{workspace_id}/storage")
+def change_storage(
+    workspace_id: str,
+    body: StorageChangeBody,
+    principal: AdminDep,
+    session: SystemSessionDep,
+    settings: SettingsDep,
+) -> StorageBody:
+    """How many bytes a workspace's files may take."""
+    actions.change_storage(session, principal=principal, workspace_id=workspace_id, max_bytes=body.max_bytes)
+    limit = settings.max_workspace_bytes
+    return storage_body(files.storage(session, workspace_id=workspace_id, max_stored_bytes=limit))
 
 
 @router.get("/v1/admin/workers")

@@ -46,6 +46,12 @@ class LimitChangeBody(RequestBody):
     )
 
 
+class StorageChangeBody(RequestBody):
+    max_bytes: int | None = Field(
+        ge=1, le=2**62, description="What its files may take together; null for the installation's limit."
+    )
+
+
 class ProgressBody(ResponseBody):
     step: int
     total_steps: int

@@ -2,10 +2,18 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
-from api.dependencies import SessionDep, require
+from api.dependencies import SessionDep, SettingsDep, require
 from api.pagination import ListBody, PageDep, list_body
 from api.retries import RetriedRoute
-from api.usage.schemas import DayUsageBody, LedgerEntryBody, PriceBody, UsageSummaryBody
+from api.usage.schemas import (
+    DayUsageBody,
+    LedgerEntryBody,
+    PriceBody,
+    StorageBody,
+    UsageSummaryBody,
+    storage_body,
+)
+from core.datasets import files
 from core.kit.clock import unix_s
 from core.kit.money import usd
 from core.kit.pagination import Page
@@ -37,6 +45,13 @@ def get_usage_summary(principal: ReaderDep, session: SessionDep) -> UsageSummary
 def list_usage_entries(principal: ReaderDep, session: SessionDep, page: PageDep) -> ListBody[LedgerEntryBody]:
     """Every charge, newest first."""
     return list_body(usage.list_entries(session, workspace_id=principal.workspace_id, page=page), _entry_body)
+
+
+@router.get("/v1/usage/storage")
+def get_usage_storage(principal: ReaderDep, session: SessionDep, settings: SettingsDep) -> StorageBody:
+    """What the workspace's files take, and what they may."""
+    limit = settings.max_workspace_bytes
+    return storage_body(files.storage(session, workspace_id=principal.workspace_id, max_stored_bytes=limit))
 
 
 @router.get("/v1/prices")

@@ -1,6 +1,7 @@
 from typing import Literal
 
 from api.schemas import ResponseBody
+from core.datasets.files import Storage
 
 
 class DayUsageBody(ResponseBody):
@@ -38,3 +39,14 @@ class PriceBody(ResponseBody):
     usd_per_hour: float
     valid_from: int
     source: str
+
+
+class StorageBody(ResponseBody):
+    object: Literal["usage.storage"] = "usage.storage"
+    num_bytes: int
+    max_bytes: int | None
+    """Null where there is no limit."""
+
+
+def storage_body(storage: Storage) -> StorageBody:
+    return StorageBody(num_bytes=storage.num_bytes, max_bytes=storage.max_bytes)

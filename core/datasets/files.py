@@ -1,6 +1,7 @@
 """Uploaded files: kept once they pass their first inspection, never changed, deleted softly."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 
 from sqlalchemy.orm import Session
@@ -40,29 +41,33 @@ def object_key(workspace_id: str, file_id: str) -> str:
     return f"workspaces/{workspace_id}/files/{file_id}/source"
 
 
-def check_room(session: Session, *, workspace_id: str, num_bytes: int, max_stored_bytes: int) -> None:
-    """Raises `TooLarge` if so many bytes more are more than the workspace may keep.
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """What a workspace's files take, and what they may; None is no limit."""
 
-    `max_stored_bytes` is the installation's limit, for workspaces that have none of their own; 0 is no limit.
-    """
+    num_bytes: int
+    max_bytes: int | None
+
+
+def storage(session: Session, *, workspace_id: str, max_stored_bytes: int) -> Storage:
+    """`max_stored_bytes` is the installation's limit, for workspaces that have none of their own; 0 is no limit."""
     own = workspaces.get_workspace(session, workspace_id=workspace_id).max_stored_bytes
     limit = max_stored_bytes if own is None else own
-    if not limit:
-        return
-    stored = FileRepository(session, workspace_id).num_stored_bytes()
-    if stored + num_bytes > limit:
+    return Storage(FileRepository(session, workspace_id).num_stored_bytes(), limit or None)
+
+
+def check_room(session: Session, *, workspace_id: str, num_bytes: int, max_stored_bytes: int) -> None:
+    """Raises `TooLarge` if so many bytes more are more than the workspace may keep."""
+    found = storage(session, workspace_id=workspace_id, max_stored_bytes=max_stored_bytes)
+    if found.max_bytes is not None and found.num_bytes + num_bytes > found.max_bytes:
         raise TooLarge(
-            f"This workspace's files take {stored:,} of the {limit:,} bytes that they may, so {num_bytes:,} more do "
-            "not fit. Delete files that no dataset needs, or ask an admin of the installation for more room.",
+            f"This workspace's files take {found.num_bytes:,} of the {found.max_bytes:,} bytes that they may, so "
+            f"{num_bytes:,} more do not fit. Delete files that no dataset needs, or ask an admin of the installation "
+            "for more room.",
             code="storage_quota_exceeded",
             param="file",
-            details={"stored_bytes": stored, "max_stored_bytes": limit},
+            details={"stored_bytes": found.num_bytes, "max_stored_bytes": found.max_bytes},
         )
-
-
-def num_stored_bytes(session: Session, *, workspace_id: str) -> int:
-    """What the workspace's files take."""
-    return FileRepository(session, workspace_id).num_stored_bytes()
 
 
 def record(

@@ -106,6 +106,18 @@ def change_limit(
     )
 
 
+def change_storage(session: Session, *, principal: Principal, workspace_id: str, max_bytes: int | None) -> None:
+    """What a workspace's files may take together; None for the installation's limit."""
+    workspaces.set_max_stored_bytes(session, workspace_id=workspace_id, max_stored_bytes=max_bytes)
+    audit.record(
+        session,
+        principal=replace(principal, workspace_id=workspace_id),
+        action="admin.storage_changed",
+        target_id=workspace_id,
+        details={"max_bytes": max_bytes},
+    )
+
+
 def drain(session: Session, *, principal: Principal, worker_id: str, mode: Literal["finish", "now"]) -> None:
     """Let a worker claim nothing more."""
     worker = get_worker(session, worker_id=worker_id).worker

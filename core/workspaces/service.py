@@ -45,6 +45,14 @@ def get_workspace(session: Session, *, workspace_id: str) -> Workspace:
     return workspace
 
 
+def set_max_stored_bytes(session: Session, *, workspace_id: str, max_stored_bytes: int | None) -> Workspace:
+    """What the workspace's files may take together; None for the installation's limit. Needs a system session."""
+    workspace = get_workspace(session, workspace_id=workspace_id)
+    workspace.max_stored_bytes = max_stored_bytes
+    session.flush()
+    return workspace
+
+
 def list_members(session: Session, *, workspace_id: str, page: PageRequest) -> Page[tuple[Membership, User]]:
     return MembershipRepository(session, workspace_id).page(page)
 

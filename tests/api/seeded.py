@@ -77,6 +77,7 @@ BODIES: dict[str, dict[str, object]] = {
     "POST /v1/webhook_endpoints/{webhook_endpoint_id}": {"name": "mine now"},
     "POST /v1/webhook_endpoints/{webhook_endpoint_id}/test": {"event_type": "fine_tuning.job.failed"},
     "PATCH /v1/admin/queues/{queue}/workspaces/{workspace_id}": {"max_running": 1},
+    "PATCH /v1/admin/workspaces/{workspace_id}/storage": {"max_bytes": 1},
     "POST /v1/admin/workers/{worker_id}/drain": {"mode": "finish"},
     "POST /v1/admin/worker_tokens": {"name": "cellar"},
 }

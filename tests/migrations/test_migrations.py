@@ -7,14 +7,17 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, make_url, text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 
+from core.audit import service as audit
 from core.db import migrate
 from core.db.health import newest_revision
-from core.db.session import Database, Scope
+from core.db.session import SYSTEM, Database, Scope
 from core.errors import Conflict
 from core.stack.servers import ServerUrls
 from core.tables import metadata
+from core.workspaces.principal import Principal
+from core.workspaces.roles import Role
 
 pytestmark = pytest.mark.stack
 
@@ -24,6 +27,7 @@ EVERY_OBJECT = """
     union all select 'type ' || typname from pg_type where typnamespace = 'public'::regnamespace and typtype = 'e'
 """
 
+WORKSPACES = ("ws_1", "ws_2")
 # of rows whose workspace and job nobody needs
 NO_REFERENCES = """
     do $$ declare found record; begin
@@ -139,8 +143,10 @@ class TestRowLevelSecurity:
 @contextmanager
 def _engine(url: str) -> Iterator[Engine]:
     engine = create_engine(url)
-    yield engine
-    engine.dispose()
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 @contextmanager
@@ -195,3 +201,64 @@ class TestRowKinds:
             for statement in statements:
                 connection.execute(text(statement))
             return [tuple(row) for row in connection.execute(text(query))]
+
+
+class TestAuditChain:
+    """0013: the audit log as a chain."""
+
+    EVENT = (
+        "insert into audit_events (id, workspace_id, actor_user_id, actor_name, action, target_id, details) "
+        "values ('{id}', '{workspace}', 'user_1', 'Zoë', 'thing.made', 't', '{details}')"
+    )
+    DETAILS = '{"n": 1.0, "big": 1e22, "tiny": 1e-7, "deep": [{"b": "ü", "a": null}]}'
+
+    def test_what_was_there_is_chained_and_going_back_keeps_it(self, empty_urls: tuple[str, str]) -> None:
+        owner_url, app_url = empty_urls
+        migrate.upgrade(owner_url, app_url, "0012")
+        self._fill(owner_url)
+        migrate.upgrade(owner_url, app_url)
+        assert self._verified(app_url) == {"ws_1": (None, 1500), "ws_2": (None, 2), "installation": (None, 0)}
+        with pytest.raises(DBAPIError, match="append-only"):
+            TestRowKinds._run(owner_url, ["delete from audit_events"])
+        # one more goes on where the migration ended
+        self._record(app_url, "ws_2")
+        assert self._verified(app_url)["ws_2"] == (None, 3)
+        migrate.downgrade(owner_url, "0012")
+        assert TestRowKinds._run(owner_url, [], "select count(*) from audit_events") == [(1503,)]
+        with pytest.raises(DBAPIError, match="append-only"):
+            TestRowKinds._run(owner_url, ["delete from audit_events"])
+        migrate.upgrade(owner_url, app_url)
+        assert self._verified(app_url)["ws_2"] == (None, 3)
+
+    def _fill(self, owner_url: str) -> None:
+        insert = "insert into workspaces (id, name, slug) values ('{0}', '{0}', '{0}')"
+        workspaces = [insert.format(workspace_id) for workspace_id in WORKSPACES]
+        events = [
+            self.EVENT.format(id=f"aud_{workspace}_{n:05}", workspace=workspace, details=self.DETAILS)
+            for workspace, num in (("ws_1", 1500), ("ws_2", 2))
+            for n in range(num)
+        ]
+        with _engine(owner_url) as engine, engine.begin() as connection:
+            connection.execute(text("select set_config('app.scope', 'system', true)"))
+            for statement in (*workspaces, *events):
+                connection.exec_driver_sql(statement)
+
+    @staticmethod
+    def _verified(app_url: str) -> dict[str, tuple[object, int]]:
+        database = Database(app_url)
+        try:
+            with database.session(SYSTEM) as session:
+                found = {chain: audit.verify(session, chain_id=chain) for chain in (*WORKSPACES, "installation")}
+        finally:
+            database.dispose()
+        return {chain: (verdict.first_break, verdict.num_checked) for chain, verdict in found.items()}
+
+    @staticmethod
+    def _record(app_url: str, workspace_id: str) -> None:
+        database = Database(app_url)
+        try:
+            with database.session(SYSTEM) as session:
+                principal = Principal(workspace_id, "user_1", Role.ADMIN, "Ana")
+                audit.record(session, principal=principal, action="thing.made", target_id="x")
+        finally:
+            database.dispose()

@@ -9,7 +9,7 @@ from core.usage import service as usage
 pytestmark = pytest.mark.stack
 
 Headers = dict[str, str]
-PATHS = ("/v1/usage/summary", "/v1/usage/entries", "/v1/prices")
+PATHS = ("/v1/usage/summary", "/v1/usage/entries", "/v1/usage/storage", "/v1/prices")
 
 
 @pytest.fixture
