@@ -19,13 +19,13 @@ _NAMES = (
 )
 _NAME = re.compile(rf"^token$|(?:^|[_-])(?:{_NAMES})$", re.IGNORECASE)
 # what no pattern below can do without: most texts that are logged have none of it
-_HINT = re.compile(r"[=:,$ ]|tb_|whs|sk-|hf_|ghp_|AKIA|eyJ")
+_HINT = re.compile(r"[=:,$ ]|tb_|whs|sk-|hf_|gh[pousr]_|xox|AKIA|eyJ")
 
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), replacement)
     for pattern, replacement in (
         # ours, and those of services that people bring: they say by their beginning what they are
-        (r"\b(tb_[a-z]+_|whsec_|whsk_|sk-|hf_|ghp_|AKIA)[A-Za-z0-9+/=_-]{8,}", rf"\1{REDACTED}"),
+        (r"\b(tb_[a-z]+_|whsec_|whsk_|sk-|hf_|gh[pousr]_|xox[abp]-|AKIA)[A-Za-z0-9+/=_-]{8,}", rf"\1{REDACTED}"),
         (r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}", rf"\1 {REDACTED}"),
         (r"\b(__Host-)?(tailorbird_[a-z]+)=[^;\s'\",]+", rf"\1\2={REDACTED}"),
         (r"\b((?:set-)?cookie['\"]?\s*[:,]\s*(?:b?['\"])?)[^\r\n'\"]+", rf"\1{REDACTED}"),

@@ -368,6 +368,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/admin/workspaces/{workspace_id}/storage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change Storage
+         * @description How many bytes a workspace's files may take.
+         */
+        patch: operations["change_storage"];
+        trace?: never;
+    };
     "/v1/api_keys": {
         parameters: {
             query?: never;
@@ -1553,6 +1573,26 @@ export interface paths {
          * @description Every charge, newest first.
          */
         get: operations["list_usage_entries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/usage/storage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Usage Storage
+         * @description What the workspace's files take, and what they may.
+         */
+        get: operations["get_usage_storage"];
         put?: never;
         post?: never;
         delete?: never;
@@ -5073,6 +5113,27 @@ export interface components {
          * @enum {string}
          */
         Split: "train" | "heldout" | "left_out";
+        /** StorageBody */
+        StorageBody: {
+            /** Max Bytes */
+            max_bytes: number | null;
+            /** Num Bytes */
+            num_bytes: number;
+            /**
+             * Object
+             * @default usage.storage
+             * @constant
+             */
+            object: "usage.storage";
+        };
+        /** StorageChangeBody */
+        StorageChangeBody: {
+            /**
+             * Max Bytes
+             * @description What its files may take together; null for the installation's limit.
+             */
+            max_bytes: number | null;
+        };
         /** StreamOptions */
         StreamOptions: {
             /** Include Obfuscation */
@@ -6316,6 +6377,41 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ListBody_AdminWorkspaceBody_"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    change_storage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                workspace_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StorageChangeBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StorageBody"];
                 };
             };
             /** @description A refusal or a failure. */
@@ -8796,6 +8892,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ListBody_LedgerEntryBody_"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_usage_storage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StorageBody"];
                 };
             };
             /** @description A refusal or a failure. */
