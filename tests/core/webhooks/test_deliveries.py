@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from core.audit import service as audit
+from core.audit.types import AuditFilter
 from core.db.session import SYSTEM, Database, workspace_scope
 from core.errors import Conflict, NotFound
 from core.kit.pagination import PageRequest
@@ -277,7 +278,7 @@ class TestReplay:
                 session,
                 workspace_id=outbox.principal.workspace_id,
                 page=PageRequest(),
-                action="webhook_delivery.replayed",
+                wanted=AuditFilter(action="webhook_delivery.replayed"),
             )
         assert [event.target_id for event in found.items] == [first.delivery_id]
 
