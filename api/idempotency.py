@@ -14,7 +14,8 @@
 
 The answer is stored in the session of the work, so both commit or neither does. A failure is not stored: a retry of it
 is a new attempt. Do not use it where the answer holds a secret (API keys), for it would be stored in clear.
-Multipart bodies are not hashed; for them only `Idempotency-Key` counts.
+Multipart bodies are not hashed; for them only `Idempotency-Key` counts. An uploaded file is hashed as it arrives:
+`attempt_of` says which create it is, and `core.datasets.incoming` does the rest.
 """
 
 from collections.abc import Callable
@@ -25,10 +26,12 @@ from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from api.dependencies import PrincipalDep, SessionDep, SettingsDep
+from core.config import Settings
 from core.errors import Invalid
 from core.idempotency import service
 from core.idempotency.service import Attempt
 from core.kit.hashing import sha256_bytes
+from core.workspaces.principal import Principal
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -54,23 +57,16 @@ class Once:
         return made
 
 
-async def _once(
-    request: Request, response: Response, principal: PrincipalDep, session: SessionDep, settings: SettingsDep
-) -> Once:
-    is_multipart = request.headers.get("content-type", "").startswith("multipart/")
-    body = b"" if is_multipart else await request.body()
-    request_sha256 = sha256_bytes(body)
+def attempt_of(request: Request, principal: Principal, settings: Settings, request_sha256: str) -> Attempt:
+    """Which create this is. Raises `Invalid` for a key that is none."""
     route = f"{request.method} {request.url.path}"
     key = request.headers.get("idempotency-key")
     if key is not None:
         if not 1 <= len(key) <= _MAX_KEY_CHARS:
             raise Invalid(f"An Idempotency-Key has 1 to {_MAX_KEY_CHARS} characters.", code="invalid_idempotency_key")
-        attempt = Attempt(principal.workspace_id, route, f"key:{key}", request_sha256)
-        return Once(session, response, attempt)
-    if is_multipart:
-        return Once(session, response, None)
+        return Attempt(principal.workspace_id, route, f"key:{key}", request_sha256)
     caller = principal.api_key_id or principal.user_id
-    attempt = Attempt(
+    return Attempt(
         principal.workspace_id,
         route,
         f"auto:{caller}:{request_sha256}",
@@ -78,7 +74,16 @@ async def _once(
         max_age_s=settings.idempotency_window_s,
         may_replay=request.headers.get("x-stainless-retry-count", "0") != "0",
     )
-    return Once(session, response, attempt)
+
+
+async def _once(
+    request: Request, response: Response, principal: PrincipalDep, session: SessionDep, settings: SettingsDep
+) -> Once:
+    is_multipart = request.headers.get("content-type", "").startswith("multipart/")
+    if is_multipart and "idempotency-key" not in request.headers:
+        return Once(session, response, None)
+    body = b"" if is_multipart else await request.body()
+    return Once(session, response, attempt_of(request, principal, settings, sha256_bytes(body)))
 
 
 OnceDep = Annotated[Once, Depends(_once, scope="function")]

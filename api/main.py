@@ -31,6 +31,7 @@ from api.rate_limits import RateLimits
 from api.samples.routes import router as samples
 from api.schemas import ErrorBody
 from api.service_accounts.routes import router as service_accounts
+from api.uploads.routes import router as uploads
 from api.usage.routes import router as usage
 from api.web_page import WebPage
 from api.webhooks.routes import router as webhooks
@@ -58,6 +59,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     files,
     samples,
     service_accounts,
+    uploads,
     usage,
     webhooks,
     workspaces,

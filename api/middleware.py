@@ -17,6 +17,7 @@ from api.errors import error_response, internal_error
 from api.web_page import is_api_path
 from core.audit.origin import Origin, coming_from
 from core.config import Settings
+from core.datasets.uploads.service import MAX_PART_BYTES
 from core.errors import Unavailable
 from core.kit.ids import new_id
 from core.kit.logs import logged_as
@@ -26,7 +27,7 @@ logger = logging.getLogger("api.access")
 MAX_JSON_BYTES = 2 * 1024 * 1024
 # boundaries and part headers of a multipart body, beside the file itself
 MULTIPART_SLACK_BYTES = 64 * 1024
-_UPLOAD_PATHS = frozenset({"/v1/files"})
+_PART = re.compile(r"/v1/uploads/[^/]+/parts")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MAX_QUERY_BYTES = 8 * 1024
 # of all bodies that are held in memory at once
@@ -134,12 +135,13 @@ class BodyLimit:
             refusal = error_response(400, message, code="ambiguous_length", headers={"connection": "close"})
             await refusal(scope, receive, send)
             return
-        # only a route that streams what it reads; every other body is held in memory, before anybody asks who sent it
-        is_held = scope["path"] not in _UPLOAD_PATHS
+        limit = self._limit_of(scope["path"])
+        # before anybody asks who sent it
+        is_held = limit == MAX_JSON_BYTES
         body = _Body(
             receive,
             announced=headers.get("content-length", ""),
-            max_bytes=MAX_JSON_BYTES if is_held else self._max_upload_bytes,
+            max_bytes=limit,
             grace_s=self._grace_s,
             min_bytes_per_s=self._min_bytes_per_s,
         )
@@ -158,6 +160,12 @@ class BodyLimit:
         finally:
             if is_held:
                 self._num_held -= body.num_received
+
+    def _limit_of(self, path: str) -> int:
+        """More only for a route that streams what it reads: every other body is held in memory, whoever sent it."""
+        if path == "/v1/files":
+            return self._max_upload_bytes
+        return MAX_PART_BYTES + MULTIPART_SLACK_BYTES if _PART.fullmatch(path) else MAX_JSON_BYTES
 
 
 class _Body:

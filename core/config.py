@@ -97,7 +97,17 @@ class Settings(BaseSettings):
     frontend_dist: Path = Field(Path("frontend/dist"), description="The built web page; the api serves it if there.")
 
     api_key: str = Field("", description="Signs `tailorbird import` in to an installation.")
-    max_upload_bytes: int = Field(512 * 1024 * 1024, description="Largest file that may be uploaded.")
+    max_upload_bytes: int = Field(512 * 1024 * 1024, description="Largest file that may be uploaded at once.")
+    max_upload_in_parts_bytes: int = Field(8 * 1024**3, description="Largest file that may be uploaded in parts.")
+    upload_expires_s: int = Field(3600, description="How long the parts of a file may take to arrive.")
+    max_open_uploads_per_workspace: int = Field(20, description="Files that may arrive in parts at the same time.")
+    max_open_upload_bytes_per_workspace: int = Field(
+        32 * 1024**3, description="Bytes of all files together that arrive in parts at the same time."
+    )
+    base64_result_files: bool = Field(
+        False,
+        description="Give the content of a run's result file in base64, as OpenAI does; else it is plain CSV.",
+    )
     max_workspace_bytes: int = Field(
         0, description="What all files of a workspace may take together, unless set for it; 0 is no limit."
     )

@@ -1,18 +1,26 @@
+from collections.abc import Iterator
+from functools import partial
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from api.dependencies import BackendsDep, DatabaseDep, SessionDep, SettingsDep, require
+from api.files.base64_stream import encoded_length, in_base64
 from api.files.multipart import FileForm
-from api.files.schemas import DeletedFileBody, FileBody, file_body
+from api.files.schemas import DeletedFileBody, FileBody, file_body, listed_file_body
+from api.idempotency import attempt_of
 from api.middleware import MULTIPART_SLACK_BYTES
-from api.pagination import ListBody, PageDep, list_body
+from api.pagination import ListBody, list_body
 from api.retries import RetriedRoute
 from core.datasets import files
-from core.datasets.uploads import Upload
+from core.datasets.files import MAX_EXPIRES_AFTER_S, MIN_EXPIRES_AFTER_S
+from core.datasets.incoming import IncomingFile
+from core.datasets.purposes import UPLOADED, Purpose, check_purpose
 from core.db.session import workspace_scope
+from core.errors import Invalid
 from core.kit.pagination import PageRequest
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Permission
@@ -22,6 +30,9 @@ router = APIRouter(tags=["files"], route_class=RetriedRoute)
 ReaderDep = Annotated[Principal, Depends(require(Permission.DATASETS_READ))]
 WriterDep = Annotated[Principal, Depends(require(Permission.DATASETS_WRITE))]
 
+# the wire's own: a list of files is not asked for in pages by default
+_MAX_LIMIT = 10_000
+_ANCHOR, _SECONDS = "expires_after[anchor]", "expires_after[seconds]"
 _FORM: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -31,8 +42,14 @@ _FORM: dict[str, Any] = {
                     "type": "object",
                     "required": ["file"],
                     "properties": {
-                        "file": {"type": "string", "format": "binary", "description": "A .csv or .jsonl file."},
-                        "purpose": {"type": "string", "enum": [files.PURPOSE], "default": files.PURPOSE},
+                        "file": {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "Examples as .jsonl, .csv, .txt or .md; any kind for other purposes.",
+                        },
+                        "purpose": {"type": "string", "enum": list(UPLOADED), "default": Purpose.FINE_TUNE},
+                        _ANCHOR: {"type": "string", "enum": ["created_at"]},
+                        _SECONDS: {"type": "integer", "minimum": MIN_EXPIRES_AFTER_S, "maximum": MAX_EXPIRES_AFTER_S},
                     },
                 }
             }
@@ -45,14 +62,21 @@ _FORM: dict[str, Any] = {
 async def upload_file(
     request: Request, principal: WriterDep, settings: SettingsDep, database: DatabaseDep, backends: BackendsDep
 ) -> FileBody:
-    """Upload examples. A file that cannot be used is refused with the row, the cause and the fix, and is not kept.
+    """Upload a file. Examples that cannot be used are refused with the row, the cause and the fix, and are not kept.
 
     `async` because the body is read as it arrives; all that blocks runs in threads, and no database session is open
     until the file has passed.
     """
 
-    def open_upload(filename: str) -> Upload:
-        return Upload(filename=filename, directory=settings.uploads_dir, max_bytes=settings.max_upload_bytes)
+    def receive(filename: str) -> IncomingFile:
+        # told before the file, it decides early whether the rest of the file is worth reading
+        told = form.fields.get("purpose")
+        return IncomingFile(
+            filename=filename,
+            purpose=None if told is None else check_purpose(told),
+            directory=settings.uploads_dir,
+            max_bytes=settings.max_upload_bytes,
+        )
 
     room = settings.max_workspace_bytes
 
@@ -65,12 +89,18 @@ async def upload_file(
             )
 
     await run_in_threadpool(look_for_room)
-    form = FileForm(request.headers.get("content-type", ""), open_upload)
+    form = FileForm(request.headers.get("content-type", ""), receive)
     try:
-        upload = await form.read(request.stream())
-        files.check_purpose(form.fields.get("purpose", files.PURPOSE))
+        incoming = await form.read(request.stream())
         file = await run_in_threadpool(
-            upload.finish, principal=principal, database=database, blobs=backends.blobs, max_stored_bytes=room
+            incoming.finish,
+            principal=principal,
+            database=database,
+            blobs=backends.blobs,
+            purpose=check_purpose(form.fields.get("purpose", Purpose.FINE_TUNE)),
+            expires_after_s=_expires_after_s(form.fields),
+            max_stored_bytes=room,
+            attempt_of=partial(attempt_of, request, principal, settings),
         )
     finally:
         form.close()
@@ -81,14 +111,15 @@ async def upload_file(
 def list_files(
     principal: ReaderDep,
     session: SessionDep,
-    page: PageDep,
+    after: Annotated[str | None, Query(description="Id of the last item of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=_MAX_LIMIT)] = _MAX_LIMIT,
     purpose: str | None = None,
     order: Annotated[Literal["asc", "desc"], Query(description="By time of upload.")] = "desc",
 ) -> ListBody[FileBody]:
     """The workspace's files, newest first unless asked otherwise."""
-    wanted = PageRequest(after=page.after, limit=page.limit, ascending=order == "asc")
+    wanted = PageRequest(after=after, limit=limit, ascending=order == "asc")
     found = files.list_files(session, workspace_id=principal.workspace_id, page=wanted, purpose=purpose)
-    return list_body(found, file_body)
+    return list_body(found, listed_file_body)
 
 
 @router.get("/v1/files/{file_id}")
@@ -109,11 +140,38 @@ def delete_file(file_id: str, principal: WriterDep, session: SessionDep, backend
     responses={200: {"content": {"application/octet-stream": {}}, "description": "The file's bytes."}},
 )
 def get_file_content(
-    file_id: str, principal: ReaderDep, session: SessionDep, backends: BackendsDep
+    file_id: str,
+    principal: ReaderDep,
+    session: SessionDep,
+    backends: BackendsDep,
+    settings: SettingsDep,
+    encoding: Annotated[
+        Literal["plain", "base64"] | None,
+        Query(
+            description="Our extension. Result files are in base64 if the installation is set so, all else is plain."
+        ),
+    ] = None,
 ) -> StreamingResponse:
     """The file as it was uploaded."""
     file = files.get(session, workspace_id=principal.workspace_id, file_id=file_id)
-    headers = {"content-length": str(file.num_bytes), "content-disposition": "attachment"}
-    return StreamingResponse(
-        files.content(file, blobs=backends.blobs), media_type="application/octet-stream", headers=headers
-    )
+    by_default = "base64" if settings.base64_result_files and file.purpose == Purpose.FINE_TUNE_RESULTS else "plain"
+    chunks: Iterator[bytes] = files.content(file, blobs=backends.blobs)
+    num_bytes = file.num_bytes
+    if (encoding or by_default) == "base64":
+        chunks, num_bytes = in_base64(chunks), encoded_length(num_bytes)
+    headers = {"content-length": str(num_bytes), "content-disposition": _attachment(file.filename)}
+    return StreamingResponse(chunks, media_type="application/octet-stream", headers=headers)
+
+
+def _expires_after_s(fields: dict[str, str]) -> int | None:
+    anchor, seconds = fields.get(_ANCHOR), fields.get(_SECONDS)
+    if seconds is not None and not (seconds.isascii() and seconds.isdecimal() and len(seconds) <= len(str(2**63))):
+        raise Invalid("expires_after.seconds must be a number.", code="invalid_value", param="expires_after.seconds")
+    return files.check_expires_after(anchor, None if seconds is None else int(seconds))
+
+
+def _attachment(filename: str) -> str:
+    """RFC 6266: a name that any client reads, and the real one for those that know how to."""
+    plain = "".join(char if char.isascii() and char not in '"\\' else "_" for char in filename)
+    real = "" if plain == filename else f"; filename*=UTF-8''{quote(filename, safe='')}"
+    return f'attachment; filename="{plain}"{real}'

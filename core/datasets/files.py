@@ -1,6 +1,6 @@
-"""Uploaded files: kept once they pass their first inspection, never changed, deleted softly."""
+"""Uploaded files: kept once they pass their first inspection, never changed, deleted softly, gone when they expire."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 from core.audit import service as audit
 from core.backends.blobs import BlobStore
 from core.datasets.models import File
-from core.datasets.repository import FileRepository
+from core.datasets.purposes import Purpose
+from core.datasets.repository import ExpiredFileRepository, FileRepository
 from core.datasets.types import FileFormat, Inspection
 from core.db.session import after_commit
 from core.errors import Invalid, NotFound, TooLarge
@@ -17,28 +18,52 @@ from core.kit.pagination import Page, PageRequest
 from core.workspaces import service as workspaces
 from core.workspaces.principal import Principal
 
-PURPOSE = "fine-tune"
 MAX_FILENAME_CHARS = 255
+MIN_EXPIRES_AFTER_S, MAX_EXPIRES_AFTER_S = 3600, 30 * 24 * 3600
+# what began before a file expired may still make a dataset of it
+_SWEPT_AFTER_S = 120
 
 
-def check_purpose(purpose: str) -> None:
-    if purpose != PURPOSE:
+@dataclass(frozen=True, slots=True)
+class NewFile:
+    """A file whose bytes are in the object store already, to be entered."""
+
+    id: str
+    filename: str
+    purpose: Purpose
+    num_bytes: int
+    sha256: str
+    format: FileFormat | None = None
+    inspection: Inspection | None = None
+    expires_after_s: int | None = None
+    object_key: str | None = None
+    """Where they are, if it is not the place of files."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiredFile:
+    id: str
+    object_key: str | None
+    """Of bytes that nobody needs any more; None while a dataset may still be read from them."""
+
+
+def check_expires_after(anchor: str | None, seconds: int | None) -> int | None:
+    """Seconds after its creation that a file goes; None for never. Raises `Invalid` for another anchor or range."""
+    if anchor is None and seconds is None:
+        return None
+    if anchor != "created_at":
         raise Invalid(
-            f"Files are for one purpose here: {PURPOSE!r}, not {purpose[:40]!r}.",
-            code="unsupported_purpose",
-            param="purpose",
+            "A file can only expire so long after its creation: expires_after.anchor must be 'created_at'.",
+            code="invalid_value",
+            param="expires_after.anchor",
         )
-
-
-def safe_filename(given: str) -> str:
-    """The last part of a path from any system, without what cannot be shown. Only for people: keys never hold it."""
-    name = given.replace("\\", "/").rpartition("/")[2]
-    shown = "".join(char for char in name if char.isprintable()).strip()
-    return shown[-MAX_FILENAME_CHARS:] or "file"
-
-
-def object_key(workspace_id: str, file_id: str) -> str:
-    return f"workspaces/{workspace_id}/files/{file_id}/source"
+    if seconds is None or not MIN_EXPIRES_AFTER_S <= seconds <= MAX_EXPIRES_AFTER_S:
+        raise Invalid(
+            f"expires_after.seconds must be between {MIN_EXPIRES_AFTER_S}, an hour, and {MAX_EXPIRES_AFTER_S}.",
+            code="out_of_range",
+            param="expires_after.seconds",
+        )
+    return seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,50 +95,58 @@ def check_room(session: Session, *, workspace_id: str, num_bytes: int, max_store
         )
 
 
-def record(
-    session: Session,
-    *,
-    principal: Principal,
-    file_id: str,
-    filename: str,
-    file_format: FileFormat,
-    num_bytes: int,
-    sha256: str,
-    inspection: Inspection,
-    max_stored_bytes: int = 0,
-) -> File:
-    """Enter a file whose bytes are in the object store already. Raises `TooLarge` if there is no room for it."""
-    FileRepository(session, principal.workspace_id).lock_room()
-    check_room(session, workspace_id=principal.workspace_id, num_bytes=num_bytes, max_stored_bytes=max_stored_bytes)
-    file = FileRepository(session, principal.workspace_id).add(
-        File(
-            id=file_id,
-            workspace_id=principal.workspace_id,
-            created_by=principal.user_id,
-            filename=filename,
-            purpose=PURPOSE,
-            format=file_format,
-            num_bytes=num_bytes,
-            sha256=sha256,
-            object_key=object_key(principal.workspace_id, file_id),
-            inspection=inspection.model_dump(mode="json"),
-            deleted_at=None,
-        )
-    )
+def safe_filename(given: str) -> str:
+    """The last part of a path from any system, without what cannot be shown. Only for people: keys never hold it."""
+    name = given.replace("\\", "/").rpartition("/")[2]
+    shown = "".join(char for char in name if char.isprintable()).strip()
+    return shown[-MAX_FILENAME_CHARS:] or "file"
+
+
+def object_key(workspace_id: str, file_id: str) -> str:
+    return f"workspaces/{workspace_id}/files/{file_id}/source"
+
+
+def record(session: Session, *, principal: Principal, new: NewFile, max_stored_bytes: int = 0) -> File:
+    """Enter a file that somebody uploaded. Raises `TooLarge` if there is no room for it."""
+    workspace_id = principal.workspace_id
+    FileRepository(session, workspace_id).lock_room()
+    check_room(session, workspace_id=workspace_id, num_bytes=new.num_bytes, max_stored_bytes=max_stored_bytes)
+    file = enter(session, workspace_id=principal.workspace_id, created_by=principal.user_id, new=new)
     audit.record(
         session,
         principal=principal,
         action="file.uploaded",
         target_id=file.id,
-        details={"num_bytes": num_bytes, "sha256": sha256},
+        details={"num_bytes": new.num_bytes, "sha256": new.sha256},
     )
     return file
 
 
+def enter(session: Session, *, workspace_id: str, created_by: str | None, new: NewFile) -> File:
+    """Enter a file that the service itself made, or for `record`."""
+    return FileRepository(session, workspace_id).add(
+        File(
+            id=new.id,
+            workspace_id=workspace_id,
+            created_by=created_by,
+            filename=new.filename,
+            purpose=new.purpose,
+            format=new.format,
+            num_bytes=new.num_bytes,
+            sha256=new.sha256,
+            object_key=new.object_key or object_key(workspace_id, new.id),
+            inspection=None if new.inspection is None else new.inspection.model_dump(mode="json"),
+            expires_at=None,
+            deleted_at=None,
+        ),
+        expires_after_s=new.expires_after_s,
+    )
+
+
 def get(session: Session, *, workspace_id: str, file_id: str) -> File:
-    """Raises NotFound for an unknown, foreign or deleted file."""
-    file = get_even_deleted(session, workspace_id=workspace_id, file_id=file_id)
-    if file.deleted_at is not None:
+    """Raises NotFound for an unknown, foreign, deleted or expired file."""
+    file = FileRepository(session, workspace_id).living(file_id)
+    if file is None:
         raise _not_found(file_id)
     return file
 
@@ -121,31 +154,61 @@ def get(session: Session, *, workspace_id: str, file_id: str) -> File:
 def hold(session: Session, *, workspace_id: str, file_id: str) -> File:
     """As `get`, for who makes a dataset of it: a delete meanwhile waits, and then sees that its bytes are needed."""
     file = FileRepository(session, workspace_id).hold(file_id)
-    if file is None or file.deleted_at is not None:
+    if file is None:
         raise _not_found(file_id)
     return file
 
 
 def get_even_deleted(session: Session, *, workspace_id: str, file_id: str) -> File:
-    """For datasets, which may still be read from a file that its owner deleted."""
+    """For datasets, which may still be read from a file that its owner deleted, or that expired."""
     file = FileRepository(session, workspace_id).get(file_id)
     if file is None:
         raise _not_found(file_id)
     return file
 
 
+def inspection_of(file: File) -> Inspection:
+    """What the first look at it found. Raises `Invalid` (`wrong_purpose`) for a file that is not to be learned from."""
+    if file.purpose != Purpose.FINE_TUNE or file.inspection is None:
+        raise Invalid(
+            f"The file {file.id} has the purpose {file.purpose!r}, and only files with the purpose "
+            f"{Purpose.FINE_TUNE.value!r} are learned from. Upload it again with that purpose.",
+            code="wrong_purpose",
+            param="file_id",
+        )
+    return Inspection.model_validate(file.inspection)
+
+
 def list_files(session: Session, *, workspace_id: str, page: PageRequest, purpose: str | None = None) -> Page[File]:
+    """Without their inspections, which may be large."""
     return FileRepository(session, workspace_id).page(page, purpose)
 
 
 def delete(session: Session, *, principal: Principal, file_id: str, blobs: BlobStore) -> None:
     """Hide the file. Its bytes go too, unless a dataset was made of it, which may need to read them again."""
     repository = FileRepository(session, principal.workspace_id)
-    if not repository.mark_deleted(file_id):
+    key = repository.mark_deleted(file_id)
+    if key is None:
         raise _not_found(file_id)
     audit.record(session, principal=principal, action="file.deleted", target_id=file_id)
     if not repository.is_used(file_id):
-        after_commit(session, partial(blobs.delete, object_key(principal.workspace_id, file_id)))
+        after_commit(session, partial(blobs.delete, key))
+
+
+def expired(session: Session, *, limit: int = 1000) -> list[ExpiredFile]:
+    """Files of all workspaces whose time is over, to be removed: first their bytes, then `remove_expired`.
+
+    Nobody sees them any more, so that nothing is lost if it ends in between. Needs a system session.
+    """
+    return [
+        ExpiredFile(id=file.id, object_key=None if is_used else file.object_key)
+        for file, is_used in ExpiredFileRepository(session).find(older_than_s=_SWEPT_AFTER_S, limit=limit)
+    ]
+
+
+def remove_expired(session: Session, *, file_ids: Sequence[str]) -> None:
+    """Needs a system session."""
+    ExpiredFileRepository(session).mark_deleted(file_ids)
 
 
 def content(file: File, *, blobs: BlobStore) -> Iterator[bytes]:
@@ -162,7 +225,7 @@ def content(file: File, *, blobs: BlobStore) -> Iterator[bytes]:
 
 def _not_found(file_id: str) -> NotFound:
     return NotFound(
-        f"There is no file {file_id} in this workspace. It may have been deleted.",
+        f"There is no file {file_id} in this workspace. It may have been deleted, or have expired.",
         code="file_not_found",
         param="file_id",
     )

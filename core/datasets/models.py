@@ -1,4 +1,4 @@
-"""Files as they were uploaded, the datasets made of them, and each dataset's immutable versions with their rows."""
+"""Files as they were uploaded, whole or in parts; the datasets made of them, and their immutable versions with rows."""
 
 from datetime import datetime
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.datasets.types import FileFormat, RowKind, Split, VersionStatus
+from core.datasets.types import FileFormat, RowKind, Split, UploadStatus, VersionStatus
 from core.db.base import Base, WorkspaceOwned
 from core.db.enum_text import EnumText
 
@@ -22,12 +22,52 @@ class File(WorkspaceOwned, Base):
     created_by: Mapped[str | None]
     filename: Mapped[str]
     purpose: Mapped[str]
-    format: Mapped[FileFormat] = mapped_column(EnumText(FileFormat))
+    format: Mapped[FileFormat | None] = mapped_column(EnumText(FileFormat))
+    """Null, as is the inspection, for a file that is not to be learned from."""
     num_bytes: Mapped[int]
     sha256: Mapped[str]
     object_key: Mapped[str]
-    inspection: Mapped[dict[str, Any]]
+    inspection: Mapped[dict[str, Any] | None]
+    expires_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]
+
+
+class Upload(WorkspaceOwned, Base):
+    """A file that arrives in parts. Completed, it is a file; left alone, it expires."""
+
+    __tablename__ = "uploads"
+    __table_args__ = (CheckConstraint("status in ('pending', 'completed', 'cancelled', 'expired')", name="status"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_by: Mapped[str | None]
+    filename: Mapped[str]
+    mime_type: Mapped[str]
+    purpose: Mapped[str]
+    num_bytes: Mapped[int]
+    """As announced; the parts that make the file have exactly so many."""
+    file_expires_after_s: Mapped[int | None]
+    status: Mapped[UploadStatus] = mapped_column(EnumText(UploadStatus))
+    expires_at: Mapped[datetime]
+    claim: Mapped[str | None]
+    """Whoever puts the file together, so that two never both make one; `claimed_at` says since when."""
+    claimed_at: Mapped[datetime | None]
+    part_ids: Mapped[list[Any] | None]
+    """What it was completed with."""
+    file_id: Mapped[str | None] = mapped_column(ForeignKey("files.id"))
+    swept_at: Mapped[datetime | None]
+    """When nothing of its parts was left in the object store."""
+
+
+class UploadPart(WorkspaceOwned, Base):
+    """A part as it lies in the object store. What is sent again is another part."""
+
+    __tablename__ = "upload_parts"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    upload_id: Mapped[str] = mapped_column(ForeignKey("uploads.id", ondelete="cascade"), index=True)
+    num_bytes: Mapped[int]
+    sha256: Mapped[str]
+    object_key: Mapped[str]
 
 
 class Dataset(WorkspaceOwned, Base):
@@ -105,3 +145,5 @@ class Row(WorkspaceOwned, Base):
 
 
 Index("ix_rows_version_id_problems", Row.version_id, Row.number, postgresql_where=Row.problem.is_not(None))
+Index("ix_files_expires_at", File.expires_at, postgresql_where=File.deleted_at.is_(None))
+Index("ix_uploads_expires_at", Upload.expires_at, postgresql_where=Upload.swept_at.is_(None))

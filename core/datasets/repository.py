@@ -1,15 +1,17 @@
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Select, column, delete, exists, func, insert, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import JSONB, distinct_on
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from core.datasets.models import Dataset, DatasetVersion, File, Row
 from core.datasets.types import RowFilter, Split, VersionStatus
 from core.kit.pagination import Page, PageRequest
 
 _ROWS_PER_FETCH = 1000
+_IS_LIVING = (File.deleted_at.is_(None), or_(File.expires_at.is_(None), File.expires_at > func.now()))
 
 
 class FileRepository:
@@ -17,22 +19,29 @@ class FileRepository:
         self._session = session
         self._workspace_id = workspace_id
 
-    def add(self, file: File) -> File:
+    def add(self, file: File, *, expires_after_s: int | None) -> File:
         self._session.add(file)
         self._session.flush()
+        if expires_after_s is not None:
+            file.expires_at = file.created_at + timedelta(seconds=expires_after_s)
+            self._session.flush()
         return file
 
     def get(self, file_id: str) -> File | None:
-        """Deleted ones too: a dataset goes on knowing what it was made of."""
+        """Deleted and expired ones too: a dataset goes on knowing what it was made of."""
         return self._session.scalar(self._own().where(File.id == file_id))
 
+    def living(self, file_id: str) -> File | None:
+        """Neither deleted nor expired."""
+        return self._session.scalar(self._living().where(File.id == file_id))
+
     def hold(self, file_id: str) -> File | None:
-        """As `get`, and it is not deleted until the transaction ends."""
-        query = self._own().where(File.id == file_id).with_for_update(read=True)
+        """As `living`, and it is not deleted until the transaction ends."""
+        query = self._living().where(File.id == file_id).with_for_update(read=True)
         return self._session.scalar(query.execution_options(populate_existing=True))
 
     def page(self, page: PageRequest, purpose: str | None) -> Page[File]:
-        query = self._own().where(File.deleted_at.is_(None))
+        query = self._living().options(defer(File.inspection, raiseload=True))
         if purpose is not None:
             query = query.where(File.purpose == purpose)
         if page.after is not None:
@@ -40,15 +49,14 @@ class FileRepository:
         order = File.id if page.ascending else File.id.desc()
         return Page.cut(self._session.scalars(query.order_by(order).limit(page.limit + 1)).all(), page.limit)
 
-    def mark_deleted(self, file_id: str) -> bool:
-        """False if there is none to delete."""
-        marked = self._session.execute(
+    def mark_deleted(self, file_id: str) -> str | None:
+        """Where its bytes are; None if there is none to delete."""
+        return self._session.scalar(
             update(File)
-            .where(File.workspace_id == self._workspace_id, File.id == file_id, File.deleted_at.is_(None))
+            .where(File.workspace_id == self._workspace_id, File.id == file_id, *_IS_LIVING)
             .values(deleted_at=func.now())
-            .returning(File.id)
+            .returning(File.object_key)
         )
-        return marked.one_or_none() is not None
 
     def lock_room(self) -> None:
         """One file of the workspace is entered at a time, so that two do not take the same room."""
@@ -73,6 +81,33 @@ class FileRepository:
 
     def _own(self) -> Select[File]:
         return select(File).where(File.workspace_id == self._workspace_id)
+
+    def _living(self) -> Select[File]:
+        return self._own().where(*_IS_LIVING)
+
+
+class ExpiredFileRepository:
+    """Across workspaces: needs a system session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def find(self, *, older_than_s: float, limit: int) -> Sequence[tuple[File, bool]]:
+        """Files that expired so long ago and still stand there, and whether a dataset was made of each."""
+        is_used = exists().where(Dataset.file_id == File.id)
+        rows = self._session.execute(
+            select(File, is_used)
+            .options(defer(File.inspection, raiseload=True))
+            .where(File.deleted_at.is_(None), File.expires_at < func.now() - timedelta(seconds=older_than_s))
+            .order_by(File.expires_at)
+            .limit(limit)
+        )
+        return [(row[0], row[1]) for row in rows]
+
+    def mark_deleted(self, file_ids: Sequence[str]) -> None:
+        self._session.execute(
+            update(File).where(File.id.in_(file_ids), File.deleted_at.is_(None)).values(deleted_at=func.now())
+        )
 
 
 class DatasetRepository:

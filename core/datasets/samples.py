@@ -8,8 +8,9 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from core.backends.blobs import BlobStore
 from core.config import Settings
+from core.datasets.incoming import IncomingFile
 from core.datasets.models import File
-from core.datasets.uploads import Upload
+from core.datasets.purposes import Purpose
 from core.db.session import Database
 from core.errors import NotFound
 from core.workspaces.principal import Principal
@@ -42,9 +43,17 @@ def copy(sample_id: str, *, principal: Principal, settings: Settings, database: 
     if sample is None:
         known = ", ".join(sample.id for sample in list_samples())
         raise NotFound(f"There is no sample {sample_id!r}. Choose one of: {known}.", code="sample_not_found")
-    upload = Upload(filename=sample.file, directory=settings.uploads_dir, max_bytes=settings.max_upload_bytes)
-    with contextlib.closing(upload):
-        upload.feed((_DIRECTORY / sample.file).read_bytes())
-        return upload.finish(
-            principal=principal, database=database, blobs=blobs, max_stored_bytes=settings.max_workspace_bytes
+    incoming = IncomingFile(
+        filename=sample.file,
+        purpose=Purpose.FINE_TUNE,
+        directory=settings.uploads_dir,
+        max_bytes=settings.max_upload_bytes,
+    )
+    with contextlib.closing(incoming):
+        incoming.feed((_DIRECTORY / sample.file).read_bytes())
+        return incoming.finish(
+            principal=principal,
+            database=database,
+            blobs=blobs,
+            max_stored_bytes=settings.max_workspace_bytes,
         )

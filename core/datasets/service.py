@@ -12,7 +12,6 @@ from core.datasets import columns, files
 from core.datasets.models import Dataset, DatasetVersion, File, Row
 from core.datasets.repository import DatasetRepository, RowRepository, VersionRepository
 from core.datasets.types import (
-    Inspection,
     Mapping,
     RowFilter,
     RowRecord,
@@ -269,7 +268,7 @@ def _add_version(
             dataset_id=dataset.id,
             number=repository.last_number(dataset.id) + 1,
             status=VersionStatus.VALIDATING,
-            kind=Inspection.model_validate(file.inspection).kind,
+            kind=files.inspection_of(file).kind,
             job_id=job.id,
             mapping=None if mapping is None else mapping.model_dump(),
         )
@@ -278,7 +277,7 @@ def _add_version(
 
 def _checked_mapping(file: File, wanted: Mapping | None) -> Mapping | None:
     """The mapping to read with: the wanted one if it fits the file, else the suggested one if there is one."""
-    inspection = Inspection.model_validate(file.inspection)
+    inspection = files.inspection_of(file)
     if wanted is not None:
         columns.refuse_unfit_mapping(wanted, [column.name for column in inspection.columns])
         return wanted

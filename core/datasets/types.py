@@ -35,6 +35,15 @@ class Message(TypedDict):
     tool_call_id: NotRequired[str]
 
 
+class UploadStatus(StrEnum):
+    """Of a file that arrives in parts, in the words of the OpenAI wire."""
+
+    PENDING = "pending"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
 class VersionStatus(StrEnum):
     VALIDATING = "validating"
     READY = "ready"

@@ -6,7 +6,7 @@ from core.backends.queue import TaskQueue
 from core.datasets import files
 from core.datasets import service as datasets
 from core.datasets.models import DatasetVersion
-from core.datasets.types import Inspection, VersionStatus
+from core.datasets.types import VersionStatus
 from core.errors import Conflict, Invalid
 from core.jobs.types import JobError
 from core.training.planning import data_stats, rough_stats
@@ -55,14 +55,14 @@ def validation_version(
 def check_validation_file(session: Session, *, workspace_id: str, file_id: str, request: RunRequest) -> None:
     """As `validation_version`, but no version is made of it. Raises the same."""
     file = files.get(session, workspace_id=workspace_id, file_id=file_id)
-    check_row_kind(request, Inspection.model_validate(file.inspection).kind, param="validation_file")
+    check_row_kind(request, files.inspection_of(file).kind, param="validation_file")
 
 
 def stats_of(session: Session, *, workspace_id: str, request: RunRequest) -> DatasetStats:
     """Roughly, of a file. Raises `Conflict` while a version is still being checked."""
     if request.dataset_version_id is None:
         file = files.get(session, workspace_id=workspace_id, file_id=str(request.training_file))
-        check_row_kind(request, Inspection.model_validate(file.inspection).kind, param="method.type")
+        check_row_kind(request, files.inspection_of(file).kind, param="method.type")
         return rough_stats(file)
     version = datasets.get_version(session, workspace_id=workspace_id, version_id=request.dataset_version_id)
     _fitting(request, version)

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from core.base_models import service as base_models
 from core.base_models.types import BaseModel
+from core.datasets import files
 from core.datasets.models import DatasetVersion, File
 from core.errors import Invalid
 from core.kit.money import priced
@@ -104,7 +105,7 @@ def data_stats(version: DatasetVersion, validation: DatasetVersion | None) -> Da
 
 def rough_stats(file: File) -> DatasetStats:
     """What a file that nobody has read in full will about come to."""
-    num_rows = max(2, int(file.inspection.get("num_rows") or 0))
+    num_rows = max(2, files.inspection_of(file).num_rows)
     num_heldout = min(_MAX_HELDOUT_ROWS, max(1, num_rows // _HELDOUT_SHARE))
     num_tokens = max(num_rows, file.num_bytes // _BYTES_PER_TOKEN)
     row_tokens = num_tokens // num_rows

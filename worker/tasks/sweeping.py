@@ -1,4 +1,4 @@
-"""Removes what attempts left behind: objects that no row names, uploads that nobody ends, folders of jobs long over.
+"""Removes what nobody needs: objects that no row names, uploads that nobody ends, files that expired, old folders.
 
 Nothing of it is wrong, only in the way: what is published or continued from is named in the database, and that is not
 touched. Kept answers go too when their time is over. Runs in a thread, because object stores that do not answer keep
@@ -16,6 +16,8 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.backends.blobs import BlobStore
+from core.datasets import files
+from core.datasets.uploads import service as uploads
 from core.db.session import SYSTEM, Database
 from core.errors import Unavailable
 from core.serving.completions import service as completions
@@ -68,6 +70,7 @@ class Sweeper:
             if is_leading:
                 sweep_completions(self._database, older_than_days=self._completions_days)
                 sweep_objects(self._database, self._blobs, since_s=since_s)
+                sweep_files(self._database, self._blobs)
         except (SQLAlchemyError, Unavailable, OSError) as error:
             logger.warning("sweeping failed; the next round tries again: %s", error)
 
@@ -97,6 +100,24 @@ def sweep_objects(database: Database, blobs: BlobStore, *, since_s: float = _LAT
     if num_removed:
         logger.info("swept %d objects and uploads that nobody needs", num_removed)
     return num_removed
+
+
+def sweep_files(database: Database, blobs: BlobStore) -> int:
+    """Remove files that expired, and the parts of uploads that are over; how many files and uploads that were.
+
+    The bytes go first: ended in between, the next sweep does it again.
+    """
+    with database.session(SYSTEM) as session:
+        expired, over = files.expired(session), uploads.leftovers(session)
+    for file in expired:
+        if file.object_key is not None:
+            blobs.delete(file.object_key)
+    for upload in over:
+        blobs.delete_prefix(upload.key_prefix)
+    with database.session(SYSTEM) as session:
+        files.remove_expired(session, file_ids=[file.id for file in expired])
+        uploads.mark_swept(session, upload_ids=[upload.upload_id for upload in over])
+    return len(expired) + len(over)
 
 
 def sweep_run(blobs: BlobStore, prefix: str, *, kept: Iterable[str], up_to_attempt: int) -> int:

@@ -9,7 +9,9 @@ import orjson
 from core.datasets.formats import refusals
 from core.datasets.formats.lines import Position, text_lines
 from core.datasets.formats.refusals import MAX_ROWS
+from core.errors import Invalid
 
+_HINT_CHARS = 20
 _CONVERSATION = '{"messages": [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}]}'
 
 
@@ -31,24 +33,29 @@ def read_objects(stream: BinaryIO) -> Iterator[JsonRecord]:
 
 
 def _object(row: int, line: str) -> dict[str, Any]:
-    hint = f"the line starts with {refusals.quoted(line[:100])}"
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        raise refusals.refuse(
-            "jsonl_malformed",
-            row=row,
-            cause=f"The line is not valid JSON ({_reason(error)}); {hint}.",
-            fix="Write each example as one JSON object on one line.",
-        ) from error
+        cause = f"The line is not valid JSON ({_reason(error)})"
+        fix = "Write each example as one JSON object on one line."
+        raise _refused("jsonl_malformed", row, line, cause=cause, fix=fix) from error
     if not isinstance(value, dict):
-        raise refusals.refuse(
-            "jsonl_not_object",
-            row=row,
-            cause=f"Every line must be a JSON object; {hint}.",
-            fix=f"Write each example on one line like {_CONVERSATION}.",
-        )
+        cause = "Every line must be a JSON object"
+        fix = f"Write each example on one line like {_CONVERSATION}."
+        raise _refused("jsonl_not_object", row, line, cause=cause, fix=fix)
     return value
+
+
+def _refused(code: str, row: int, line: str, *, cause: str, fix: str) -> Invalid:
+    """Begins with OpenAI's own words, which programs look for."""
+    return refusals.refuse(
+        code,
+        row=row,
+        lead="Expected file to have JSONL format, where every line is a JSON dictionary. "
+        f'Line {row} is not a dictionary (HINT: line starts with: "{line.strip()[:_HINT_CHARS]}..."). ',
+        cause=f"{cause}; the line starts with {refusals.quoted(line[:100])}.",
+        fix=fix,
+    )
 
 
 def _reason(error: orjson.JSONDecodeError) -> str:

@@ -11,11 +11,13 @@ MAX_COLUMNS = 200
 _QUOTED_CHARS = 60
 
 
-def refuse(code: str, *, cause: str, fix: str, row: int | None = None, column: str | None = None) -> Invalid:
-    """The error to raise. `row` and `column` say where, `cause` what, `fix` what to do."""
+def refuse(
+    code: str, *, cause: str, fix: str, row: int | None = None, column: str | None = None, lead: str = ""
+) -> Invalid:
+    """The error to raise. `row` and `column` say where, `cause` what, `fix` what to do; `lead` is said before all."""
     place = "" if row is None else f"Row {row}: " if column is None else f"Row {row}, column {column}: "
     return Invalid(
-        f"{place}{cause} {fix}",
+        f"{lead}{place}{cause} {fix}",
         code=code,
         param="file",
         details={"row": row, "column": column, "cause": cause, "fix": fix},

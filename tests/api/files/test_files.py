@@ -60,7 +60,7 @@ class TestContent:
     def test_is_what_was_uploaded(self, client: TestClient, file_id: str, as_viewer: Headers) -> None:
         found = client.get(f"/v1/files/{file_id}/content", headers=as_viewer)
         assert found.content == GOOD_CSV
-        assert found.headers["content-disposition"] == "attachment"
+        assert found.headers["content-disposition"] == 'attachment; filename="tickets.csv"'
 
 
 class TestDelete:

@@ -11,8 +11,9 @@ from api.main import create_app
 from core.backends.registry import Backends
 from core.config import Settings
 from core.datasets import files
+from core.datasets.incoming import IncomingFile
 from core.datasets.models import File
-from core.datasets.uploads import Upload
+from core.datasets.purposes import Purpose
 from core.db.session import Database, workspace_scope
 from core.kit.hashing import sha256_bytes
 from core.kit.pagination import PageRequest
@@ -72,7 +73,7 @@ class TestRefusals:
         assert_nothing_is_left(settings, database, backends, workspace_id)
 
     def test_reading_stops_at_the_first_violation(self, tmp_path: Path) -> None:
-        receiving = Upload(filename="t.csv", directory=tmp_path, max_bytes=1000 * MIB)
+        receiving = IncomingFile(filename="t.csv", purpose=Purpose.FINE_TUNE, directory=tmp_path, max_bytes=1000 * MIB)
         taken = [receiving.feed(chunk) for chunk in (GOOD_CSV, b"x" * MIB, b"x" * MIB)]
         receiving.close()
         assert taken == [True, True, False]

@@ -111,7 +111,7 @@ function ColumnsForm({ dataset, onDone }: FormProps) {
         <>
           <p>The examples are read again with the new columns. What you trained before keeps the old ones.</p>
           <MappingFields
-            columns={loaded.inspection.columns.map((column) => column.name)}
+            columns={(loaded.inspection?.columns ?? []).map((column) => column.name)}
             mapping={mapping}
             onChange={setMapping}
           />

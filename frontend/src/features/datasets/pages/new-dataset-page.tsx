@@ -1,8 +1,9 @@
+import { Button } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link, useNavigate } from "@tanstack/react-router";
 import { Page, Section } from "@/components/ui/page";
 import { SkeletonLines } from "@/components/ui/skeletons";
-import { Forbidden, QueryView } from "@/components/ui/states";
+import { Empty, Forbidden, QueryView } from "@/components/ui/states";
 import { DropZone } from "@/features/datasets/components/drop-zone";
 import { FilePreview } from "@/features/datasets/components/file-preview";
 import { Refusal } from "@/features/datasets/components/refusal";
@@ -59,7 +60,19 @@ function Preview({ fileId }: { fileId: string }) {
   const chooseOther = () => void navigate({ to: "/data/new", search: {} });
   return (
     <QueryView query={file} what="this file" skeleton={<SkeletonLines count={8} height={28} />}>
-      {(loaded) => <FilePreview file={loaded} inspection={loaded.inspection} onOther={chooseOther} />}
+      {(loaded) =>
+        loaded.inspection ? (
+          <FilePreview file={loaded} inspection={loaded.inspection} onOther={chooseOther} />
+        ) : (
+          <Empty
+            title={`“${loaded.filename}” holds no examples`}
+            action={<Button onClick={chooseOther}>Choose another file</Button>}
+          >
+            It was uploaded for something else than learning. Bring it again here if a model should learn from
+            it.
+          </Empty>
+        )
+      }
     </QueryView>
   );
 }
