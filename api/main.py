@@ -17,6 +17,7 @@ from api.description import describe
 from api.errors import add_error_handlers
 from api.files.routes import router as files
 from api.fine_tuning.feed import Feeds
+from api.fine_tuning.permissions import router as checkpoint_permissions
 from api.fine_tuning.routes import router as fine_tuning
 from api.health.routes import router as health
 from api.health.storage import StorageProbe
@@ -48,6 +49,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     auth,
     chat,
     kept_completions,
+    checkpoint_permissions,
     fine_tuning,
     health,
     invitations,

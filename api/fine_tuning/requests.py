@@ -146,6 +146,8 @@ class _Asked(_Body):
 
     def _hyperparameters(self) -> HyperparametersBody:
         sent = self.method.sent_hyperparameters() if self.method else None
+        if sent is not None and self.hyperparameters is not None:
+            _refuse_contradictions(sent, self.hyperparameters)
         return sent or self.hyperparameters or HyperparametersBody()
 
     def _knobs(self, recipe: Recipe) -> dict[str, Any]:
@@ -158,6 +160,17 @@ class _Asked(_Body):
             **_renamed((self.adapter or AdapterBody()).model_dump()),
             **(self.training or TrainingBody()).model_dump(),
         }
+
+
+def _refuse_contradictions(sent: HyperparametersBody, old: HyperparametersBody) -> None:
+    for name in sorted(old.model_fields_set):
+        if getattr(sent, name) != getattr(old, name):
+            raise Invalid(
+                f"hyperparameters.{name} says something else than the hyperparameters of method. Send one of them; "
+                "hyperparameters is the old place.",
+                code="settings_do_not_fit",
+                param=f"hyperparameters.{name}",
+            )
 
 
 def _renamed(adapter: dict[str, Any]) -> dict[str, Any]:

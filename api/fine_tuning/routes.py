@@ -12,7 +12,8 @@ from api.fine_tuning.schemas import (
     FineTuningEvent,
     FineTuningJob,
     MetricsList,
-    checkpoints_of,
+    adapter_id_of,
+    checkpoint_body,
     event_body,
     job_body,
 )
@@ -23,7 +24,7 @@ from api.retries import RetriedRoute
 from api.streaming import EventStream
 from core.base_models import service as base_models
 from core.errors import Invalid
-from core.kit.pagination import Page
+from core.kit.pagination import PageRequest
 from core.training import control
 from core.training import service as training
 from core.training.recipes import Recipe
@@ -235,10 +236,15 @@ def list_fine_tuning_checkpoints(
     after: Annotated[str | None, Query()] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 10,
 ) -> ListBody[FineTuningCheckpoint]:
-    """The checkpoint that ships: the best by held-out loss. Others are for the run itself, while it may go on."""
-    details = training.get(session, workspace_id=principal.workspace_id, run_id=fine_tuning_job_id)
-    found = [checkpoint for checkpoint in checkpoints_of(details) if after is None or checkpoint.id < after]
-    return list_body(Page.cut(found, limit), lambda checkpoint: checkpoint)
+    """The adapters of the last epochs and the one that ships, which did best on held-out rows; all are models.
+
+    The last step comes first. Others are for the run itself, while it may go on.
+    """
+    page = PageRequest(after=adapter_id_of(after), limit=limit)
+    found = training.list_checkpoints(
+        session, workspace_id=principal.workspace_id, run_id=fine_tuning_job_id, page=page
+    )
+    return list_body(found, checkpoint_body)
 
 
 @router.get("/jobs/{fine_tuning_job_id}/metrics")

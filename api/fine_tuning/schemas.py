@@ -17,16 +17,26 @@ from api.fine_tuning.methods import (
     training_of,
 )
 from api.schemas import ResponseBody
+from core.adapters.models import Adapter
 from core.jobs.models import JobEvent
 from core.jobs.states import TERMINAL, JobState
 from core.kit.clock import unix_s
 from core.kit.money import usd
 from core.training.actions import Action, actions_of
 from core.training.request import MethodType, RunRequest
+from core.training.service import step_of
 from core.training.spec import TrainingSpec
 from core.training.types import RunDetails
 
 _STATUS = {state: state.value for state in JobState} | {JobState.VALIDATING: "validating_files"}
+CHECKPOINT_PREFIX, _ADAPTER_PREFIX = "ftckpt_", "adp_"
+_METRICS_OF_RESULTS = {
+    "train_loss": "train_loss",
+    "valid_loss": "tuned_heldout_loss",
+    "valid_mean_token_accuracy": "tuned_heldout_accuracy",
+    "full_valid_loss": "tuned_heldout_loss",
+    "full_valid_mean_token_accuracy": "tuned_heldout_accuracy",
+}
 Status = Literal["validating_files", "queued", "running", "paused", "succeeded", "failed", "cancelled"]
 
 
@@ -149,7 +159,7 @@ def job_body(details: RunDetails) -> FineTuningJob:
         method=method_of(request, spec),
         training_file=run.training_file_id or "",
         validation_file=run.validation_file_id,
-        result_files=[],
+        result_files=[run.result_file_id] if run.result_file_id else [],
         trained_tokens=run.trained_tokens,
         seed=run.seed,
         integrations=[],
@@ -211,28 +221,23 @@ def event_body(event: JobEvent) -> FineTuningEvent:
     )
 
 
-def checkpoints_of(details: RunDetails) -> list[FineTuningCheckpoint]:
-    """The one checkpoint that outlives its run: the best by held-out loss, which is the tuned model itself."""
-    adapter, results = details.adapter, details.run.results or {}
-    if adapter is None:
-        return []
-    names = {
-        "train_loss": "train_loss",
-        "full_valid_loss": "tuned_heldout_loss",
-        "full_valid_mean_token_accuracy": "tuned_heldout_accuracy",
-    }
-    step = int(results.get("best_step") or results.get("steps") or 0)
-    metrics = {wire: results[ours] for wire, ours in names.items() if results.get(ours) is not None}
-    return [
-        FineTuningCheckpoint(
-            id=f"ftckpt_{adapter.id.removeprefix('adp_')}",
-            created_at=unix_s(adapter.created_at),
-            fine_tuned_model_checkpoint=adapter.model_id,
-            fine_tuning_job_id=details.run.id,
-            step_number=step,
-            metrics={"step": step, **metrics},
-        )
-    ]
+def checkpoint_body(adapter: Adapter) -> FineTuningCheckpoint:
+    """Of the adapter that a run ships, what it came to; of another, what was measured at its step."""
+    step, metrics = step_of(adapter), adapter.metrics
+    if adapter.checkpoint_step is None:
+        metrics = {wire: metrics.get(ours) for wire, ours in _METRICS_OF_RESULTS.items()}
+    return FineTuningCheckpoint(
+        id=f"{CHECKPOINT_PREFIX}{adapter.id.removeprefix(_ADAPTER_PREFIX)}",
+        created_at=unix_s(adapter.created_at),
+        fine_tuned_model_checkpoint=adapter.model_id,
+        fine_tuning_job_id=adapter.run_id,
+        step_number=step,
+        metrics={"step": step} | {name: value for name, value in metrics.items() if value is not None},
+    )
+
+
+def adapter_id_of(checkpoint_id: str | None) -> str | None:
+    return None if checkpoint_id is None else f"{_ADAPTER_PREFIX}{checkpoint_id.removeprefix(CHECKPOINT_PREFIX)}"
 
 
 def _error(error: dict[str, Any] | None) -> FineTuningError:

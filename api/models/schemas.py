@@ -15,12 +15,14 @@ class ModelBody(ResponseBody):
     object: Literal["model"] = "model"
     created: int
     owned_by: str
+    shutdown_date: str | None = None
 
     kind: Literal["base", "tuned"] = Field(description="Our extension, like all that follow.")
     name: str
     base_model: str
     run_id: str | None
     method: str | None = Field(description="How a tuned model was made; `full` is no adapter and cannot be talked to.")
+    checkpoint_step: int | None = Field(description="Of a checkpoint beside the model that its run ships.")
     base_heldout_loss: float | None
     tuned_heldout_loss: float | None
     is_ready: bool
@@ -47,6 +49,7 @@ def model_body(model: ServedModel) -> ModelBody:
         base_model=model.base_model,
         run_id=model.run_id,
         method=model.method,
+        checkpoint_step=model.checkpoint_step,
         base_heldout_loss=model.base_heldout_loss,
         tuned_heldout_loss=model.tuned_heldout_loss,
         is_ready=model.is_ready,

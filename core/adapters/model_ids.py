@@ -1,4 +1,7 @@
-"""The name of a tuned model on the wire: `ft:{base}:{workspace}:{suffix}:{8 characters}`."""
+"""The name of a tuned model on the wire: `ft:{base}:{workspace}:{suffix}:{8 characters}`.
+
+A checkpoint beside it has the same and `:ckpt-step-{step}`.
+"""
 
 import re
 import secrets
@@ -19,3 +22,7 @@ def new_model_id(*, base_model: str, workspace_slug: str, suffix: str | None) ->
     """A fresh id; without a suffix its place stays empty (`…::…`), as on the OpenAI wire."""
     tail = "".join(secrets.choice(_ALPHABET) for _ in range(_NUM_RANDOM_CHARS))
     return f"ft:{base_model}:{workspace_slug}:{suffix_of(suffix or '')}:{tail}"
+
+
+def checkpoint_model_id(model_id: str, step: int) -> str:
+    return f"{model_id}:ckpt-step-{step}"

@@ -1,7 +1,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db.base import Base, WorkspaceOwned
@@ -11,10 +11,13 @@ class Adapter(WorkspaceOwned, Base):
     """A tuned model: the small weights that a run stitched onto a frozen base model, and where they came from."""
 
     __tablename__ = "adapters"
+    __table_args__ = (UniqueConstraint("run_id", "checkpoint_step"),)
 
     id: Mapped[str] = mapped_column(primary_key=True)
     created_by: Mapped[str | None]
-    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), unique=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
+    checkpoint_step: Mapped[int | None]
+    """Of a state that the run passed through, the step; null for the one that the run ships."""
     model_id: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str | None]
     base_model: Mapped[str]
@@ -29,3 +32,18 @@ class Adapter(WorkspaceOwned, Base):
     spec: Mapped[dict[str, Any]]
     metrics: Mapped[dict[str, Any]]
     deleted_at: Mapped[datetime | None]
+
+
+Index("uq_adapters_run_id", Adapter.run_id, unique=True, postgresql_where=Adapter.checkpoint_step.is_(None))
+
+
+class CheckpointPermission(WorkspaceOwned, Base):
+    """Another workspace (a project, on the wire) may use an adapter of ours in chat. It sees nothing else of it."""
+
+    __tablename__ = "checkpoint_permissions"
+    __table_args__ = (UniqueConstraint("adapter_id", "project_id"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_by: Mapped[str | None]
+    adapter_id: Mapped[str] = mapped_column(ForeignKey("adapters.id"))
+    project_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"), index=True)

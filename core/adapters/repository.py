@@ -29,11 +29,18 @@ class AdapterRepository:
         return self._session.scalar(self._own().where(Adapter.model_id == model_id).with_for_update())
 
     def living(self) -> Sequence[Adapter]:
-        """Newest first."""
-        return self._session.scalars(self._own().where(Adapter.deleted_at.is_(None)).order_by(Adapter.id.desc())).all()
+        """Newest first; of a run what it ships, then its checkpoints from the last."""
+        order = (Adapter.created_at.desc(), Adapter.run_id.desc(), Adapter.checkpoint_step.desc().nulls_first())
+        return self._session.scalars(self._own().where(Adapter.deleted_at.is_(None)).order_by(*order)).all()
 
     def of_runs(self, run_ids: Sequence[str]) -> Sequence[Adapter]:
-        return self._session.scalars(self._own().where(Adapter.run_id.in_(run_ids))).all() if run_ids else []
+        """What they ship."""
+        shipped = self._own().where(Adapter.run_id.in_(run_ids), Adapter.checkpoint_step.is_(None))
+        return self._session.scalars(shipped).all() if run_ids else []
+
+    def of_run(self, run_id: str) -> Sequence[Adapter]:
+        """What it ships, and the checkpoints beside it."""
+        return self._session.scalars(self._own().where(Adapter.run_id == run_id)).all()
 
     def _own(self) -> Select[Adapter]:
         return select(Adapter).where(Adapter.workspace_id == self._workspace_id)

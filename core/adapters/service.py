@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from core.adapters.model_ids import new_model_id
+from core.adapters.model_ids import checkpoint_model_id, new_model_id
 from core.adapters.models import Adapter
 from core.adapters.repository import AdapterRepository
 from core.errors import NotFound
@@ -65,6 +65,40 @@ def register(
     return adapter
 
 
+def register_checkpoint(
+    session: Session,
+    *,
+    shipped: Adapter,
+    step: int,
+    digest: str,
+    key_prefix: str,
+    files: Sequence[AdapterFile],
+    metrics: dict[str, Any],
+) -> Adapter:
+    """Enter a state that the run passed through, beside the adapter that it ships; a model of its own to talk to."""
+    adapter = Adapter(
+        id=new_id("adp_"),
+        workspace_id=shipped.workspace_id,
+        run_id=shipped.run_id,
+        checkpoint_step=step,
+        created_by=shipped.created_by,
+        model_id=checkpoint_model_id(shipped.model_id, step),
+        name=None if shipped.name is None else f"{shipped.name}, step {step}",
+        base_model=shipped.base_model,
+        method=shipped.method,
+        quantization=shipped.quantization,
+        digest=digest,
+        files=[asdict(file) for file in files],
+        key_prefix=key_prefix,
+        num_bytes=sum(file.num_bytes for file in files),
+        spec=shipped.spec,
+        metrics=metrics,
+        deleted_at=None,
+    )
+    AdapterRepository(session, shipped.workspace_id).add(adapter)
+    return adapter
+
+
 def files_of(adapter: Adapter) -> list[AdapterFile]:
     return [AdapterFile(**entry) for entry in adapter.files]
 
@@ -83,8 +117,13 @@ def get_by_model_id(session: Session, *, workspace_id: str, model_id: str) -> Ad
 
 
 def of_runs(session: Session, *, workspace_id: str, run_ids: Sequence[str]) -> Mapping[str, Adapter]:
-    """The adapters of these runs by run id, deleted ones too: a run goes on naming what it made."""
+    """What these runs ship by run id, deleted ones too: a run goes on naming what it made."""
     return {adapter.run_id: adapter for adapter in AdapterRepository(session, workspace_id).of_runs(run_ids)}
+
+
+def of_run(session: Session, *, workspace_id: str, run_id: str) -> Sequence[Adapter]:
+    """What a run ships and its checkpoints, deleted ones too, in no order."""
+    return AdapterRepository(session, workspace_id).of_run(run_id)
 
 
 def delete(session: Session, *, workspace_id: str, model_id: str) -> Adapter:

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from core.adapters import service as adapters
 from core.adapters.models import Adapter
+from core.adapters.permissions import service as permissions
 from core.audit import service as audit
 from core.backends.blobs import BlobStore
 from core.base_models import service as base_models
@@ -41,6 +42,8 @@ class ServedModel:
     run_id: str | None = None
     method: str | None = None
     """Of a tuned model: how it was made."""
+    checkpoint_step: int | None = None
+    """Of a state that a run passed through, beside the model that it ships."""
     base_heldout_loss: float | None = None
     tuned_heldout_loss: float | None = None
 
@@ -56,8 +59,10 @@ class Target:
 
 
 def list_models(session: Session, *, workspace_id: str, settings: Settings) -> list[ServedModel]:
-    """Tuned models, newest first, then the base models that are on disk."""
-    tuned = [_tuned(adapter, settings) for adapter in adapters.list_adapters(session, workspace_id=workspace_id)]
+    """Tuned models, newest first, those that others let us use, then the base models that are on disk."""
+    own = adapters.list_adapters(session, workspace_id=workspace_id)
+    shared = permissions.shared_with(session, workspace_id=workspace_id)
+    tuned = [_tuned(adapter, settings, for_workspace=workspace_id) for adapter in [*own, *shared]]
     bases = [_base(model, settings) for model in base_models.list_base_models()]
     return tuned + [model for model in bases if model.is_ready]
 
@@ -67,7 +72,8 @@ def get_model(session: Session, *, workspace_id: str, model_id: str, settings: S
     base = _find_base(model_id)
     if base is not None:
         return _base(base, settings)
-    return _tuned(adapters.get_by_model_id(session, workspace_id=workspace_id, model_id=model_id), settings)
+    adapter = permissions.get_usable(session, workspace_id=workspace_id, model_id=model_id)
+    return _tuned(adapter, settings, for_workspace=workspace_id)
 
 
 def delete_model(session: Session, *, principal: Principal, model_id: str) -> None:
@@ -86,7 +92,7 @@ def restore_model(session: Session, *, principal: Principal, model_id: str, sett
     """Bring a deleted model back."""
     adapter = adapters.restore(session, workspace_id=principal.workspace_id, model_id=model_id)
     audit.record(session, principal=principal, action="model.restored", target_id=adapter.model_id)
-    return _tuned(adapter, settings)
+    return _tuned(adapter, settings, for_workspace=principal.workspace_id)
 
 
 def resolve(session: Session, *, workspace_id: str, model_id: str, settings: Settings, blobs: BlobStore) -> Target:
@@ -99,7 +105,7 @@ def resolve(session: Session, *, workspace_id: str, model_id: str, settings: Set
     if base is not None:
         _need_on_disk(base.id, settings)
         return Target(model_id=model_id, base_model=base.id, adapter=None, quantization=None)
-    adapter = adapters.get_by_model_id(session, workspace_id=workspace_id, model_id=model_id)
+    adapter = permissions.get_usable(session, workspace_id=workspace_id, model_id=model_id)
     if adapter.method == _WHOLE_MODEL:
         raise Invalid(
             f"{model_id} was made by full fine-tuning: it is a whole model of its own, and only adapters on a shared "
@@ -177,21 +183,24 @@ def _base(model: BaseModel, settings: Settings) -> ServedModel:
     )
 
 
-def _tuned(adapter: Adapter, settings: Settings) -> ServedModel:
+def _tuned(adapter: Adapter, settings: Settings, *, for_workspace: str) -> ServedModel:
+    """To others than its owner a model is what can be talked to: where it came from stays the owner's."""
+    is_own = adapter.workspace_id == for_workspace
     return ServedModel(
         id=adapter.model_id,
         kind="tuned",
-        name=adapter.name or adapter.model_id,
+        name=(adapter.name if is_own else None) or adapter.model_id,
         base_model=adapter.base_model,
         owned_by=adapter.workspace_id,
         is_ready=adapter.method != _WHOLE_MODEL
         and _find_base(adapter.base_model) is not None
         and base_models.is_ready(settings, adapter.base_model),
         created_at=adapter.created_at,
-        run_id=adapter.run_id,
-        method=adapter.method,
-        base_heldout_loss=adapter.metrics.get("base_heldout_loss"),
-        tuned_heldout_loss=adapter.metrics.get("tuned_heldout_loss"),
+        run_id=adapter.run_id if is_own else None,
+        method=adapter.method if is_own else None,
+        checkpoint_step=adapter.checkpoint_step if is_own else None,
+        base_heldout_loss=adapter.metrics.get("base_heldout_loss") if is_own else None,
+        tuned_heldout_loss=adapter.metrics.get("tuned_heldout_loss") if is_own else None,
     )
 
 

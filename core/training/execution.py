@@ -13,7 +13,9 @@ from core.adapters import service as adapters
 from core.adapters.models import Adapter
 from core.adapters.service import AdapterFile
 from core.backends.events import EventBus
+from core.datasets import files
 from core.datasets import service as datasets
+from core.datasets.files import NewFile
 from core.datasets.types import RowRecord, Split
 from core.errors import Conflict
 from core.jobs import service as jobs
@@ -55,6 +57,15 @@ class Published:
     key_prefix: str
     digest: str
     files: Sequence[AdapterFile]
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedCheckpoint:
+    """The adapter as it was after a step, beside the one that is shipped."""
+
+    step: int
+    published: Published
+    metrics: dict[str, Any]
 
 
 def load(session: Session, lease: Lease) -> RunWork:
@@ -104,9 +115,11 @@ def succeed(
     *,
     published: Published,
     results: dict[str, Any],
+    result_file: NewFile | None = None,
+    checkpoints: Sequence[PublishedCheckpoint] = (),
     bus: EventBus | None = None,
 ) -> Adapter:
-    """Enter the adapter, the results and the charge, and end the job: all of it or, if fenced, none.
+    """Enter the adapter, the results, their file and the charge, and end the job: all of it or, if fenced, none.
 
     Charged is `results["billable_s"]`.
     """
@@ -131,6 +144,9 @@ def succeed(
         metrics=results,
     )
     run.adapter_id = adapter.id
+    if result_file is not None:
+        made = files.enter(session, workspace_id=run.workspace_id, created_by=run.created_by, new=result_file)
+        run.result_file_id = made.id
     run.results = results
     run.trained_tokens = int(results.get("trained_tokens") or 0)
     run.base_heldout_loss = results.get("base_heldout_loss")
@@ -140,6 +156,7 @@ def succeed(
     say(
         session,
         lease,
+        *_entered(session, adapter, checkpoints),
         f"New fine-tuned model created: {adapter.model_id}",
         "The job has successfully completed",
     )
@@ -183,6 +200,23 @@ def end_cancelled(session: Session, *, workspace_id: str, run_id: str) -> None:
     if run is not None:
         billing.charge_cancelled(session, run)
         tell_end(session, run)
+
+
+def _entered(session: Session, shipped: Adapter, checkpoints: Sequence[PublishedCheckpoint]) -> list[str]:
+    """Enter the checkpoints; what is said of each, in OpenAI's words."""
+    said = []
+    for checkpoint in sorted(checkpoints, key=lambda one: one.step):
+        made = adapters.register_checkpoint(
+            session,
+            shipped=shipped,
+            step=checkpoint.step,
+            digest=checkpoint.published.digest,
+            key_prefix=checkpoint.published.key_prefix,
+            files=checkpoint.published.files,
+            metrics=checkpoint.metrics,
+        )
+        said.append(f"Checkpoint created at step {checkpoint.step} with Snapshot ID: {made.model_id}")
+    return said
 
 
 def _finish(session: Session, lease: Lease, run: Run, state: JobState, *, bus: EventBus | None) -> None:

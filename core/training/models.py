@@ -50,6 +50,8 @@ class Run(WorkspaceOwned, Base):
     max_cost_micros: Mapped[int | None]
     """The run pauses when it has cost this much."""
     adapter_id: Mapped[str | None] = mapped_column(ForeignKey("adapters.id", use_alter=True))
+    result_file_id: Mapped[str | None] = mapped_column(ForeignKey("files.id"))
+    """Its curve, of a run that succeeded."""
 
 
 class RunMetadata(WorkspaceOwned, Base):

@@ -9,6 +9,7 @@ from dataclasses import replace
 from sqlalchemy.orm import Session
 
 from core.adapters import service as adapters
+from core.adapters.models import Adapter
 from core.audit import service as audit
 from core.backends.events import EventBus
 from core.backends.queue import TaskQueue
@@ -45,6 +46,7 @@ __all__ = [
     "estimate",
     "events_after",
     "get",
+    "list_checkpoints",
     "list_events",
     "list_metrics",
     "list_of_jobs",
@@ -52,6 +54,7 @@ __all__ = [
     "on_version_finished",
     "rehearse",
     "run_not_found",
+    "step_of",
 ]
 
 _NO_TERMS = RunTerms()
@@ -169,6 +172,25 @@ def cancel(session: Session, *, principal: Principal, run_id: str, bus: EventBus
     if is_first:
         audit.record(session, principal=principal, action="run.cancelled", target_id=run_id)
     return get(session, workspace_id=principal.workspace_id, run_id=run_id)
+
+
+def list_checkpoints(session: Session, *, workspace_id: str, run_id: str, page: PageRequest) -> Page[Adapter]:
+    """The states of a run that can be talked to, the last step first: what it ships is one of them.
+
+    `page.after` is the id of an adapter.
+    """
+    _get_run(session, workspace_id=workspace_id, run_id=run_id)
+    made = adapters.of_run(session, workspace_id=workspace_id, run_id=run_id)
+    ordered = sorted(made, key=step_of, reverse=True)
+    place = next((number for number, one in enumerate(ordered, 1) if one.id == page.after), 0)
+    return Page.cut(ordered[place : place + page.limit + 1], page.limit)
+
+
+def step_of(adapter: Adapter) -> int:
+    """The step after which an adapter was as it is."""
+    if adapter.checkpoint_step is not None:
+        return adapter.checkpoint_step
+    return int(adapter.metrics.get("best_step") or adapter.metrics.get("steps") or 0)
 
 
 def list_events(session: Session, *, workspace_id: str, run_id: str, page: PageRequest) -> Page[JobEvent]:

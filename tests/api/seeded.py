@@ -37,6 +37,9 @@ PARAMETERS = {
     "version_id": "version",
     "fine_tuning_job_id": "run",
     "model": "model",
+    "fine_tuned_model_checkpoint": "model",
+    "permission_id": "permission",
+    "upload_id": "upload",
     "user_id": "user",
     "key_id": "key",
     "account_id": "account",
@@ -60,7 +63,10 @@ FIELDS = {
     "before": "run",
     "service_account_id": "account",
     "workspace_id": "workspace",
+    "part_ids": "part",
 }
+# whom something is given to: it may be anybody
+GIVEN_TO = frozenset({"project_ids"})
 # what a body needs beside an id; else it would be refused before anybody looks for the thing
 BODIES: dict[str, dict[str, object]] = {
     "POST /v1/datasets/{dataset_id}/versions": {"mapping": {"question": "question", "answer": "answer"}},
@@ -71,6 +77,8 @@ BODIES: dict[str, dict[str, object]] = {
     "PATCH /v1/api_keys/{key_id}": {"name": "mine now"},
     "PATCH /v1/service_accounts/{account_id}": {"role": "viewer"},
     "PATCH /v1/workspaces/{workspace_id}": {"name": "mine now"},
+    "POST /v1/fine_tuning/checkpoints/{fine_tuned_model_checkpoint:path}/permissions": {"project_ids": ["ws_none"]},
+    "POST /v1/uploads/{upload_id}/complete": {"part_ids": ["part_none"]},
     "POST /v1/fine_tuning/jobs": {"model": "smollm2-135m-instruct"},
     "POST /v1/fine_tuning/jobs/dry_run": {"model": "smollm2-135m-instruct", "seed": 7},
     "POST /v1/fine_tuning/jobs/{fine_tuning_job_id}/move": {"to": "front"},
@@ -89,11 +97,14 @@ class Things:
 
     workspace: str
     file: str
+    upload: str
+    part: str
     dataset: str
     version: str
     run: str
     job: str
     model: str
+    permission: str
     user: str
     key: str
     account: str
@@ -115,6 +126,11 @@ class Things:
         """The route's path to these things; `others` are parameters with another id."""
         ids = {name: getattr(self, PARAMETERS[name]) for name in route.parameters if name in PARAMETERS}
         return route.url(OF_THE_INSTALLATION | ids | others)
+
+    def in_field(self, field: str) -> object:
+        """What a field of a body that takes this kind of id, or several, is given."""
+        found = getattr(self, FIELDS[field])
+        return [found] if field.endswith("_ids") else found
 
     def beside(self, field: str) -> dict[str, object]:
         """What a body needs so that the id in this field is looked at."""
@@ -146,16 +162,28 @@ def seed(
     webhook = {"name": "ours", "url": "https://example.com/", "event_types": ["fine_tuning.job.failed"]}
     webhook_id = made("/v1/webhook_endpoints", webhook)
     user_id = client.get("/v1/auth/session", headers=headers).json()["user"]["id"]
+    upload = {"bytes": 4, "filename": "a.jsonl", "mime_type": "text/jsonl", "purpose": "fine-tune"}
+    upload_id = made("/v1/uploads", upload)
+    part = client.post(f"/v1/uploads/{upload_id}/parts", headers=headers, files={"data": b"four"})
+    with database.session(SYSTEM) as session:
+        model_id = _tuned_model(session, workspace_id=workspace_id, run_id=run_id)
+        guest = workspaces.create_workspace(session, name="Guest", slug=f"guest-of-{workspace_id[-6:]}").id
+    given = client.post(
+        f"/v1/fine_tuning/checkpoints/{model_id}/permissions", headers=headers, json={"project_ids": [guest]}
+    )
     with database.session(SYSTEM) as session:
         workers.beat(session, worker_id=worker, hostname="h", queue_name=QueueName.CPU, pid=1, version="0")
         return Things(
             workspace=workspace_id,
             file=file_id,
+            upload=upload_id,
+            part=part.json()["id"],
             dataset=dataset_id,
             version=version_id,
             run=run_id,
             job=training.get(session, workspace_id=workspace_id, run_id=run_id).job.id,
-            model=_tuned_model(session, workspace_id=workspace_id, run_id=run_id),
+            model=model_id,
+            permission=given.json()["data"][0]["id"],
             user=user_id,
             key=key_id,
             account=account_id,

@@ -21,7 +21,7 @@ from core.workspaces.roles import Permission
 from tests.api.callers import CALLERS, Caller, Door
 from tests.api.fingerprint import difference, fingerprint
 from tests.api.routes_of import Route, routes_of
-from tests.api.seeded import BODIES, FIELDS, OF_THE_INSTALLATION, PARAMETERS, Things, seed
+from tests.api.seeded import BODIES, FIELDS, GIVEN_TO, OF_THE_INSTALLATION, PARAMETERS, Things, seed
 
 Headers = dict[str, str]
 Print = Callable[[], dict[str, Any]]
@@ -164,7 +164,7 @@ class TestAnotherWorkspacesAdmin:
                     route,
                     theirs.url(route),
                     as_stranger,
-                    theirs.beside(name) | {name: getattr(things, FIELDS[name])},
+                    theirs.beside(name) | {name: things.in_field(name)},
                 )
                 for things in (ours, ours.unknown())
             )
@@ -226,5 +226,9 @@ def _fields_with_ids(app: FastAPI) -> list[tuple[Route, str]]:
         content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
         name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
         properties = description["components"]["schemas"].get(name, {}).get("properties", {})
-        found += [(route, field) for field in properties if field in FIELDS or field.endswith(("_id", "_ids", "_file"))]
+        found += [
+            (route, field)
+            for field in properties.keys() - GIVEN_TO
+            if field in FIELDS or field.endswith(("_id", "_ids", "_file"))
+        ]
     return found

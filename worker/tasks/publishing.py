@@ -23,6 +23,8 @@ from worker.training import snapshot
 
 MANIFEST = "manifest.json"
 _MAX_MANIFEST_BYTES = 1 << 20
+# the child is not trusted: it could write thousands
+_MAX_EPOCHS = 3
 # under the lease; then the job is given back, waits longer each time, and goes on here with the same adapter
 _PATIENCE_S = 30 * 60
 
@@ -41,6 +43,19 @@ def publish_patiently(context: WorkContext, folder: Path, prefix: str, so_far: C
         for_s=_PATIENCE_S,
         so_far=so_far,
     )
+
+
+def publish_epochs(context: WorkContext, folder: Path, prefix: str, so_far: ChildResult) -> list[tuple[int, Published]]:
+    """The adapters of the last epochs with their steps, each below the prefix of the one that is shipped.
+
+    As many as there are and are whole: the run is good without them.
+    """
+    found = []
+    for path in snapshot.newest_first(folder)[:_MAX_EPOCHS]:
+        step = snapshot.step_of(path.name) or 0
+        if finished(path) is not None:
+            found.append((step, publish_patiently(context, path, f"{prefix}/ckpt-step-{step}", so_far)))
+    return found
 
 
 def finished(folder: Path) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from core.datasets.types import RowRecord
 from core.jobs.types import Lease
 
-CHECKPOINTS, ADAPTER = "checkpoints", "adapter"
+CHECKPOINTS, ADAPTER, EPOCHS = "checkpoints", "adapter", "epochs"
 _MANIFEST = "manifest.json"
 # by then the job has long ended elsewhere
 _MAX_AGE_S = 7 * 24 * 3600
@@ -29,6 +29,11 @@ class RunFolder:
     @property
     def adapter(self) -> Path:
         return self.path / ADAPTER
+
+    @property
+    def epochs(self) -> Path:
+        """Where the adapter lies as it was after the last epochs, a folder `step-…` each."""
+        return self.path / EPOCHS
 
 
 def make(runs_dir: Path, lease: Lease) -> RunFolder:
@@ -52,6 +57,8 @@ def make(runs_dir: Path, lease: Lease) -> RunFolder:
             inherited_from = _attempt(old)
         if not (folder / ADAPTER).exists() and (adapter / _MANIFEST).exists():
             adapter.rename(folder / ADAPTER)
+            if (old / EPOCHS).is_dir():
+                (old / EPOCHS).rename(folder / EPOCHS)
         shutil.rmtree(old, ignore_errors=True)
     return RunFolder(folder, inherited_from)
 

@@ -9,6 +9,7 @@ import errno
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from core.config import environment_of_children
+from core.datasets.files import NewFile
 from core.datasets.types import Split
 from core.db.session import workspace_scope
 from core.errors import Unavailable
@@ -25,9 +27,10 @@ from core.jobs.failures import FAILURES, Failure, error_from, failure_of
 from core.jobs.models import Job
 from core.jobs.states import TERMINAL, Blame, JobState
 from core.jobs.types import JobError, Lease
-from core.training import execution
+from core.training import execution, result_file
 from core.training.checkpoints import service as checkpoints
-from core.training.execution import Fenced, Published, RunWork
+from core.training.execution import Fenced, Published, PublishedCheckpoint, RunWork
+from core.training.result_file import StoredCurve
 from core.training.spec import RunInput
 from core.workers import hardware
 from worker import base_model_supply
@@ -50,6 +53,16 @@ _APPLY_PATIENCE_S = 5 * 60
 # of an attempt that ends: a deploy waits for it, and so does whoever pressed pause
 _SETTLE_S = 14.0
 _SWEEP_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """All that is entered when a run succeeds; its bytes are in the object store by then."""
+
+    published: Published
+    results: dict[str, Any]
+    curve: NewFile
+    checkpoints: list[PublishedCheckpoint]
 
 
 def run(context: WorkContext, lease: Lease) -> None:
@@ -180,13 +193,28 @@ def _publish(context: WorkContext, lease: Lease, folder: RunFolder, work: RunWor
     _enter_stage(context, lease, "publishing")
     prefix = publishing.key_prefix(lease, work.run_id)
     published = publishing.publish_patiently(context, folder.adapter, prefix, child)
+    epochs = publishing.publish_epochs(context, folder.epochs, prefix, child)
+    curve = patiently(
+        context,
+        lambda: _store_curve(context, lease, prefix),
+        what="storing the curve",
+        for_s=_APPLY_PATIENCE_S,
+        so_far=child,
+    )
+    done = _Done(published, child.result or {}, curve.file, curve.of_epochs(epochs))
     patiently(
         context,
-        lambda: _apply_success(context, lease, work, published, child.result or {}),
+        lambda: _apply_success(context, lease, work, done),
         what="entering the adapter",
         for_s=_APPLY_PATIENCE_S,
         so_far=child,
     )
+
+
+def _store_curve(context: WorkContext, lease: Lease, prefix: str) -> StoredCurve:
+    with context.database.session(workspace_scope(lease.workspace_id)) as session:
+        points = result_file.points_of(session, lease)
+    return result_file.store(context.backends.blobs, points, key_prefix=prefix)
 
 
 def _num_processes(work: RunWork) -> int:
@@ -223,17 +251,23 @@ def _enter_stage(context: WorkContext, lease: Lease, stage: str) -> None:
         jobs.set_stage(session, lease, stage, bus=context.backends.events)
 
 
-def _apply_success(
-    context: WorkContext, lease: Lease, work: RunWork, published: Published, results: dict[str, Any]
-) -> None:
+def _apply_success(context: WorkContext, lease: Lease, work: RunWork, done: _Done) -> None:
     try:
         with context.database.session(workspace_scope(lease.workspace_id)) as session:
-            execution.succeed(session, lease, published=published, results=results, bus=context.backends.events)
+            execution.succeed(
+                session,
+                lease,
+                published=done.published,
+                results=done.results,
+                result_file=done.curve,
+                checkpoints=done.checkpoints,
+                bus=context.backends.events,
+            )
             checkpoints.forget(session, workspace_id=lease.workspace_id, run_id=work.run_id)
     except Fenced:
         # an earlier try may have gone through, and only its answer been lost
         with context.database.session(workspace_scope(lease.workspace_id)) as session:
-            if not execution.is_published(session, lease, key_prefix=published.key_prefix):
+            if not execution.is_published(session, lease, key_prefix=done.published.key_prefix):
                 raise
 
 

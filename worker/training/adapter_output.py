@@ -6,6 +6,8 @@ the one that is shipped; where the run went on after it, its last state lies bes
 
 import json
 import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -25,25 +27,44 @@ WEIGHTS, CONFIG, MANIFEST = "adapter_model.safetensors", "adapter_config.json", 
 WHOLE_MODEL, LAST = "model.safetensors", "last.safetensors"
 
 
-def write(
-    folder: Path,
-    *,
-    model: TunableModel,
-    tensors: dict[str, Tensor],
-    run: RunInput,
-    template_sha256: str,
-    compute_dtype: torch.dtype,
-    results: dict[str, Any],
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What came out of a run, and how it was made."""
+
+    model: TunableModel
+    run: RunInput
+    template_sha256: str
+    compute_dtype: torch.dtype
+    results: dict[str, Any]
+
+
+def write(folder: Path, made: Made, tensors: dict[str, Tensor]) -> None:
     """`tensors` are the best state; the model holds the last one.
 
     The manifest is written last: who finds one finds every file it names, on disk.
     """
+    _write(folder, made, tensors, keeps_last=made.results["best_step"] != made.results["steps"])
+
+
+def write_epochs(folder: Path, made: Made, epochs: Mapping[int, dict[str, Tensor]]) -> None:
+    """The adapter at the end of each of these epochs, in a folder `step-…` of its own, as `write` would write it.
+
+    The best one is left out: it is shipped anyway.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    for step, tensors in epochs.items():
+        if step != made.results["best_step"]:
+            of_step = replace(made, results={"best_step": step, "steps": step})
+            _write(folder / snapshot.name_of(step), of_step, tensors, keeps_last=False)
+
+
+def _write(folder: Path, made: Made, tensors: dict[str, Tensor], *, keeps_last: bool) -> None:
+    model, run = made.model, made.run
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     is_adapter = not isinstance(run.method, FullMethod)
     save_file(tensors, folder / (WEIGHTS if is_adapter else WHOLE_MODEL), metadata={"format": "pt"})
-    if results["best_step"] != results["steps"]:
+    if keeps_last:
         save_file(model.adapter_tensors(), folder / LAST, metadata={"format": "pt"})
     model.save_adapter_config(folder)
     if is_adapter:
@@ -56,9 +77,9 @@ def write(
         "base_model": {"id": run.base_model} | _identity(run.base_model_dir),
         "spec": run.training_spec().model_dump(mode="json"),
         "lineage": run.lineage.model_dump(mode="json"),
-        "chat_template_sha256": template_sha256,
-        "compute_dtype": str(compute_dtype).removeprefix("torch."),
-        "results": results,
+        "chat_template_sha256": made.template_sha256,
+        "compute_dtype": str(made.compute_dtype).removeprefix("torch."),
+        "results": made.results,
         "tailorbird_version": _version(),
         "created_at": utc_now().isoformat(),
     }

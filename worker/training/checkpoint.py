@@ -1,6 +1,7 @@
 """Everything needed to continue as if nothing had happened.
 
-`state.safetensors`: adapter, optimizer state, best adapter so far. `state.json`: the position in the run.
+`state.safetensors`: adapter, optimizer state, best adapter so far, adapters of the last epochs. `state.json`: the
+position in the run.
 There is no random state: row order and dropout are functions of seed, epoch and step.
 """
 
@@ -43,6 +44,9 @@ class Position:
 class Checkpoint:
     position: Position
     tensors: dict[str, Tensor]
+
+    def sections(self) -> set[str]:
+        return {key.partition("/")[0] for key in self.tensors}
 
     def section(self, name: str) -> dict[str, Tensor]:
         """Tensors saved under a section, by their own names."""

@@ -6,7 +6,7 @@ other processes (which share each step), or of files other than checkpoints.
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +25,9 @@ from worker.training.failures import Interrupted, NonFiniteLoss
 from worker.training.methods.model import TunableModel
 from worker.training.objectives.objective import Objective, Totals
 from worker.training.processes import Processes
-from worker.training.schedule import learning_rate, plan_batches
+from worker.training.schedule import epoch_ends, learning_rate, plan_batches
 
+_EPOCH = "epoch-"
 _STEP_SEED_STRIDE = 1_000_003  # a prime: dropout of (seed, step) does not repeat under a neighbouring seed
 
 
@@ -40,6 +41,8 @@ class Task:
     objective: Objective
     belongs_to: str
     """Digest of all that a checkpoint must have in common with the run that continues from it."""
+    num_kept_epochs: int = 0
+    """Of how many of the last epochs the adapter is kept beside the best one."""
 
 
 class Loop:
@@ -66,6 +69,11 @@ class Loop:
         self._tokens_left = sum(task.train.length(example) for batch in self._batches for example in batch)
         self._position = Position()
         self._best: dict[str, Tensor] = {}
+        self._epoch_ends = epoch_ends(task.train, run)
+        self.epochs: dict[int, dict[str, Tensor]] = {}
+        """What would be shipped as it was at the ends of the last epochs, by step."""
+        self._untold: dict[str, float | int] = {}
+        """What the last step came to, until it is told together with what is measured after it."""
         self._evaluation_s = 0.0
         self._saved_at = time.monotonic()
         self._saved_step: int | None = None
@@ -82,6 +90,7 @@ class Loop:
         while True:
             if self._is_evaluation_due():
                 self._keep_if_best()
+            self._keep_if_epoch_is_over()
             if self._is_last():
                 break
             self._save_if_due()
@@ -108,7 +117,7 @@ class Loop:
         with self._model.reference() if self._model.keeps_base else nullcontext():
             base = self._measure()
         self._position.base_loss, self._position.base_accuracy = base["loss"], base["accuracy"]
-        self._report_measured("full_valid_loss", base)
+        self._report_measured(base, is_full=True)
 
     def _stop_if_asked(self) -> None:
         if self._processes.any(self._stop_requested()):
@@ -143,16 +152,16 @@ class Loop:
         tokens = sum(self._task.train.length(example) for example in examples)
         seconds = time.monotonic() - started
         self._advance(tokens=tokens, targets=totals.num_targets, seconds=seconds)
-        self._report_step(
-            {
-                "train_loss": shares.pop("loss"),
-                "train_mean_token_accuracy": shares.pop("accuracy"),
-                "learning_rate": rate,
-                "grad_norm": grad_norm,
-                "tokens_per_second": round(tokens / seconds, 1),
-            }
-            | shares
-        )
+        self._untold = {
+            "train_loss": shares.pop("loss"),
+            "train_mean_token_accuracy": shares.pop("accuracy"),
+            "learning_rate": rate,
+            "grad_norm": grad_norm,
+            "tokens_per_second": round(tokens / seconds, 1),
+        } | shares
+        self._report_progress()
+        if not self._is_evaluation_due():
+            self._tell_step()
 
     def _forward(self, index: TokenIndex, examples: Sequence[int], totals: Totals, *, learns: bool) -> dict[str, float]:
         """The objective's shares added up over the micro-batches of all processes; with `learns` the gradients too."""
@@ -187,6 +196,7 @@ class Loop:
 
     def _leave_measurement_if_asked(self) -> None:
         if self._processes.any(self._stop_requested()):
+            self._tell_step()
             if self._position.step > 0:
                 self._save()  # as it was before this measurement, which will be made anew
             raise Interrupted
@@ -200,11 +210,18 @@ class Loop:
             self._best = self._model.adapter_tensors()
         else:
             position.num_worse += 1
-        self._report_measured("full_valid_loss" if self._is_last() else "valid_loss", measured)
+        self._report_measured(measured, is_full=self._is_last())
         if self._is_last():
             self._say_how_it_ended()
         else:
             self._events.stage("training")
+
+    def _keep_if_epoch_is_over(self) -> None:
+        step, num_kept = self._position.step, self._task.num_kept_epochs
+        if num_kept and step in self._epoch_ends and step not in self.epochs:
+            self.epochs[step] = self._model.adapter_tensors()
+            for old in sorted(self.epochs)[:-num_kept]:
+                del self.epochs[old]
 
     def _say_how_it_ended(self) -> None:
         position = self._position
@@ -226,6 +243,7 @@ class Loop:
     def _refuse_unless_finite(self, value: float) -> None:
         if math.isfinite(value):
             return
+        self._tell_step()
         if self._position.measured_step < 0:
             raise NonFiniteLoss(
                 "The base model's answers to the held-out examples are no numbers, before anything was learned. "
@@ -244,24 +262,25 @@ class Loop:
         position.billable_s += seconds
         self._tokens_left -= tokens
 
-    def _report_step(self, data: dict[str, float | int]) -> None:
-        position, total_steps = self._position, len(self._batches)
+    def _report_measured(self, measured: dict[str, float], *, is_full: bool) -> None:
+        """`is_full` is for the base and the end; every row that is kept back is measured in between, too."""
+        others = dict(measured)
+        loss, accuracy = others.pop("loss"), others.pop("accuracy")
+        data = {"valid_mean_token_accuracy": accuracy} | {f"valid_{name}": value for name, value in others.items()}
+        if self._position.step > 0:
+            data = {"valid_loss": loss} | data
+        if is_full:
+            data |= {"full_valid_loss": loss, "full_valid_mean_token_accuracy": accuracy}
         self._report_progress()
-        self._events.metrics(
-            step=position.step,
-            total_steps=total_steps,
-            data={"step": position.step, "total_steps": total_steps, **data},
-        )
+        self._tell_step(data)
 
-    def _report_measured(self, loss_name: str, measured: dict[str, float]) -> None:
-        step, others = self._position.step, dict(measured)
-        data = {"step": step, loss_name: others.pop("loss"), "valid_mean_token_accuracy": others.pop("accuracy")}
-        self._report_progress()
-        self._events.metrics(
-            step=step,
-            total_steps=len(self._batches),
-            data=data | {f"valid_{name}": value for name, value in others.items()},
-        )
+    def _tell_step(self, measured: Mapping[str, float] | None = None) -> None:
+        """One event a step: what it came to and, if the held-out rows were measured after it, what they came to."""
+        data, self._untold = {**self._untold, **(measured or {})}, {}
+        if data:
+            step, total_steps = self._position.step, len(self._batches)
+            about = {"step": step, "total_steps": total_steps}
+            self._events.metrics(step=step, total_steps=total_steps, data=about | data)
 
     def _report_progress(self) -> None:
         position = self._position
@@ -287,6 +306,9 @@ class Loop:
             return
         kept, state = found
         self._position, self._best = state.position, state.section("best")
+        self.epochs = {
+            int(name.removeprefix(_EPOCH)): state.section(name) for name in state.sections() if name.startswith(_EPOCH)
+        }
         self._model.load_trainable(state.section("adapter"))
         optimizers.restore(self._optimizer, self._parameters, state.section("optimizer"))
         self._tokens_left -= self._position.seen_tokens
@@ -310,6 +332,7 @@ class Loop:
                 "adapter": {**self._parameters, **self._model.start()},
                 "best": self._best,
                 "optimizer": optimizers.state_tensors(self._optimizer, self._parameters),
+                **{f"{_EPOCH}{step}": tensors for step, tensors in self.epochs.items()},
             },
         )
         self._saved_step, self._saved_at = written.step, time.monotonic()

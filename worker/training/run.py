@@ -9,9 +9,11 @@ from torch import nn
 
 from core.errors import Invalid
 from core.kit.hashing import sha256_bytes
+from core.training.methods import FullMethod
 from core.training.recipes import micro_batch_tokens
 from core.training.spec import RunInput
 from worker.training import adapter_output, loading, sharding
+from worker.training.adapter_output import Made
 from worker.training.data import token_index
 from worker.training.data.chat_format import ChatFormat
 from worker.training.data.token_index import TokenIndex
@@ -25,6 +27,9 @@ from worker.training.precision import compute_dtype
 from worker.training.processes import Processes, joined
 from worker.training.several import ALONE, Place
 from worker.training.tokenizing import tokenize
+
+# as many as OpenAI keeps; a whole model is too large to be kept several times
+_NUM_KEPT_EPOCHS = 3
 
 
 def execute(folder: Path, *, events: EventWriter, stop_requested: Callable[[], bool], place: Place = ALONE) -> None:
@@ -61,6 +66,7 @@ def execute(folder: Path, *, events: EventWriter, stop_requested: Callable[[], b
             heldout=heldout,
             objective=objectives.build(run.objective),
             belongs_to=_belongs_to(run, train, dtype, kind),
+            num_kept_epochs=0 if isinstance(run.method, FullMethod) else _NUM_KEPT_EPOCHS,
         )
         loop = Loop(
             task,
@@ -75,15 +81,10 @@ def execute(folder: Path, *, events: EventWriter, stop_requested: Callable[[], b
         tensors, results = loop.run()
         if processes.is_first:
             events.stage("saving")
-            adapter_output.write(
-                folder / "adapter",
-                model=model,
-                tensors=tensors,
-                run=run,
-                template_sha256=template_sha256,
-                compute_dtype=dtype,
-                results=results,
-            )
+            made = Made(model=model, run=run, template_sha256=template_sha256, compute_dtype=dtype, results=results)
+            # before the adapter: who finds that one takes the run for done
+            adapter_output.write_epochs(folder / "epochs", made, loop.epochs)
+            adapter_output.write(folder / "adapter", made, tensors)
             events.result(results)
 
 

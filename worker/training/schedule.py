@@ -24,6 +24,12 @@ def plan_batches(index: TokenIndex, spec: TrainingSpec) -> list[list[int]]:
     return batches
 
 
+def epoch_ends(index: TokenIndex, spec: TrainingSpec) -> frozenset[int]:
+    """The numbers of steps after which every row was seen once more."""
+    steps_per_epoch = math.ceil(index.num_examples / spec.batch_size)
+    return frozenset(steps_per_epoch * (epoch + 1) for epoch in range(spec.num_epochs))
+
+
 def learning_rate(spec: TrainingSpec, *, total_steps: int) -> Callable[[int], float]:
     """Rate of step 0, 1, ...: a straight rise to the peak, then the schedule's fall to (nearly) zero."""
     warmup_steps = math.ceil(spec.warmup_ratio * total_steps)

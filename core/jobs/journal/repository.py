@@ -23,7 +23,8 @@ _NO_END = 2**63 - 1
 _CURVE = """
 with said as materialized (
     select seq, attempt, (data->>'step')::bigint as step,
-        case when jsonb_typeof(data->'train_loss') = 'number' then (data->>'train_loss')::double precision end as loss
+        case when jsonb_typeof(data->'train_loss') = 'number' then (data->>'train_loss')::double precision end as loss,
+        data->'valid_loss' is not null or data->'full_valid_loss' is not null as is_measured
     from job_events
     where job_id = :job_id and workspace_id = :workspace_id and type = 'metrics'
       and jsonb_typeof(data->'step') = 'number'
@@ -44,7 +45,7 @@ with said as materialized (
     where (select num_steps from range) > :max_points
     group by (step - (select first from range)) * :num_stretches / (select length from range)
     union all
-    select step from said where loss is null
+    select step from said where loss is null or is_measured
 )
 select (select num_steps from range) as num_steps, coalesce(array_agg(seq), '{}') as seqs
 from said

@@ -820,7 +820,7 @@ export interface paths {
         put?: never;
         /**
          * Upload File
-         * @description Upload examples. A file that cannot be used is refused with the row, the cause and the fix, and is not kept.
+         * @description Upload a file. Examples that cannot be used are refused with the row, the cause and the fix, and are not kept.
          *
          *     `async` because the body is read as it arrives; all that blocks runs in threads, and no database session is open
          *     until the file has passed.
@@ -868,6 +868,50 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/fine_tuning/checkpoints/{fine_tuned_model_checkpoint}/permissions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Checkpoint Permissions
+         * @description Who else may use a tuned model.
+         */
+        get: operations["list_checkpoint_permissions"];
+        put?: never;
+        /**
+         * Create Checkpoint Permissions
+         * @description Let other workspaces use a tuned model in chat. Asking again changes nothing.
+         */
+        post: operations["create_checkpoint_permissions"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/fine_tuning/checkpoints/{fine_tuned_model_checkpoint}/permissions/{permission_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete Checkpoint Permission
+         * @description Take a permission back; from now on the model is not there for that workspace.
+         */
+        delete: operations["delete_checkpoint_permission"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1011,7 +1055,9 @@ export interface paths {
         };
         /**
          * List Fine Tuning Checkpoints
-         * @description The checkpoint that ships: the best by held-out loss. Others are for the run itself, while it may go on.
+         * @description The adapters of the last epochs and the one that ships, which did best on held-out rows; all are models.
+         *
+         *     The last step comes first. Others are for the run itself, while it may go on.
          */
         get: operations["list_fine_tuning_checkpoints"];
         put?: never;
@@ -1559,6 +1605,108 @@ export interface paths {
          * @description Give it another role, which its keys feel at once.
          */
         patch: operations["change_service_account"];
+        trace?: never;
+    };
+    "/v1/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create Upload
+         * @description Begin a file that arrives in parts, within an hour.
+         */
+        post: operations["create_upload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/uploads/{upload_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Retrieve Upload
+         * @description How far an upload is and which parts have arrived: our extension, to go on after a broken connection.
+         */
+        get: operations["retrieve_upload"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/uploads/{upload_id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel Upload
+         * @description Give an upload up. Its parts are removed.
+         */
+        post: operations["cancel_upload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/uploads/{upload_id}/complete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Complete Upload
+         * @description Make the file of the parts named. Asking again with the same parts gives the same file.
+         *
+         *     Examples that cannot be used are refused as in an upload of one piece; the upload stays open for better parts.
+         */
+        post: operations["complete_upload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/uploads/{upload_id}/parts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add Upload Part
+         * @description Send a part. They may come in any order, also several at once; a lost one is simply sent again.
+         */
+        post: operations["add_upload_part"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/v1/usage/entries": {
@@ -2428,6 +2576,21 @@ export interface components {
             system_fingerprint?: string | null;
             usage: components["schemas"]["UsageBlock"];
         };
+        /** CheckpointPermissionBody */
+        CheckpointPermissionBody: {
+            /** Created At */
+            created_at: number;
+            /** Id */
+            id: string;
+            /**
+             * Object
+             * @default checkpoint.permission
+             * @constant
+             */
+            object: "checkpoint.permission";
+            /** Project Id */
+            project_id: string;
+        };
         /** Choice */
         Choice: {
             /**
@@ -2524,6 +2687,19 @@ export interface components {
          * @enum {string}
          */
         ColumnRole: "question" | "answer" | "system";
+        /** CompleteUploadBody */
+        CompleteUploadBody: {
+            /**
+             * Md5
+             * @description Of the whole file, in hexadecimal; compared if it is sent.
+             */
+            md5?: string | null;
+            /**
+             * Part Ids
+             * @description The parts that make the file, in their order.
+             */
+            part_ids: string[];
+        };
         /** CreateJobBody */
         CreateJobBody: {
             /** @description Our extension: how the base model is changed. */
@@ -2588,6 +2764,30 @@ export interface components {
             training_file?: string | null;
             /** Validation File */
             validation_file?: string | null;
+        };
+        /** CreatePermissionsBody */
+        CreatePermissionsBody: {
+            /**
+             * Project Ids
+             * @description Ids of workspaces.
+             */
+            project_ids: string[];
+        };
+        /** CreateUploadBody */
+        CreateUploadBody: {
+            /**
+             * Bytes
+             * @description Of the whole file; the parts must have exactly so many together.
+             */
+            bytes: number;
+            /** @description When the file goes, once there is one. */
+            expires_after?: components["schemas"]["ExpiresAfter"] | null;
+            /** Filename */
+            filename: string;
+            /** Mime Type */
+            mime_type: string;
+            /** Purpose */
+            purpose: string;
         };
         /** DatasetBody */
         DatasetBody: {
@@ -2788,6 +2988,23 @@ export interface components {
              * @constant
              */
             object: "model";
+        };
+        /** DeletedPermissionBody */
+        DeletedPermissionBody: {
+            /**
+             * Deleted
+             * @default true
+             * @constant
+             */
+            deleted: true;
+            /** Id */
+            id: string;
+            /**
+             * Object
+             * @default checkpoint.permission
+             * @constant
+             */
+            object: "checkpoint.permission";
         };
         /** DeletedServiceAccountBody */
         DeletedServiceAccountBody: {
@@ -3046,6 +3263,19 @@ export interface components {
              */
             sharding: "none" | "full";
         };
+        /** ExpiresAfter */
+        ExpiresAfter: {
+            /**
+             * Anchor
+             * @constant
+             */
+            anchor: "created_at";
+            /**
+             * Seconds
+             * @description 3600 (an hour) to 2592000 (30 days).
+             */
+            seconds: number;
+        };
         /**
          * ExportFormat
          * @enum {string}
@@ -3091,7 +3321,8 @@ export interface components {
             filename: string;
             /** Id */
             id: string;
-            inspection: components["schemas"]["Inspection"];
+            /** @description Null in lists, and for a file that is not to be learned from. */
+            inspection: components["schemas"]["Inspection"] | null;
             /**
              * Object
              * @default file
@@ -3752,6 +3983,23 @@ export interface components {
              */
             object: "list";
         };
+        /** ListBody[CheckpointPermissionBody] */
+        ListBody_CheckpointPermissionBody_: {
+            /** Data */
+            data: components["schemas"]["CheckpointPermissionBody"][];
+            /** First Id */
+            first_id: string | null;
+            /** Has More */
+            has_more: boolean;
+            /** Last Id */
+            last_id: string | null;
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
         /** ListBody[DatasetBody] */
         ListBody_DatasetBody_: {
             /** Data */
@@ -4302,6 +4550,11 @@ export interface components {
             base_heldout_loss: number | null;
             /** Base Model */
             base_model: string;
+            /**
+             * Checkpoint Step
+             * @description Of a checkpoint beside the model that its run ships.
+             */
+            checkpoint_step: number | null;
             /** Created */
             created: number;
             /** Id */
@@ -4331,6 +4584,8 @@ export interface components {
             owned_by: string;
             /** Run Id */
             run_id: string | null;
+            /** Shutdown Date */
+            shutdown_date: string | null;
             /** Tuned Heldout Loss */
             tuned_heldout_loss: number | null;
         };
@@ -5292,6 +5547,65 @@ export interface components {
             warmup_ratio: number | null;
             /** Weight Decay */
             weight_decay: number | null;
+        };
+        /** UploadBody */
+        UploadBody: {
+            /** Bytes */
+            bytes: number;
+            /** Created At */
+            created_at: number;
+            /** Expires At */
+            expires_at: number;
+            file: components["schemas"]["FileBody"] | null;
+            /** Filename */
+            filename: string;
+            /** Id */
+            id: string;
+            /**
+             * Mime Type
+             * @description Our extension, as is the next.
+             */
+            mime_type: string;
+            /**
+             * Object
+             * @default upload
+             * @constant
+             */
+            object: "upload";
+            /**
+             * Parts
+             * @description What has arrived, in the order of its arrival.
+             */
+            parts: components["schemas"]["UploadPartBody"][];
+            /** Purpose */
+            purpose: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "pending" | "completed" | "cancelled" | "expired";
+        };
+        /** UploadPartBody */
+        UploadPartBody: {
+            /**
+             * Bytes
+             * @description Our extension, as is the next.
+             */
+            bytes: number;
+            /** Created At */
+            created_at: number;
+            /** Id */
+            id: string;
+            /**
+             * Object
+             * @default upload.part
+             * @constant
+             */
+            object: "upload.part";
+            /** Sha256 */
+            sha256: string;
+            /** Upload Id */
+            upload_id: string;
         };
         /** UsageBlock */
         UsageBlock: {
@@ -7370,12 +7684,12 @@ export interface operations {
     list_files: {
         parameters: {
             query?: {
-                purpose?: string | null;
-                /** @description By time of upload. */
-                order?: "asc" | "desc";
                 /** @description Id of the last item of the page before. */
                 after?: string | null;
                 limit?: number;
+                purpose?: string | null;
+                /** @description By time of upload. */
+                order?: "asc" | "desc";
             };
             header?: never;
             path?: never;
@@ -7413,16 +7727,19 @@ export interface operations {
         requestBody: {
             content: {
                 "multipart/form-data": {
+                    /** @enum {string} */
+                    "expires_after[anchor]"?: "created_at";
+                    "expires_after[seconds]"?: number;
                     /**
                      * Format: binary
-                     * @description A .csv or .jsonl file.
+                     * @description Examples as .jsonl, .csv, .txt or .md; any kind for other purposes.
                      */
                     file: string;
                     /**
                      * @default fine-tune
                      * @enum {string}
                      */
-                    purpose?: "fine-tune";
+                    purpose?: "fine-tune" | "evals" | "user_data";
                 };
             };
         };
@@ -7511,7 +7828,10 @@ export interface operations {
     };
     get_file_content: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Our extension. Result files are in base64 if the installation is set so, all else is plain. */
+                encoding?: ("plain" | "base64") | null;
+            };
             header?: never;
             path: {
                 file_id: string;
@@ -7527,6 +7847,110 @@ export interface operations {
                 };
                 content: {
                     "application/octet-stream": unknown;
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_checkpoint_permissions: {
+        parameters: {
+            query?: {
+                /** @description Id of the last item of the page before. */
+                after?: string | null;
+                limit?: number;
+                order?: "ascending" | "descending";
+                project_id?: string | null;
+            };
+            header?: never;
+            path: {
+                fine_tuned_model_checkpoint: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBody_CheckpointPermissionBody_"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    create_checkpoint_permissions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                fine_tuned_model_checkpoint: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreatePermissionsBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBody_CheckpointPermissionBody_"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    delete_checkpoint_permission: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                fine_tuned_model_checkpoint: string;
+                permission_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletedPermissionBody"];
                 };
             };
             /** @description A refusal or a failure. */
@@ -8859,6 +9283,177 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ServiceAccountBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    create_upload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateUploadBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    retrieve_upload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                upload_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    cancel_upload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                upload_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    complete_upload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                upload_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CompleteUploadBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    add_upload_part: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                upload_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    /**
+                     * Format: binary
+                     * @description At most 64 MiB of the file.
+                     */
+                    data: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadPartBody"];
                 };
             };
             /** @description A refusal or a failure. */

@@ -8,6 +8,7 @@ from fastapi.testclient import TestClient
 from core.datasets.models import DatasetVersion
 from core.db.session import SYSTEM, Database
 from core.jobs.types import Lease
+from tests.api.fine_tuning.conftest import CURVE
 from tests.factories.training import make_file, make_version
 
 pytestmark = pytest.mark.stack
@@ -132,13 +133,11 @@ class TestRead:
         assert (job["seconds"], job["base_heldout_loss"], job["tuned_heldout_loss"]) == (60, 2.5, 0.5)
         assert job["cost_usd"] > 0
         curve = client.get(f"{path}/metrics", headers=as_viewer).json()["data"]
-        assert curve == [
-            {"step": 1, "train_loss": 1.0},
-            {"step": 2, "train_loss": 0.5, "full_valid_loss": 0.5},
-        ]
-        (checkpoint,) = client.get(f"{path}/checkpoints", headers=as_viewer).json()["data"]
-        assert checkpoint["fine_tuned_model_checkpoint"] == model_id
-        assert checkpoint["metrics"] == {"step": 2, "full_valid_loss": 0.5}
+        assert curve == CURVE
+        checkpoints = client.get(f"{path}/checkpoints", headers=as_viewer).json()["data"]
+        assert [found["step_number"] for found in checkpoints] == [3, 2, 1]
+        assert checkpoints[1]["fine_tuned_model_checkpoint"] == model_id
+        assert checkpoints[1]["metrics"] == {"step": 2, "valid_loss": 0.5, "full_valid_loss": 0.5}
         events = client.get(f"{path}/events", headers=as_viewer, params={"limit": 1}).json()
         assert events["data"][0]["message"] == "The job has successfully completed"
         assert events["data"][0]["object"] == "fine_tuning.job.event"

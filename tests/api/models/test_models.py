@@ -22,7 +22,12 @@ class TestList:
         self, client: TestClient, as_viewer: Headers, model: str, tuned: str
     ) -> None:
         data = client.get("/v1/models", headers=as_viewer).json()["data"]
-        assert [(entry["id"], entry["kind"]) for entry in data] == [(tuned, "tuned"), (model, "base")]
+        assert [(entry["id"], entry["kind"], entry["checkpoint_step"]) for entry in data] == [
+            (tuned, "tuned", None),
+            (f"{tuned}:ckpt-step-3", "tuned", 3),
+            (f"{tuned}:ckpt-step-1", "tuned", 1),
+            (model, "base", None),
+        ]
         assert {entry["object"] for entry in data} == {"model"}
         assert (data[0]["name"], data[0]["base_model"]) == ("Claims helper", model)
         assert (data[0]["base_heldout_loss"], data[0]["tuned_heldout_loss"]) == (2.5, 0.5)

@@ -52,7 +52,8 @@ class Stubbed(Workshop):
         assert done.run.results is not None
         assert entry.seconds == pytest.approx(done.run.results["billable_s"])
         assert (self.checkpoints(), self.stored_keys("checkpoints/"), self.folder.exists()) == ([], [], False)
-        named = [done.adapter.key_prefix + "/manifest.json", *(entry["key"] for entry in done.adapter.files)]
+        named = [f"{done.adapter.key_prefix}/{name}" for name in ("manifest.json", "step_metrics.csv")]
+        named += [entry["key"] for entry in done.adapter.files]
         assert self.stored_keys() == sorted(named)
 
     @property

@@ -69,8 +69,9 @@ class Fate:
         return maybe_die
 
 
-def adapter_sha256(folder: Path) -> str:
-    return sha256_file(folder / "adapter" / "adapter_model.safetensors")
+def adapter_sha256(folder: Path) -> dict[str, str]:
+    """Of what is shipped, and of the last epochs."""
+    return {path.parent.name: sha256_file(path) for path in sorted(folder.glob("*/**/adapter_model.safetensors"))}
 
 
 @pytest.fixture
@@ -92,6 +93,7 @@ def test_kills_at_random_places_change_no_bit(make_run: MakeRun, monkeypatch: py
             execute(killed)
     again = execute(killed)
     assert adapter_sha256(killed) == adapter_sha256(whole)
+    assert set(adapter_sha256(whole)) == {"adapter", "step-00000004", "step-00000008"}
     untimed = {"seconds", "billable_s", "tokens_per_second", "peak_memory_bytes"}
     assert {k: v for k, v in again.items() if k not in untimed} == {k: v for k, v in result.items() if k not in untimed}
 

@@ -15,7 +15,7 @@ from core.datasets.types import RowKind
 from core.errors import Invalid
 from core.jobs.exit_codes import ExitCode
 from core.kit.hashing import sha256_file
-from core.training.methods import LoraMethod
+from core.training.methods import FullMethod, LoraMethod
 from tests.worker.training.conftest import events_of, execute
 from worker.training import __main__ as program
 from worker.training.data import token_index
@@ -87,8 +87,36 @@ def test_the_events_tell_the_whole_story_in_order(make_run: MakeRun) -> None:
     # after each step, and after each measurement
     assert [event["step"] for event in progress] == [0, 1, 2, 3, 3, 4, 5, 6, 6, 7, 8, 8]
     assert {event["total_steps"] for event in progress} == {8}
-    measured = [event["data"]["step"] for event in events_of(folder, "metrics") if "valid_loss" in event["data"]]
-    assert measured == [3, 6]
+    told = [event["data"] for event in events_of(folder, "metrics")]
+    # one event a step, with what was measured after it
+    assert [data["step"] for data in told] == list(range(9))
+    assert [data["step"] for data in told if "valid_loss" in data] == [3, 6, 8]
+    assert [data["step"] for data in told if "full_valid_loss" in data] == [0, 8]
+    assert {
+        "step", "total_steps", "train_loss", "train_mean_token_accuracy", "valid_loss", "valid_mean_token_accuracy",
+        "full_valid_loss", "full_valid_mean_token_accuracy",
+    } <= told[-1].keys()  # fmt: skip
+
+
+def test_the_adapters_of_the_last_epochs_are_kept_beside_the_best(make_run: MakeRun) -> None:
+    steady = {"learning_rate": 1e-3, "schedule": "constant", "warmup_ratio": 0}
+    folder, shorter = make_run(num_epochs=5, **steady), make_run("shorter", num_epochs=3, **steady)
+    assert execute(folder)["best_step"] == 20  # the last one, of four steps an epoch
+    kept = {path.name: path for path in (folder / "epochs").iterdir()}
+    # of the last three the best is the adapter itself
+    assert set(kept) == {"step-00000012", "step-00000016"}
+    manifest = json.loads((kept["step-00000016"] / "manifest.json").read_text())
+    assert manifest["results"] == {"best_step": 16, "steps": 16}
+    # what a run that ends there ships
+    assert execute(shorter)["best_step"] == 12
+    for name in ("adapter_model.safetensors", "adapter_config.json"):
+        assert sha256_file(kept["step-00000012"] / name) == sha256_file(shorter / "adapter" / name)
+
+
+def test_full_fine_tuning_keeps_no_epochs(make_run: MakeRun) -> None:
+    folder = make_run(method=FullMethod(), learning_rate=1e-4)
+    execute(folder)
+    assert list((folder / "epochs").glob("*")) == []
 
 
 def test_long_stages_without_steps_say_that_they_get_on(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:

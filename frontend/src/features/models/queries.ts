@@ -4,9 +4,14 @@ import type { Model } from "@/api/types";
 
 const keys = { all: ["models"] as const };
 
+/** The states that a run passed through are models too, for those who ask for one by its address. */
+function isShipped(model: Model): boolean {
+  return model.checkpoint_step === null;
+}
+
 export const modelsQuery = queryOptions({
   queryKey: [...keys.all, "list"],
-  queryFn: async ({ signal }) => (await unwrap(api.GET("/v1/models", { signal }))).data,
+  queryFn: async ({ signal }) => (await unwrap(api.GET("/v1/models", { signal }))).data.filter(isShipped),
   staleTime: 10_000,
 });
 

@@ -18,6 +18,7 @@ from worker.inference.adapter_config import parse_adapter_config
 from worker.inference.adapter_weights import read_adapter_weights
 from worker.inference.runtime import load_runtime
 from worker.training import adapter_output
+from worker.training.adapter_output import Made
 from worker.training.methods import full
 from worker.training.methods.base import quantization_config
 from worker.training.methods.model import Machine, TunableModel
@@ -27,15 +28,14 @@ SHIPPED_AS_ADAPTER = [name for name in METHODS if name != "full"]
 
 
 def export(folder: Path, model: TunableModel, name: str, base_model_dir: Path, *, best_step: int = 8) -> Path:
-    adapter_output.write(
-        folder,
+    made = Made(
         model=model,
-        tensors=model.adapter_tensors(),
         run=RunInput(base_model="tiny", method=METHODS[name], base_model_dir=base_model_dir),
         template_sha256="0" * 64,
         compute_dtype=torch.float32,
         results={"best_step": best_step, "steps": 8},
     )
+    adapter_output.write(folder, made, model.adapter_tensors())
     return folder
 
 

@@ -114,7 +114,7 @@ def test_a_run_that_gets_worse_ends_early_and_ships_its_best(make_run_of: MakeRu
     assert said["data"] == {"best_step": best, "step": steps}
     assert said["message"].startswith(f"Stopped at step {steps} of 40:")
 
-    measured = [*metrics_of(folder, "valid_loss"), metrics_of(folder, "full_valid_loss")[-1]]
+    measured = metrics_of(folder, "valid_loss")
     assert len(measured) == steps
     assert result["tuned_heldout_loss"] == min(measured) == measured[best - 1]
     shipped = load_file(folder / "adapter" / "adapter_model.safetensors")
@@ -135,7 +135,7 @@ def test_patience_begins_anew_with_every_better_measurement(make_run_of: MakeRun
     choices = {"learning_rate": 0.03, "schedule": "constant", "num_epochs": 40, "eval_every_steps": 1}
     folder = make_run_of(SftObjective(), early_stopping_patience=3, **choices)
     result = execute(folder)
-    measured = [*metrics_of(folder, "valid_loss"), metrics_of(folder, "full_valid_loss")[-1]]
+    measured = metrics_of(folder, "valid_loss")
     num_worse, lowest = 0, float("inf")
     for loss in measured[:-1]:
         num_worse, lowest = (0, loss) if loss < lowest else (num_worse + 1, lowest)
