@@ -8,6 +8,8 @@ export interface ChatRequest {
   messages: Message[];
   temperature?: number;
   max_tokens?: number;
+  /** Keeps the question and the answer among the kept answers. */
+  store?: boolean;
 }
 
 interface Chunk {

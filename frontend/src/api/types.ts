@@ -72,6 +72,8 @@ export type WorkerToken = Schemas["WorkerTokenBody"];
 export type MadeWorkerToken = Schemas["MadeWorkerTokenBody"];
 
 export type Model = Schemas["ModelBody"];
+export type KeptAnswer = Schemas["KeptCompletion"];
+export type KeptMessage = Schemas["KeptMessage"];
 export type ApiKey = Schemas["ApiKeyBody"];
 export type CreatedApiKey = Schemas["MadeApiKeyBody"];
 export type NewApiKey = Partial<Schemas["NewApiKeyBody"]> & { name: string };

@@ -136,6 +136,25 @@ const playground = createRoute({
   ),
 });
 
+const keptAnswers = createRoute({
+  getParentRoute: () => app,
+  path: "/playground/kept",
+  validateSearch: (search: Search) => pick(search, "model", "after"),
+  component: lazyRouteComponent(
+    () => import("@/features/playground/pages/kept-answers-page"),
+    "KeptAnswersPage",
+  ),
+});
+
+const keptAnswer = createRoute({
+  getParentRoute: () => app,
+  path: "/playground/kept/$answerId",
+  component: lazyRouteComponent(
+    () => import("@/features/playground/pages/kept-answer-page"),
+    "KeptAnswerPage",
+  ),
+});
+
 const usage = createRoute({
   getParentRoute: () => app,
   path: "/usage",
@@ -205,6 +224,8 @@ const pages = [
   models,
   model,
   playground,
+  keptAnswers,
+  keptAnswer,
   usage,
   settings,
   webhook,

@@ -20,3 +20,16 @@ answer = client.chat.completions.create(
 )
 print(answer.choices[0].message.content)`;
 }
+
+/** How a program asks for its answer to be kept. */
+export function keepSnippet(origin: string): string {
+  return `from openai import OpenAI
+
+client = OpenAI(base_url="${origin}/v1", api_key="YOUR_API_KEY")
+client.chat.completions.create(
+    model="NAME_OF_THE_MODEL",
+    messages=[{"role": "user", "content": "${QUESTION}"}],
+    store=True,
+    metadata={"from": "the booking page"},
+)`;
+}

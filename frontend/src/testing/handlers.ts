@@ -15,6 +15,7 @@ import {
   NOW_S,
   SAMPLES,
 } from "@/testing/fixtures";
+import { findKept, KEPT, KEPT_MESSAGES } from "@/testing/kept-fixtures";
 import { MODELS } from "@/testing/model-fixtures";
 import { DATASETS_OF_KINDS, findDataset, rowsOfKind } from "@/testing/kind-fixtures";
 import { EVENTS, findRun, RUNS, WAITING } from "@/testing/run-fixtures";
@@ -157,6 +158,15 @@ export const handlers = [
   }),
   http.delete("*/v1/models/:model", () => HttpResponse.json({ deleted: true })),
   http.post("*/v1/models/:model/restore", () => HttpResponse.json(MODELS[0])),
+  http.get("*/v1/chat/completions", ({ request }) => {
+    const model = new URL(request.url).searchParams.get("model");
+    return HttpResponse.json(listOf(KEPT.filter((kept) => !model || kept.model === model)));
+  }),
+  http.get("*/v1/chat/completions/:id", ({ params }) => HttpResponse.json(findKept(params.id))),
+  http.get("*/v1/chat/completions/:id/messages", () => HttpResponse.json(listOf(KEPT_MESSAGES))),
+  http.delete("*/v1/chat/completions/:id", ({ params }) =>
+    HttpResponse.json({ id: params.id, object: "chat.completion.deleted", deleted: true }),
+  ),
   http.post("*/v1/chat/completions", async ({ request }) => {
     const { model } = (await request.json()) as { model: string };
     return eventStream(chunks(model.startsWith("ft:") ? ANSWER : BASE_ANSWER), 15);

@@ -5,6 +5,8 @@ import type { Message } from "@/api/types";
 
 /** Low, so that two models differ by what they learned and not by chance. */
 const TEMPERATURE = 0.3;
+/** A small model that finds no end would else go on for minutes. */
+const MAX_TOKENS = 1024;
 
 export interface Turn extends Message {
   error?: string;
@@ -20,7 +22,7 @@ export interface Chat {
 }
 
 /** A conversation with one model. Each question carries what was said before; a broken answer is not part of it. */
-export function useChat(model: string): Chat {
+export function useChat(model: string, { isKept }: { isKept: boolean }): Chat {
   const [turns, setTurns] = useState<Turn[]>([]);
   const [isAnswering, setAnswering] = useState(false);
   const stopper = useRef<AbortController | null>(null);
@@ -65,7 +67,7 @@ export function useChat(model: string): Chat {
     };
     try {
       for await (const piece of streamChat(
-        { model, messages, temperature: TEMPERATURE },
+        { model, messages, temperature: TEMPERATURE, max_tokens: MAX_TOKENS, store: isKept },
         controller.signal,
       )) {
         amend((last) => ({ ...last, content: (last.content ?? "") + piece }));

@@ -1,6 +1,7 @@
-import { Button } from "@mantine/core";
+import { Button, Switch } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
+import { useState } from "react";
 import type { Model } from "@/api/types";
 import { ButtonLink } from "@/components/ui/button-link";
 import { Page } from "@/components/ui/page";
@@ -20,7 +21,18 @@ export function PlaygroundPage() {
   const can = useCan();
   const models = useQuery(modelsQuery);
   return (
-    <Page title="Playground" lead="The same question to two models, side by side." width="full">
+    <Page
+      title="Playground"
+      lead="The same question to two models, side by side."
+      width="full"
+      actions={
+        can("chat:use") && (
+          <ButtonLink variant="default" to="/playground/kept">
+            Kept answers
+          </ButtonLink>
+        )
+      }
+    >
       {!can("chat:use") ? (
         <Forbidden what="the playground" />
       ) : (
@@ -40,8 +52,9 @@ function Columns({ models }: { models: Model[] }) {
   const chosenRight = models.find((model) => model.id === right);
   const left =
     search.left ?? chosenRight?.base_model ?? models.find((model) => model.kind === "base")?.id ?? "";
-  const leftChat = useChat(left);
-  const rightChat = useChat(right);
+  const [isKept, setKept] = useState(false);
+  const leftChat = useChat(left, { isKept });
+  const rightChat = useChat(right, { isKept });
   if (models.length === 0) {
     return (
       <Empty title="No model is ready yet">
@@ -86,14 +99,20 @@ function Columns({ models }: { models: Model[] }) {
           isDisabled={left === ""}
           onStop={() => chats.forEach((chat) => chat.stop())}
         />
-        <p className={classes.hint}>
-          Enter asks, Shift and Enter begins a new line.
+        <div className={classes.hint}>
+          <span>Enter asks, Shift and Enter begins a new line.</span>
+          <Switch
+            size="xs"
+            label="Keep the answers"
+            checked={isKept}
+            onChange={(event) => setKept(event.currentTarget.checked)}
+          />
           {hasTurns && (
             <Button size="compact-xs" variant="subtle" onClick={() => chats.forEach((chat) => chat.clear())}>
               Start over
             </Button>
           )}
-        </p>
+        </div>
       </div>
     </div>
   );
