@@ -10,12 +10,16 @@ from urllib.parse import urlsplit
 
 from fastapi import Request, Response
 
+from core.audit.origin import origin
 from core.config import Settings
-from core.errors import Forbidden
+from core.errors import Forbidden, Invalid
+from core.identity.types import Browser
 
 CSRF_HEADER = "x-csrf-token"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _COOKIE = "tailorbird_session"
+_OIDC_COOKIE = "tailorbird_oidc"
+_SPACE = 0x20
 
 
 def is_https(settings: Settings) -> bool:
@@ -45,6 +49,29 @@ def delete_session_cookie(response: Response, settings: Settings) -> None:
     )
 
 
+def oidc_cookie_name(settings: Settings) -> str:
+    return f"__Host-{_OIDC_COOKIE}" if is_https(settings) else _OIDC_COOKIE
+
+
+def set_oidc_cookie(response: Response, settings: Settings, *, token: str, max_age_s: int) -> None:
+    """Lax: the provider's page sends the browser back to us, and the cookie must come along."""
+    response.set_cookie(
+        oidc_cookie_name(settings),
+        token,
+        max_age=max_age_s,
+        path="/",
+        secure=is_https(settings),
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def delete_oidc_cookie(response: Response, settings: Settings) -> None:
+    response.delete_cookie(
+        oidc_cookie_name(settings), path="/", secure=is_https(settings), httponly=True, samesite="lax"
+    )
+
+
 def csrf_token(settings: Settings, *, session_id: str) -> str:
     return hmac.new(settings.secret_key.encode(), f"csrf:{session_id}".encode(), hashlib.sha256).hexdigest()
 
@@ -60,6 +87,27 @@ def check_csrf(request: Request, settings: Settings, *, session_id: str) -> None
             f"The {CSRF_HEADER} header is missing or of another session. Reload the page and try again.",
             code="csrf_token_invalid",
         )
+
+
+def browser_of(request: Request) -> Browser:
+    """As much of it as may be kept, by the same rule as in the audit log."""
+    return Browser(user_agent=request.headers.get("user-agent"), address=origin.get().client_address)
+
+
+def client_address(request: Request) -> str:
+    """For counting only: whole, whatever may be kept of it."""
+    found: str = request.state.client_address
+    return found
+
+
+def own_path(to: str) -> str:
+    """A path of our own page, to send a browser to. Raises `Invalid` for what could lead anywhere else."""
+    parts = urlsplit(to)
+    # browsers read a backslash as a slash, and skip control characters
+    is_own = to.startswith("/") and not to.startswith("//") and not parts.scheme and not parts.netloc
+    if not is_own or "\\" in to or any(ord(char) <= _SPACE for char in to):
+        raise Invalid("`to` must be a path of this site, such as /data.", code="foreign_address", param="to")
+    return to
 
 
 def check_origin(request: Request, settings: Settings) -> None:

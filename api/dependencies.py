@@ -17,6 +17,7 @@ from core.config import Settings
 from core.db.session import SYSTEM, Database, workspace_scope
 from core.errors import Forbidden, Unauthenticated
 from core.identity import service as identity
+from core.identity.oidc.provider import OidcProvider
 from core.kit.logs import logged_workspace_id
 from core.workspaces import access
 from core.workspaces.principal import Principal
@@ -30,6 +31,12 @@ PUBLIC_ROUTES = frozenset(
         ("POST", "/v1/auth/sign_in"),
         ("POST", "/v1/invitations/accept"),
         ("POST", "/v1/invitations/lookup"),
+        ("GET", "/v1/auth/options"),
+        ("POST", "/v1/auth/password_reset"),
+        ("POST", "/v1/auth/password_reset/finish"),
+        ("POST", "/v1/auth/oidc/start"),
+        ("GET", "/v1/auth/oidc/callback"),
+        ("POST", "/v1/setup"),
         ("GET", "/v1/health"),
         ("GET", "/v1/ready"),
         ("GET", "/v1/openapi.json"),
@@ -53,10 +60,16 @@ async def _backends(request: Request) -> Backends:
     return found
 
 
+def _oidc_provider(request: Request) -> OidcProvider:
+    found: OidcProvider = request.app.state.oidc_provider
+    return found
+
+
 SettingsDep = Annotated[Settings, Depends(_settings)]
 # for routes that must not hold a session while they work (streams), or that serve no workspace (sign-in)
 DatabaseDep = Annotated[Database, Depends(_database)]
 BackendsDep = Annotated[Backends, Depends(_backends)]
+OidcProviderDep = Annotated[OidcProvider, Depends(_oidc_provider)]
 
 
 def current_principal(request: Request, settings: Settings, database: Database) -> Principal:
@@ -120,6 +133,13 @@ def may_still(
     except SQLAlchemyError:
         return True
     return found.workspace_id == principal.workspace_id and found.may(permission)
+
+
+def browser_session(principal: Principal) -> str:
+    """The id of the browser's session. Raises `Forbidden` for an API key, which is no person."""
+    if principal.session_id is None:
+        raise Forbidden("Only a person in a browser can do this, not an API key.", code="browser_only")
+    return principal.session_id
 
 
 def _workspace_session(principal: PrincipalDep, database: DatabaseDep) -> Iterator[Session]:

@@ -9,6 +9,8 @@ from fastapi.routing import APIRoute
 
 from api.api_keys.routes import router as api_keys
 from api.audit.routes import router as audit
+from api.auth.oidc_routes import router as oidc
+from api.auth.reset_routes import router as password_resets
 from api.auth.routes import router as auth
 from api.chat.kept import router as kept_completions
 from api.chat.routes import router as chat
@@ -28,10 +30,13 @@ from api.models.routes import router as models
 from api.monitoring.http_metrics import HttpMetrics, RequestMetrics
 from api.monitoring.metrics import router as metrics
 from api.monitoring.routes import router as monitoring
+from api.profile.routes import router as profile
+from api.profile.totp_routes import router as totp
 from api.rate_limits import RateLimits
 from api.samples.routes import router as samples
 from api.schemas import ErrorBody
 from api.service_accounts.routes import router as service_accounts
+from api.setup.routes import router as setup
 from api.uploads.routes import router as uploads
 from api.usage.routes import router as usage
 from api.web_page import WebPage
@@ -40,6 +45,7 @@ from api.workspaces.routes import router as workspaces
 from core.backends.registry import Backends, build_backends
 from core.config import Settings
 from core.db.session import Database
+from core.identity.oidc.provider import OidcProvider
 from core.monitoring.metrics.service import LedgerTotals
 from core.serving.completions.keeper import CompletionKeeper
 
@@ -47,6 +53,8 @@ _ROUTERS: tuple[APIRouter, ...] = (
     api_keys,
     audit,
     auth,
+    oidc,
+    password_resets,
     chat,
     kept_completions,
     checkpoint_permissions,
@@ -55,6 +63,9 @@ _ROUTERS: tuple[APIRouter, ...] = (
     invitations,
     members,
     models,
+    profile,
+    totp,
+    setup,
     monitoring,
     metrics,
     datasets,
@@ -99,6 +110,7 @@ def create_app(
     app.state.feeds = Feeds(app.state.database, app.state.backends.events)
     app.state.completion_keeper = CompletionKeeper(app.state.database)
     app.state.started_s = time.monotonic()
+    app.state.oidc_provider = OidcProvider(settings)
     app.state.storage_probe = StorageProbe(app.state.backends.blobs)
     app.state.http_metrics = HttpMetrics()
     app.state.ledger_totals = LedgerTotals()

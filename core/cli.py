@@ -3,12 +3,15 @@
 import argparse
 import getpass
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
 from pydantic import ValidationError
+from sqlalchemy.orm import Session
 
+from core import sealed_secrets
 from core.audit import service as audit
 from core.audit.types import Anchor, Break, Fault
 from core.config import Settings
@@ -17,12 +20,14 @@ from core.db.session import SYSTEM, Database
 from core.errors import AppError, Invalid
 from core.identity import service as identity
 from core.jobs.kinds import QueueName
+from core.kit.sealing import Unsealable
 from core.openai_import import model_names
 from core.openai_import import service as openai_import
 from core.openai_import.plan import Wanted
 from core.stack import demo, join, up
 from core.workers import service as workers
 from core.workspaces import service as workspaces
+from core.workspaces import setup
 from core.workspaces.roles import Role
 
 Command = Callable[[Settings, argparse.Namespace], int]
@@ -48,8 +53,8 @@ def run_up(settings: Settings, _options: argparse.Namespace) -> int:
     return up.up(settings)
 
 
-def run_demo(settings: Settings, options: argparse.Namespace) -> int:
-    return demo.run(settings, email=options.email, password=options.password)
+def run_demo(settings: Settings, _options: argparse.Namespace) -> int:
+    return demo.run(settings)
 
 
 def run_worker(settings: Settings, options: argparse.Namespace) -> int:
@@ -69,15 +74,48 @@ def migrate(settings: Settings, _options: argparse.Namespace) -> int:
     print("The tables are up to date.")
     if settings.worker_token:
         _register_worker_token(settings)
+    _print_setup_link(settings)
     return 0
+
+
+def _print_setup_link(settings: Settings) -> None:
+    """Whoever reads what the migration says is who may make the first admin."""
+    with _session(settings) as session:
+        link = setup.link(session, settings=settings)
+    if link:
+        print(f"Make the first admin (keep the link to yourself until then):  {link}")
+
+
+def rotate_secrets(settings: Settings, _options: argparse.Namespace) -> int:
+    try:
+        sealer = settings.sealer()
+    except ValueError as error:
+        raise Invalid(f"TAILORBIRD_ENCRYPTION_KEYS is malformed. {error}", code="encryption_keys_malformed") from error
+    with _session(settings) as session:
+        try:
+            num_sealed = sealed_secrets.reseal(session, sealer=sealer)
+        except Unsealable as error:
+            raise Invalid(f"Nothing was changed. {error}", code="secret_unreadable") from error
+    for name, num in num_sealed.items():
+        print(f"{name}: {num} sealed anew")
+    print("Every secret is sealed with the first key now; the others may go from TAILORBIRD_ENCRYPTION_KEYS.")
+    return 0
+
+
+@contextmanager
+def _session(settings: Settings) -> Iterator[Session]:
+    database = Database(settings.database_url, pool_size=1)
+    try:
+        with database.session(SYSTEM) as session:
+            yield session
+    finally:
+        database.dispose()
 
 
 def _register_worker_token(settings: Settings) -> None:
     """The workers of this deployment show the token of its environment, which no admin has made."""
-    database = Database(settings.database_url, pool_size=1)
-    with database.session(SYSTEM) as session:
+    with _session(settings) as session:
         is_valid = workers.register_token(session, name="the deployment's own", secret=settings.worker_token)
-    database.dispose()
     if not is_valid:
         raise Invalid("TAILORBIRD_WORKER_TOKEN was revoked by an admin; set another.", code="worker_token_refused")
 
@@ -85,13 +123,11 @@ def _register_worker_token(settings: Settings) -> None:
 def create_admin(settings: Settings, options: argparse.Namespace) -> int:
     """The password comes from the terminal, or from standard input when that is not one; never from an argument."""
     password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
-    database = Database(settings.database_url, pool_size=1)
-    with database.session(SYSTEM) as session:
+    with _session(settings) as session:
         workspace = workspaces.ensure_default_workspace(session)
         user = identity.create_user(session, email=options.email, name=options.name, password=password)
         workspaces.add_member(session, workspace_id=workspace.id, user_id=user.id, role=Role.ADMIN)
         identity.make_installation_admin(session, user_id=user.id)
-    database.dispose()
     print(f"{options.email} may sign in to {settings.public_url} as an admin.")
     return 0
 
@@ -175,9 +211,7 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     add("up", run_up, "Run everything on this machine until Ctrl-C.")
-    for_demo = add("demo", run_demo, "Tune a small model on sample data by the REST API, and compare it with its base.")
-    for_demo.add_argument("--email", help="who signs in, if not the first admin")
-    for_demo.add_argument("--password", help="the password, if the first admin's was changed")
+    add("demo", run_demo, "Tune a small model on sample data by the REST API, and compare it with its base.")
     for_worker = add("worker", run_worker, "Work on this machine for an installation; what it needs may also be set.")
     for_worker.add_argument("queue", nargs="*", type=QueueName, help="io, cpu, gpu; by default io and what is here")
     for_worker.add_argument("--database", metavar="URL", help="Postgres, as the application's role (DATABASE_URL)")
@@ -205,6 +239,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NUMBER:HASH",
         help="what an earlier check printed, and was kept where the database cannot reach",
     )
+    add("rotate-secrets", rotate_secrets, "Seal every kept secret anew with the first of the encryption keys.")
     add("settings-check", check_settings, "Say what is wrong with the settings, if anything.")
     return parser
 

@@ -4,6 +4,8 @@
 `TAILORBIRD_…`. Field descriptions are the only text about a setting: `docs/reference.md` is generated from them.
 """
 
+import hashlib
+import hmac
 import os
 from pathlib import Path
 from typing import Literal
@@ -13,7 +15,9 @@ from pydantic import AliasChoices, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.kit import ssrf
+from core.kit.sealing import Sealer
 
+_SETUP_TOKEN_CHARS = 32
 _DEFAULT_SECRET = "change-me"  # noqa: S105 - refused in production
 
 
@@ -50,6 +54,23 @@ class Settings(BaseSettings):
     )
     outbound_ports: str = Field("80, 443, 8080, 8443", description="Ports at which public hosts may be called.")
     outbound_http: bool = Field(False, description="In production, call public hosts by plain http too.")
+
+    oidc_issuer: str = Field(
+        "",
+        description="Single sign-on: the OpenID provider's issuer, letter by letter as it names itself. Empty for "
+        "none. Its client must allow the redirect to `<public URL>/v1/auth/oidc/callback`.",
+    )
+    oidc_client_id: str = Field("", description="Our name at that provider.")
+    oidc_client_secret: str = Field("", description="Our secret there; empty for a public client, which PKCE protects.")
+    oidc_name: str = Field("single sign-on", description="What the button says after *Continue with*.")
+    oidc_auto_join_domains: str = Field(
+        "",
+        description="Whoever has a verified address of these domains (commas between) may join the first workspace "
+        "without an invitation. Empty for nobody.",
+    )
+    oidc_auto_join_role: Literal["viewer", "reviewer", "member"] = Field(
+        "viewer", description="What those who join by their domain may do at first."
+    )
 
     database_url: str = Field(
         "postgresql+psycopg://tailorbird_app@127.0.0.1:5432/tailorbird",
@@ -210,6 +231,23 @@ class Settings(BaseSettings):
             needs_https=self.mode == "production" and not self.outbound_http,
         )
 
+    @property
+    def auto_join_domains(self) -> frozenset[str]:
+        """In lower case, without the at sign."""
+        domains = (domain.strip().lower().removeprefix("@") for domain in self.oidc_auto_join_domains.split(","))
+        return frozenset(domain for domain in domains if domain)
+
+    @property
+    def setup_token(self) -> str | None:
+        """What the first admin of a fresh installation shows, so that no stranger is faster; None without a secret."""
+        if self.secret_key == _DEFAULT_SECRET:
+            return None
+        return hmac.new(self.secret_key.encode(), b"tailorbird setup", hashlib.sha256).hexdigest()[:_SETUP_TOKEN_CHARS]
+
+    def sealer(self) -> Sealer:
+        """Seals what is kept and must be read again. Raises `ValueError` for malformed keys."""
+        return Sealer.of_settings(self.encryption_keys, self.secret_key)
+
     def production_problems(self) -> list[str]:
         """Everything that forbids a start in production, in plain sentences; empty when all is well."""
         if self.mode != "production":
@@ -221,7 +259,7 @@ class Settings(BaseSettings):
             problems.append("TAILORBIRD_INFERENCE_TOKEN is missing, the default, or shorter than 32 characters.")
         if not _is_web_address(self.public_url):
             problems.append("TAILORBIRD_PUBLIC_URL is not an address such as https://tailorbird.example.com.")
-        return problems + self._server_problems()
+        return problems + self._sign_in_problems() + self._server_problems()
 
     def worker_problems(self) -> list[str]:
         """The same for a worker, which knows no secret of the api's and must be let in."""
@@ -230,6 +268,18 @@ class Settings(BaseSettings):
         is_known = bool(self.worker_token)
         missing = [] if is_known else ["TAILORBIRD_WORKER_TOKEN is missing: an admin makes one for this machine."]
         return self._server_problems() + missing
+
+    def _sign_in_problems(self) -> list[str]:
+        problems = []
+        try:
+            self.sealer()
+        except ValueError as error:
+            problems.append(f"TAILORBIRD_ENCRYPTION_KEYS is malformed. {error}")
+        if bool(self.oidc_issuer) != bool(self.oidc_client_id):
+            problems.append("TAILORBIRD_OIDC_ISSUER and TAILORBIRD_OIDC_CLIENT_ID go together: set both, or neither.")
+        if self.oidc_issuer and not (_is_web_address(self.oidc_issuer) and self.oidc_issuer.startswith("https://")):
+            problems.append("TAILORBIRD_OIDC_ISSUER is not an address that begins with https://.")
+        return problems
 
     def _server_problems(self) -> list[str]:
         problems = []

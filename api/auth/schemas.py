@@ -10,6 +10,20 @@ from core.workspaces.roles import Permission, Role
 class SignInBody(RequestBody):
     email: str = Field(max_length=254)
     password: str = Field(max_length=1000)
+    code: str | None = Field(
+        None,
+        max_length=100,
+        description="Of the authenticator app, or a recovery code: asked for by `second_factor_required`.",
+    )
+
+
+class OptionsBody(ResponseBody):
+    """What a sign-in page offers."""
+
+    object: Literal["auth.options"] = "auth.options"
+    is_set_up: bool = Field(description="False on a fresh installation, which waits for its first admin.")
+    sends_mail: bool = Field(description="Whether a forgotten password can be reset by mail.")
+    oidc_name: str | None = Field(description="What the single sign-on is called; null if there is none.")
 
 
 class PasswordChangeBody(RequestBody):
@@ -54,5 +68,53 @@ class SignedOutBody(ResponseBody):
 
 
 class PasswordChangedBody(ResponseBody):
+    """The browser's session was renewed: unsafe requests carry this token from now on."""
+
     object: Literal["password"] = "password"
     changed: bool = True
+    csrf_token: str
+
+
+class ResetAskBody(RequestBody):
+    email: str = Field(max_length=254)
+
+
+class ResetAskedBody(ResponseBody):
+    """The same whether or not anybody has the address."""
+
+    object: Literal["password_reset"] = "password_reset"
+    asked: bool = True
+
+
+class ResetBody(RequestBody):
+    token: str = Field(max_length=200, description="What stands behind the # of the link.")
+    password: str = Field(max_length=1000)
+
+
+class ResetDoneBody(ResponseBody):
+    object: Literal["password_reset"] = "password_reset"
+    changed: bool = True
+    email: str = Field(description="Whose password it is now.")
+
+
+class ResetLinkBody(ResponseBody):
+    """Hand it to the person and to nobody else: whoever opens it first sets the password."""
+
+    object: Literal["password_reset_link"] = "password_reset_link"
+    url: str
+    expires_at: int
+
+
+class TotpRemovedBody(ResponseBody):
+    id: str
+    object: Literal["user.totp"] = "user.totp"
+    deleted: bool = True
+
+
+class OidcStartBody(RequestBody):
+    to: str = Field("/", max_length=2000, description="A path of this site, to come back to.")
+
+
+class OidcStartedBody(ResponseBody):
+    object: Literal["auth.oidc"] = "auth.oidc"
+    url: str = Field(description="Where the browser must go now.")

@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session
 
 from api.auth.bodies import session_body
 from api.auth.schemas import SessionBody
-from api.browser import check_origin, set_session_cookie
+from api.browser import browser_of, check_origin, set_session_cookie
 from api.dependencies import BackendsDep, DatabaseDep, SessionDep, SettingsDep, require
 from api.invitations.schemas import (
     DeletedInvitationBody,
@@ -114,7 +114,9 @@ def accept_invitation(
     check_origin(request, settings)
     with database.session(SYSTEM) as session:
         offer, user = invitations.accept_as_new(session, token=body.token, name=body.name, password=body.password)
-        opened = identity.open_session(session, user_id=user.id, max_s=settings.session_max_s)
+        opened = identity.open_session(
+            session, user_id=user.id, max_s=settings.session_max_s, browser=browser_of(request)
+        )
         principal = access.principal_of_session(session, user_session=opened.session, workspace_id=offer.workspace.id)
         if principal is None:
             raise AssertionError

@@ -1,23 +1,24 @@
 """Who somebody is: users, their passwords, and the browser sessions they opened. Works in a system session."""
 
-import math
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from core.errors import Conflict, Invalid, NotFound, RateLimited, Unauthenticated
+from core.errors import Conflict, Invalid, NotFound, Unauthenticated
 from core.identity.models import User, UserSession
-from core.identity.passwords import hash_password, password_matches
-from core.identity.repository import SignInAttemptRepository, UserRepository, UserSessionRepository
+from core.identity.passwords import hash_password
+from core.identity.repository import UserRepository, UserSessionRepository
+from core.identity.types import Browser
 from core.kit.hashing import sha256_bytes
 
-MAX_ATTEMPTS = 10
-ATTEMPT_WINDOW_S = 15 * 60
 _TOKEN_BYTES = 32
 _EMAIL = re.compile(r"[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+")
 _MAX_EMAIL_CHARS = 254
+_MAX_NAME_CHARS = 100
+_UNKNOWN_BROWSER = Browser()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +29,17 @@ class OpenedSession:
     token: str
 
 
-def create_user(session: Session, *, email: str, name: str, password: str) -> User:
-    """Raises `Invalid` for a bad address or password, `Conflict` if the address is taken."""
+def create_user(session: Session, *, email: str, name: str, password: str | None) -> User:
+    """A person; without a password, they sign in another way.
+
+    Raises `Invalid` for a bad address or password, `Conflict` if the address is taken.
+    """
     address = normal_email(email)
     users = UserRepository(session)
     if users.by_email(address):
         raise Conflict(f"There is a user with the address {address} already.", code="email_taken", param="email")
-    return users.add(email=address, name=name.strip() or address, password_hash=hash_password(password))
+    password_hash = None if password is None else hash_password(password)
+    return users.add(email=address, name=name.strip() or address, password_hash=password_hash)
 
 
 def get_user(session: Session, *, user_id: str) -> User:
@@ -48,6 +53,25 @@ def find_user(session: Session, *, email: str) -> User | None:
     return UserRepository(session).by_email(normal_email(email))
 
 
+def first_installation_admin(session: Session) -> User | None:
+    return UserRepository(session).first_installation_admin()
+
+
+def has_users(session: Session) -> bool:
+    """Whether anybody can have signed in yet."""
+    return UserRepository(session).any()
+
+
+def rename_user(session: Session, *, user_id: str, name: str) -> User:
+    name = name.strip()
+    if not 1 <= len(name) <= _MAX_NAME_CHARS:
+        raise Invalid(f"A name has 1 to {_MAX_NAME_CHARS} characters.", code="invalid_name", param="name")
+    user = get_user(session, user_id=user_id)
+    user.name = name
+    session.flush()
+    return user
+
+
 def make_installation_admin(session: Session, *, user_id: str) -> User:
     """Let somebody see and steer the workers and jobs of all workspaces."""
     user = get_user(session, user_id=user_id)
@@ -56,45 +80,40 @@ def make_installation_admin(session: Session, *, user_id: str) -> User:
     return user
 
 
-def begin_sign_in(session: Session, *, email: str) -> None:
-    """Count an attempt before its password is looked at; commit before you look.
-
-    Raises `RateLimited` with `details.retry_after_s` once an address had too many attempts that did not succeed.
-    """
-    address = email.strip().lower()
-    attempts = SignInAttemptRepository(session)
-    attempts.lock(address)
-    num, frees_in_s = attempts.recent(address, window_s=ATTEMPT_WINDOW_S)
-    if num >= MAX_ATTEMPTS:
-        minutes = max(1, math.ceil(frees_in_s / 60))
-        raise RateLimited(
-            f"There were {num} failed attempts to sign in as {address}. Try again in about {minutes} minutes.",
-            code="too_many_sign_in_attempts",
-            details={"retry_after_s": max(1, math.ceil(frees_in_s))},
-        )
-    attempts.add(address)
-
-
-def finish_sign_in(session: Session, *, email: str, password: str, max_s: int) -> tuple[User, OpenedSession]:
-    """Check the password and open a new session, whatever token the browser had before.
-
-    Raises `Unauthenticated` with the same words and after the same time for an unknown address and a wrong password.
-    """
-    address = email.strip().lower()
-    user = UserRepository(session).by_email(address)
-    if not password_matches(user.password_hash if user else None, password) or user is None:
-        raise Unauthenticated("The e-mail address or the password is wrong.", code="sign_in_failed")
-    SignInAttemptRepository(session).clear(address, window_s=ATTEMPT_WINDOW_S)
-    return user, open_session(session, user_id=user.id, max_s=max_s)
-
-
-def open_session(session: Session, *, user_id: str, max_s: int) -> OpenedSession:
+def open_session(session: Session, *, user_id: str, max_s: int, browser: Browser = _UNKNOWN_BROWSER) -> OpenedSession:
     sessions = UserSessionRepository(session)
     sessions.remove_expired()
     token = secrets.token_urlsafe(_TOKEN_BYTES)
-    return OpenedSession(
-        session=sessions.add(user_id=user_id, token_sha256=sha256_bytes(token.encode()), max_s=max_s), token=token
-    )
+    opened = sessions.add(user_id=user_id, token_sha256=sha256_bytes(token.encode()), max_s=max_s, browser=browser)
+    return OpenedSession(session=opened, token=token)
+
+
+def renew_session(session: Session, *, session_id: str, max_s: int) -> OpenedSession:
+    """The same browser under a new id and token, because it may do more from now on: the old ones open nothing."""
+    old = UserSessionRepository(session).get(session_id)
+    if old is None:
+        raise Unauthenticated("The session has ended. Sign in again.", code="session_ended")
+    browser = Browser(user_agent=old.user_agent, address=old.client_address)
+    workspace_id = old.current_workspace_id
+    end_session(session, session_id=session_id)
+    renewed = open_session(session, user_id=old.user_id, max_s=max_s, browser=browser)
+    renewed.session.current_workspace_id = workspace_id
+    session.flush()
+    return renewed
+
+
+def list_sessions(session: Session, *, user_id: str, idle_s: int) -> Sequence[UserSession]:
+    """Where somebody is signed in now; the latest used first."""
+    return UserSessionRepository(session).live_of_user(user_id, idle_s=idle_s)
+
+
+def revoke_session(session: Session, *, user_id: str, session_id: str) -> UserSession:
+    """Sign one browser out. Raises `NotFound` for one that is not theirs."""
+    found = UserSessionRepository(session).get(session_id)
+    if found is None or found.user_id != user_id:
+        raise NotFound(f"There is no session {session_id} of yours.", code="session_not_found")
+    end_session(session, session_id=session_id)
+    return found
 
 
 def find_session(session: Session, *, token: str, idle_s: int) -> UserSession | None:
@@ -118,23 +137,21 @@ def end_session(session: Session, *, session_id: str) -> None:
     UserSessionRepository(session).remove(session_id)
 
 
-def end_sessions_of(session: Session, *, user_id: str) -> None:
-    UserSessionRepository(session).remove_of_user(user_id)
+def end_sessions_of(session: Session, *, user_id: str, except_id: str | None = None) -> int:
+    """Sign somebody out everywhere, or everywhere else. Returns in how many browsers."""
+    return UserSessionRepository(session).remove_of_user(user_id, except_id=except_id)
 
 
-def change_password(
-    session: Session, *, user_id: str, current_password: str, new_password: str, kept_session_id: str
-) -> None:
-    """Set a new password and sign out every other browser of the user."""
+def set_password(session: Session, *, user_id: str, password: str) -> User:
+    """Whoever calls this has made sure that it is the person, and ends their sessions. Raises `Invalid`."""
     user = get_user(session, user_id=user_id)
-    if not password_matches(user.password_hash, current_password):
-        raise Invalid("The current password is wrong.", code="wrong_password", param="current_password")
-    user.password_hash = hash_password(new_password)
-    UserSessionRepository(session).remove_of_user(user_id, except_id=kept_session_id)
+    user.password_hash = hash_password(password)
+    session.flush()
+    return user
 
 
 def normal_email(email: str) -> str:
-    """The address in lower case. Nothing is sent to it, so any `somebody@somewhere` will do, admin@localhost too."""
+    """The address in lower case. Mail may never reach it, so any `somebody@somewhere` will do, admin@localhost too."""
     address = email.strip().lower()
     if len(address) > _MAX_EMAIL_CHARS or not _EMAIL.fullmatch(address):
         raise Invalid(f"{email!r} is not an e-mail address.", code="invalid_email", param="email")

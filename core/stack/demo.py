@@ -11,15 +11,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from core.config import Settings
-from core.errors import AppError, Invalid, Unavailable
+from core.errors import AppError, Unavailable
 from core.stack import demo_report, first_admin
 from core.stack.api_client import ApiClient
 from core.stack.demo_report import Answer, Outcome, Progress
-from core.stack.first_admin import Admin
 from core.stack.home import Home
 from core.stack.leftovers import holder
 from core.stack.programs import PROJECT
-from core.stack.up import is_ready, running_stack
+from core.stack.up import database_url_of, is_ready, running_stack
+from core.workspaces.types import MadeKey
 
 BASE_MODEL = "smollm2-135m-instruct"
 SAMPLE = PROJECT / "deploy" / "samples" / "reviews.csv"
@@ -33,12 +33,12 @@ _MAX_ANSWER_TOKENS = 24
 Found = dict[str, Any]
 
 
-def run(settings: Settings, *, email: str | None = None, password: str | None = None) -> int:
+def run(settings: Settings) -> int:
     begun = time.monotonic()
     with ExitStack() as stack:
         base_url = _stack(settings, stack)
         api = stack.enter_context(ApiClient(base_url))
-        key = _make_key(api, _admin(settings, email, password))
+        key = _make_key(api, settings)
         # a key that nobody needs after the demo should not outlive it, however the demo ends
         stack.callback(_revoke, api, key)
         outcome = _tune_and_compare(api, begun)
@@ -59,34 +59,21 @@ def _stack(settings: Settings, stack: ExitStack) -> str:
     return stack.enter_context(running_stack(settings.home, public_port=port)).base_url
 
 
-def _admin(settings: Settings, email: str | None, password: str | None) -> Admin:
-    known = first_admin.remembered(Home(settings.home.absolute()))
-    email = email or (known.email if known else None)
-    password = password or (known.password if known else None)
-    if not email or not password:
-        raise Invalid("Nobody is known to sign in as: give --email and --password.", code="admin_unknown")
-    return Admin(email, password)
+def _make_key(api: ApiClient, settings: Settings) -> MadeKey:
+    """This machine holds the database, so that nobody has to sign in to act as who runs it."""
+    home, database_url = Home(settings.home.absolute()), database_url_of(settings.home)
+    if (admin := first_admin.ensure(home, database_url)) is not None:
+        print(f"Acting as {admin.email} (its first password is in {home.path / 'admin.json'}).", flush=True)
+    made = first_admin.make_key(database_url, name="demo")
+    api.use_key(made.secret)
+    return made
 
 
-def _make_key(api: ApiClient, admin: Admin) -> Found:
+def _revoke(api: ApiClient, made: MadeKey) -> None:
     try:
-        api.sign_in(admin.email, admin.password)
-    except AppError as error:
-        raise Invalid(
-            f"{error.message} If the password of {admin.email} was changed, give it with --password.",
-            code="sign_in_failed",
-        ) from error
-    key = api.post("/v1/api_keys", json={"name": "demo"})
-    api.use_key(key["key"])
-    print(f"Signed in as {admin.email} and made an API key ({key['prefix']}…{key['last4']}).", flush=True)
-    return key
-
-
-def _revoke(api: ApiClient, key: Found) -> None:
-    try:
-        api.delete(f"/v1/api_keys/{key['id']}")
+        api.delete(f"/v1/api_keys/{made.key.id}")
     except AppError as error:  # must not hide why the demo itself failed
-        print(f"The demo's API key {key['prefix']}…{key['last4']} could not be revoked: {error.message}")
+        print(f"The demo's API key …{made.key.last4} could not be revoked: {error.message}")
 
 
 def _tune_and_compare(api: ApiClient, begun: float) -> Outcome:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.stack import postgres, seaweedfs, valkey
-from core.stack.home import Home, held_home
+from core.stack.home import Home, Secrets, held_home
 from core.stack.leftovers import end_leftovers
 from core.stack.ports import choose
 from core.stack.supervisor import Service, Supervisor
@@ -64,15 +64,23 @@ def embedded(home: Home, wanted: frozenset[str], *, is_durable: bool = True) -> 
             lambda child: postgres.prepare(child, secrets, ports["postgres"]),
         ),
     ]
-    urls = ServerUrls(
+    return _urls(secrets, ports), [service for service in services if service.name in wanted]
+
+
+def running_urls(home: Home) -> ServerUrls:
+    """Where the servers of a home answer that runs, for a program beside it."""
+    return _urls(home.secrets(), home.read("ports.json"))
+
+
+def _urls(secrets: Secrets, ports: dict[str, int]) -> ServerUrls:
+    return ServerUrls(
         database_owner_url=postgres.url(postgres.OWNER, secrets.database_owner_password, ports["postgres"]),
         database_url=postgres.url(postgres.APP, secrets.database_app_password, ports["postgres"]),
         redis_url=valkey.url(secrets.redis_password, ports["valkey"]),
-        s3_endpoint_url=seaweedfs.url(s3_ports),
+        s3_endpoint_url=seaweedfs.url({name: ports[_S3_PREFIX + name] for name in seaweedfs.PORTS}),
         s3_access_key_id=secrets.s3_access_key_id,
         s3_secret_access_key=secrets.s3_secret_access_key,
     )
-    return urls, [service for service in services if service.name in wanted]
 
 
 def remembered_ports(home: Home, names: list[str]) -> dict[str, int]:

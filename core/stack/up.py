@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +16,9 @@ from core.backends.blobs import S3BlobStore
 from core.config import Settings
 from core.db.migrate import upgrade
 from core.db.session import SYSTEM, Database
-from core.errors import AppError, Conflict, Invalid
+from core.errors import Conflict, Invalid
 from core.jobs.kinds import QueueName
-from core.stack import first_admin, sample_data
+from core.stack import first_admin
 from core.stack.first_admin import Admin
 from core.stack.home import Home, held_home
 from core.stack.interruption import Stopped, stoppable
@@ -26,15 +26,15 @@ from core.stack.leftovers import end_leftovers, holder
 from core.stack.ports import HOST, is_free
 from core.stack.processes import Program, spawn, stop_all, wait_until
 from core.stack.programs import PROJECT, prepare_base_model, python_service, worker_services
-from core.stack.servers import ServerUrls, embedded, remembered_ports
+from core.stack.servers import ServerUrls, embedded, remembered_ports, running_urls
 from core.stack.supervisor import Supervisor
 from core.workers import hardware
 from core.workers import service as workers
+from core.workspaces import setup
 
 _API_TIMEOUT_S = 60
 _INFERENCE_TIMEOUT_S = 180
 _HTTP_OK = 200
-_SAMPLES_FILE = "samples.json"
 # processes that run models know no database, no queue and no bucket (ADR 0007)
 _NOT_FOR_MODELS = {
     "DATABASE_URL",
@@ -45,6 +45,7 @@ _NOT_FOR_MODELS = {
     "TAILORBIRD_SECRET_KEY",
     "TAILORBIRD_ENCRYPTION_KEYS",
     "TAILORBIRD_SMTP_URL",
+    "TAILORBIRD_OIDC_CLIENT_SECRET",
     "TAILORBIRD_WORKER_TOKEN",
 }
 _TOKEN_NAME = "this machine (tailorbird up)"  # noqa: S105 - a name
@@ -66,6 +67,7 @@ def up(settings: Settings) -> int:
 @dataclass(frozen=True, slots=True)
 class RunningStack:
     base_url: str
+    # None if somebody else made the first admin
     admin: Admin | None
     pid: int
 
@@ -74,7 +76,10 @@ class RunningStack:
 def running_stack(
     home: Path, *, public_port: int, settings: dict[str, str] | None = None, timeout_s: float = 300
 ) -> Iterator[RunningStack]:
-    """The whole product as its own process tree, for the time of the block: `tailorbird up`, and nothing else."""
+    """The whole product as its own process tree, for the time of the block: `tailorbird up`, with an admin.
+
+    For programs. A person who starts it makes the first admin in the browser.
+    """
     base_url = f"http://{HOST}:{public_port}"
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     told = {"TAILORBIRD_HOME": str(home.absolute()), "TAILORBIRD_PUBLIC_URL": base_url} | (settings or {})
@@ -89,9 +94,15 @@ def running_stack(
     child = spawn(program)
     try:
         wait_until(lambda: is_ready(home, child.process.pid), child, timeout_s=timeout_s)
-        yield RunningStack(base_url, first_admin.remembered(Home(home.absolute())), child.process.pid)
+        admin = first_admin.ensure(Home(home.absolute()), database_url_of(home, told))
+        yield RunningStack(base_url, admin, child.process.pid)
     finally:
         stop_all([child])
+
+
+def database_url_of(home: Path, told: Mapping[str, str] = os.environ) -> str:
+    """The database of the stack that runs from this home."""
+    return told.get("DATABASE_URL") or running_urls(Home(home.absolute())).database_url
 
 
 def is_ready(home: Path, pid: int | None = None) -> bool:
@@ -111,9 +122,9 @@ def _run(settings: Settings, home: Home) -> Never:
     supervisor = Supervisor(home, _say)
     try:
         env = _start_servers(supervisor, settings)
-        admin = _start_product(supervisor, settings, env)
+        _start_product(supervisor, settings, env)
         supervisor.note(is_ready=True, api_url=listening_at(settings))
-        _greet(settings, home, admin, time.monotonic() - begun)
+        _greet(settings, home, _setup_link(settings, env), time.monotonic() - begun)
         supervisor.watch()
     finally:
         _say("Stopping …")
@@ -168,12 +179,11 @@ def environment(settings: Settings, home: Home, urls: ServerUrls, wanted: frozen
     return env
 
 
-def _start_product(supervisor: Supervisor, settings: Settings, env: dict[str, str]) -> Admin | None:
+def _start_product(supervisor: Supervisor, settings: Settings, env: dict[str, str]) -> None:
     home = supervisor.home
     for_models = {name: value for name, value in env.items() if name not in _NOT_FOR_MODELS}
     _say("  base model (the first time takes about half a minute)")
     prepare_base_model(home, for_models)
-    admin = first_admin.ensure(home, env["DATABASE_URL"])
     _say("  api, workers, inference runtime")
     env = env | {"TAILORBIRD_WORKER_TOKEN": _let_workers_in(settings, home, env["DATABASE_URL"])}
     gpus = hardware.gpus(env.get("CUDA_VISIBLE_DEVICES"))
@@ -206,8 +216,17 @@ def _start_product(supervisor: Supervisor, settings: Settings, env: dict[str, st
             ),
         ]
     )
-    _load_sample_data(home, listening_at(settings))
-    return admin
+
+
+def _setup_link(settings: Settings, env: dict[str, str]) -> str | None:
+    """Where the first admin is made, while there is none."""
+    database = Database(env["DATABASE_URL"], pool_size=1)
+    try:
+        with database.session(SYSTEM) as session:
+            told = settings.model_copy(update={"secret_key": env.get("TAILORBIRD_SECRET_KEY", settings.secret_key)})
+            return setup.link(session, settings=told)
+    finally:
+        database.dispose()
 
 
 def _let_workers_in(settings: Settings, home: Home, database_url: str) -> str:
@@ -225,19 +244,6 @@ def _let_workers_in(settings: Settings, home: Home, database_url: str) -> str:
             return token
     finally:
         database.dispose()
-
-
-def _load_sample_data(home: Home, api_url: str) -> None:
-    """Once per home; what goes wrong here is said and spoils nothing else."""
-    admin = first_admin.remembered(home)
-    if admin is None or home.read(_SAMPLES_FILE):
-        return
-    try:
-        is_new = sample_data.load(api_url, admin)
-    except AppError as error:
-        _say(f"  the sample data could not be loaded ({error.message}); everything else works")
-    else:
-        home.write(_SAMPLES_FILE, {"was_loaded": is_new})
 
 
 def _answers(url: str, token: str | None = None) -> bool:
@@ -267,12 +273,14 @@ def _refuse_taken_port(api_url: str) -> None:
         )
 
 
-def _greet(settings: Settings, home: Home, admin: Admin | None, seconds: float) -> None:
-    _say(f"Ready after {seconds:.0f} s.\n\n  Open     {settings.public_url}")
-    if admin:
-        _say(f"  Sign in  {admin.email}  with the password  {admin.password}")
-    elif known := first_admin.remembered(home):
-        _say(f"  Sign in  {known.email}  (its first password is in {home.path / 'admin.json'})")
+def _greet(settings: Settings, home: Home, setup_link: str | None, seconds: float) -> None:
+    _say(f"Ready after {seconds:.0f} s.\n")
+    if setup_link:
+        _say(f"  Begin    {setup_link}\n           (makes the first admin: keep the link to yourself until then)")
+    else:
+        _say(f"  Open     {settings.public_url}")
+        if known := first_admin.remembered(home):
+            _say(f"  Sign in  {known.email}  (its first password is in {home.path / 'admin.json'})")
     if not (PROJECT / settings.frontend_dist / "index.html").exists():
         _say("  The web page is not built yet (`make setup` builds it); the API works without it.")
     _say(f"  Logs     {home.logs}\n  Stop     Ctrl-C\n")

@@ -85,6 +85,21 @@ def principal_of_session(
     )
 
 
+def principals_of_user(session: Session, *, user_id: str) -> list[Principal]:
+    """Somebody in each workspace that they belong to, archived or not. Needs a system session."""
+    user = identity.get_user(session, user_id=user_id)
+    return [
+        Principal(
+            workspace_id=membership.workspace_id,
+            user_id=user.id,
+            role=Role(membership.role),
+            display_name=user.name,
+            is_installation_admin=user.is_installation_admin,
+        )
+        for membership in WorkspaceRepository(session).memberships_of(user_id)
+    ]
+
+
 def seats_of(session: Session, *, user_id: str) -> list[Seat]:
     """Where a person may go, and what they may restore. Needs a system session."""
     return WorkspaceRepository(session).seats_of(user_id)

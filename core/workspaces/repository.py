@@ -41,6 +41,11 @@ class WorkspaceRepository:
         self._session.flush()
         return workspace
 
+    def memberships_of(self, user_id: str) -> Sequence[Membership]:
+        return self._session.scalars(
+            select(Membership).where(Membership.user_id == user_id).order_by(Membership.workspace_id)
+        ).all()
+
     def seats_of(self, user_id: str) -> list[Seat]:
         """Where a person may go, the oldest membership first; also what is archived, for its admins to restore."""
         rows = self._session.execute(

@@ -14,6 +14,9 @@ from core.adapters import service as adapters
 from core.base_models import service as base_models
 from core.config import Settings
 from core.db.session import SYSTEM, Database, workspace_scope
+from core.identity import service as identity
+from core.identity.oidc import service as oidc
+from core.identity.oidc.provider import Claims
 from core.jobs.kinds import QueueName
 from core.kit.ids import new_id
 from core.serving.completions import service as completions
@@ -44,6 +47,8 @@ PARAMETERS = {
     "key_id": "key",
     "account_id": "account",
     "invitation_id": "invitation",
+    "session_id": "session",
+    "identity_id": "identity",
     "completion_id": "completion",
     "webhook_endpoint_id": "webhook",
     "delivery_id": "delivery",
@@ -109,6 +114,8 @@ class Things:
     key: str
     account: str
     invitation: str
+    session: str
+    identity: str
     completion: str
     webhook: str
     delivery: str
@@ -188,12 +195,19 @@ def seed(
             key=key_id,
             account=account_id,
             invitation=invitation_id,
+            session=identity.open_session(session, user_id=user_id, max_s=3600).session.id,
+            identity=_linked_identity(session, user_id),
             completion=_kept_completion(session, workspace_id),
             webhook=webhook_id,
             delivery=_delivery(session, workspace_id),
             worker=worker,
             worker_token=tokens.create_token(session, name="cellar", created_by=None)[0].id,
         )
+
+
+def _linked_identity(session: Session, user_id: str) -> str:
+    claims = Claims(issuer="https://id.example.com", subject=user_id, email=None, name="")
+    return oidc.link(session, user_id=user_id, claims=claims).id
 
 
 def _kept_completion(session: Session, workspace_id: str) -> str:

@@ -80,6 +80,75 @@ def test_an_expected_failure_is_one_sentence(
     assert capsys.readouterr().err == "tailorbird: Port 8700 is taken.\n"
 
 
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"encryption_keys": "a:short"}, "ENCRYPTION_KEYS"),
+        ({"encryption_keys": "nonsense"}, "ENCRYPTION_KEYS"),
+        ({"oidc_issuer": "https://id.example.com"}, "OIDC_CLIENT_ID"),
+        ({"oidc_issuer": "http://id.example.com", "oidc_client_id": "c"}, "begins with https"),
+        ({"oidc_issuer": "https://id.example.com", "oidc_client_id": "c"}, None),
+        ({"encryption_keys": f"a:{'A' * 43}="}, None),
+    ],
+)
+def test_production_asks_for_sound_ways_to_sign_in(changes: dict[str, str], problem: str | None) -> None:
+    from core.config import Settings
+
+    found = [line for line in Settings(mode="production", **changes).production_problems() if "SECRET_KEY" not in line]
+    about = [line for line in found if "ENCRYPTION" in line or "OIDC" in line]
+    assert (problem in about[0]) if problem else about == []
+
+
+@pytest.mark.stack
+def test_migrate_prints_the_link_of_a_fresh_installation_and_no_other(
+    settings: object, database: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from core.config import Settings
+    from core.stack import first_admin
+    from core.stack.home import Home
+
+    assert isinstance(settings, Settings)
+    monkeypatch.setenv("DATABASE_URL", settings.database_url)
+    monkeypatch.setenv("DATABASE_OWNER_URL", str(settings.database_owner_url))
+    monkeypatch.setenv("TAILORBIRD_SECRET_KEY", settings.secret_key)
+    assert cli.main(["migrate"]) == 0
+    assert f"/setup#{settings.setup_token}" in capsys.readouterr().out
+    settings.home.mkdir()
+    first_admin.ensure(Home(settings.home), settings.database_url)
+    assert cli.main(["migrate"]) == 0
+    assert "/setup" not in capsys.readouterr().out
+
+
+@pytest.mark.stack
+def test_secrets_are_sealed_anew_or_it_is_said_which_key_is_missing(
+    settings: object,
+    database: object,
+    workspace_id: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from core.config import Settings
+    from core.db.session import SYSTEM, Database
+    from core.identity.totp import service as totp
+    from tests.factories.people import make_person
+
+    assert isinstance(settings, Settings)
+    assert isinstance(database, Database)
+    user_id = make_person(database, workspace_id)
+    old, new = (f"{name}:{letter * 43}=" for name, letter in (("old", "A"), ("new", "Q")))
+    with database.session(SYSTEM) as session:
+        sealer = settings.model_copy(update={"encryption_keys": old}).sealer()
+        totp.begin(session, user_id=user_id, sealer=sealer)
+    monkeypatch.setenv("DATABASE_URL", settings.database_url)
+    monkeypatch.setenv("TAILORBIRD_ENCRYPTION_KEYS", new)
+    assert cli.main(["rotate-secrets"]) == 1
+    assert "Nothing was changed. The key 'old'" in capsys.readouterr().err
+    monkeypatch.setenv("TAILORBIRD_ENCRYPTION_KEYS", f"{new},{old}")
+    for num in (1, 0):
+        assert cli.main(["rotate-secrets"]) == 0
+        assert f"secrets of authenticator apps: {num} sealed anew" in capsys.readouterr().out
+
+
 @pytest.mark.stack
 def test_an_admin_is_made_with_a_password_from_standard_input(
     settings: object,

@@ -95,6 +95,22 @@ class OpenInvitationRepository:
         row = self._session.execute(query.with_for_update(of=Invitation) if is_locked else query).one_or_none()
         return None if row is None else (row[0], row[1])
 
+    def of_email(self, email: str) -> list[tuple[Invitation, Workspace]]:
+        """Those that can be accepted now, held until the transaction ends."""
+        rows = self._session.execute(
+            select(Invitation, Workspace)
+            .join(Workspace, Workspace.id == Invitation.workspace_id)
+            .where(
+                Invitation.email == email,
+                _is_open(),
+                Invitation.expires_at > func.now(),
+                Workspace.archived_at.is_(None),
+            )
+            .order_by(Invitation.id)
+            .with_for_update(of=Invitation)
+        )
+        return [(row[0], row[1]) for row in rows]
+
     def accept(self, invitation: Invitation) -> None:
         self._session.execute(update(Invitation).where(Invitation.id == invitation.id).values(accepted_at=func.now()))
 

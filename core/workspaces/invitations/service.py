@@ -129,6 +129,17 @@ def accept(session: Session, *, token: str, user: User) -> Offer:
     return offer
 
 
+def accept_all(session: Session, *, user: User) -> list[Offer]:
+    """Take every seat that is offered to the address of somebody who has proved that it is theirs.
+
+    Needs a system session.
+    """
+    offers = [Offer(*found) for found in OpenInvitationRepository(session).of_email(user.email)]
+    for offer in offers:
+        _seat(session, offer, user)
+    return offers
+
+
 def accept_as_new(session: Session, *, token: str, name: str, password: str) -> tuple[Offer, User]:
     """Take the seat as somebody new, with this password. Needs a system session.
 

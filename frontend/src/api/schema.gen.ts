@@ -244,6 +244,43 @@ export interface paths {
         patch: operations["change_limit"];
         trace?: never;
     };
+    "/v1/admin/users/{user_id}/password_reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make Reset Link For Anybody */
+        post: operations["make_reset_link_for_anybody"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/users/{user_id}/totp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove Totp Of User
+         * @description For somebody who has lost their app and their recovery codes: ask them for the password alone.
+         */
+        delete: operations["remove_totp_of_user"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/admin/worker_tokens": {
         parameters: {
             query?: never;
@@ -513,6 +550,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/auth/oidc/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Finish Oidc
+         * @description Where the provider sends the browser back to. Always leads to a page of ours; after a failure with its code.
+         */
+        get: operations["finish_oidc"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/auth/oidc/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Start Oidc
+         * @description Begin a single sign-on: sets a cookie that binds it to this browser, and says where to go.
+         */
+        post: operations["start_oidc"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/auth/options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Options
+         * @description What a sign-in page offers. Says nothing about anybody.
+         */
+        get: operations["get_options"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/auth/password": {
         parameters: {
             query?: never;
@@ -527,6 +624,46 @@ export interface paths {
          * @description Set a new password, and sign out every other browser of this person.
          */
         post: operations["change_password"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/auth/password_reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask For Reset
+         * @description Have a link mailed that sets a new password. Neither answer nor time tells whether the address is known.
+         */
+        post: operations["ask_for_reset"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/auth/password_reset/finish": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Finish Reset
+         * @description Set a new password by a link, once, and sign the person out everywhere.
+         */
+        post: operations["finish_reset"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1417,6 +1554,26 @@ export interface paths {
         patch: operations["change_role"];
         trace?: never;
     };
+    "/v1/members/{user_id}/password_reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make Reset Link
+         * @description A link that sets a member's password, to pass on. Never for somebody who may do more than you.
+         */
+        post: operations["make_reset_link"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/models": {
         parameters: {
             query?: never;
@@ -1492,6 +1649,185 @@ export interface paths {
         get: operations["list_prices"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/profile": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get Profile */
+        get: operations["get_profile"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Change Profile */
+        patch: operations["change_profile"];
+        trace?: never;
+    };
+    "/v1/profile/identities": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Link Identity
+         * @description Begin to link the single sign-on to your account: says where the browser must go.
+         */
+        post: operations["link_identity"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/profile/identities/{identity_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Unlink Identity */
+        delete: operations["unlink_identity"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/profile/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Sessions
+         * @description Where you are signed in; the latest used first.
+         */
+        get: operations["list_sessions"];
+        put?: never;
+        post?: never;
+        /**
+         * Revoke Other Sessions
+         * @description Sign every other browser out.
+         */
+        delete: operations["revoke_other_sessions"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/profile/sessions/{session_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke Session
+         * @description Sign one browser out.
+         */
+        delete: operations["revoke_session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/profile/totp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begin Totp
+         * @description A new secret for your app. Nothing is asked for until you confirm it with a code.
+         */
+        post: operations["begin_totp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/profile/totp/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirm Totp
+         * @description Ask for codes from now on, and sign every other browser out. Gives the recovery codes, once.
+         */
+        post: operations["confirm_totp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/profile/totp/recovery_codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Renew Recovery Codes
+         * @description Ten new recovery codes; those of before count no longer.
+         */
+        post: operations["renew_recovery_codes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/profile/totp/turn_off": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Turn Totp Off
+         * @description Ask for the password alone.
+         */
+        post: operations["turn_totp_off"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1605,6 +1941,26 @@ export interface paths {
          * @description Give it another role, which its keys feel at once.
          */
         patch: operations["change_service_account"];
+        trace?: never;
+    };
+    "/v1/setup": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Set Up
+         * @description Make the first admin and their workspace, once, and sign them in.
+         */
+        post: operations["set_up"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/v1/uploads": {
@@ -2443,6 +2799,32 @@ export interface components {
             /** Sequence */
             sequence: number;
         };
+        /**
+         * BrowserSessionBody
+         * @description A browser that is signed in.
+         */
+        BrowserSessionBody: {
+            /** Client Address */
+            client_address: string | null;
+            /** Created At */
+            created_at: number;
+            /** Device */
+            device: string;
+            /** Expires At */
+            expires_at: number;
+            /** Id */
+            id: string;
+            /** Is Current */
+            is_current: boolean;
+            /** Last Seen At */
+            last_seen_at: number;
+            /**
+             * Object
+             * @default profile.session
+             * @constant
+             */
+            object: "profile.session";
+        };
         /** CalledFunction */
         CalledFunction: {
             /** Arguments */
@@ -2941,6 +3323,22 @@ export interface components {
              */
             object: "file";
         };
+        /** DeletedIdentityBody */
+        DeletedIdentityBody: {
+            /**
+             * Deleted
+             * @default true
+             */
+            deleted: boolean;
+            /** Id */
+            id: string;
+            /**
+             * Object
+             * @default profile.identity
+             * @constant
+             */
+            object: "profile.identity";
+        };
         /** DeletedInvitationBody */
         DeletedInvitationBody: {
             /**
@@ -3021,6 +3419,33 @@ export interface components {
              * @constant
              */
             object: "service_account";
+        };
+        /** DeletedSessionBody */
+        DeletedSessionBody: {
+            /**
+             * Deleted
+             * @default true
+             */
+            deleted: boolean;
+            /** Id */
+            id: string;
+            /**
+             * Object
+             * @default profile.session
+             * @constant
+             */
+            object: "profile.session";
+        };
+        /** DeletedSessionsBody */
+        DeletedSessionsBody: {
+            /** Num Deleted */
+            num_deleted: number;
+            /**
+             * Object
+             * @default profile.sessions
+             * @constant
+             */
+            object: "profile.sessions";
         };
         /** DeletedWebhookEndpointBody */
         DeletedWebhookEndpointBody: {
@@ -3663,6 +4088,26 @@ export interface components {
             n_epochs?: "auto" | number;
         };
         /**
+         * IdentityBody
+         * @description Who a person is at the single sign-on.
+         */
+        IdentityBody: {
+            /** Created At */
+            created_at: number;
+            /** Email */
+            email: string | null;
+            /** Id */
+            id: string;
+            /** Last Used At */
+            last_used_at: number;
+            /**
+             * Object
+             * @default profile.identity
+             * @constant
+             */
+            object: "profile.identity";
+        };
+        /**
          * Inspection
          * @description What a first look at a file found.
          */
@@ -3970,6 +4415,23 @@ export interface components {
         ListBody_AuditEventBody_: {
             /** Data */
             data: components["schemas"]["AuditEventBody"][];
+            /** First Id */
+            first_id: string | null;
+            /** Has More */
+            has_more: boolean;
+            /** Last Id */
+            last_id: string | null;
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
+        /** ListBody[BrowserSessionBody] */
+        ListBody_BrowserSessionBody_: {
+            /** Data */
+            data: components["schemas"]["BrowserSessionBody"][];
             /** First Id */
             first_id: string | null;
             /** Has More */
@@ -4647,6 +5109,14 @@ export interface components {
              */
             name?: string | null;
         };
+        /** NewIdentityBody */
+        NewIdentityBody: {
+            /**
+             * Password
+             * @description Your password, once more, if you have one.
+             */
+            password?: string | null;
+        };
         /** NewInvitationBody */
         NewInvitationBody: {
             /** Email */
@@ -4728,6 +5198,56 @@ export interface components {
             /** Workspace Name */
             workspace_name: string;
         };
+        /** OidcStartBody */
+        OidcStartBody: {
+            /**
+             * To
+             * @description A path of this site, to come back to.
+             * @default /
+             */
+            to: string;
+        };
+        /** OidcStartedBody */
+        OidcStartedBody: {
+            /**
+             * Object
+             * @default auth.oidc
+             * @constant
+             */
+            object: "auth.oidc";
+            /**
+             * Url
+             * @description Where the browser must go now.
+             */
+            url: string;
+        };
+        /**
+         * OptionsBody
+         * @description What a sign-in page offers.
+         */
+        OptionsBody: {
+            /**
+             * Is Set Up
+             * @description False on a fresh installation, which waits for its first admin.
+             */
+            is_set_up: boolean;
+            /**
+             * Object
+             * @default auth.options
+             * @constant
+             */
+            object: "auth.options";
+            /**
+             * Oidc Name
+             * @description What the single sign-on is called; null if there is none.
+             */
+            oidc_name: string | null;
+            /**
+             * Sends Mail
+             * @description Whether a forgotten password can be reset by mail.
+             */
+            sends_mail: boolean;
+        };
         /** OrpoBody */
         OrpoBody: {
             hyperparameters?: components["schemas"]["OrpoHyperparametersBody"] | null;
@@ -4790,19 +5310,32 @@ export interface components {
             /** New Password */
             new_password: string;
         };
-        /** PasswordChangedBody */
+        /**
+         * PasswordChangedBody
+         * @description The browser's session was renewed: unsafe requests carry this token from now on.
+         */
         PasswordChangedBody: {
             /**
              * Changed
              * @default true
              */
             changed: boolean;
+            /** Csrf Token */
+            csrf_token: string;
             /**
              * Object
              * @default password
              * @constant
              */
             object: "password";
+        };
+        /** PasswordProofBody */
+        PasswordProofBody: {
+            /**
+             * Password
+             * @description Your password, once more.
+             */
+            password: string;
         };
         /**
          * PatchJobBody
@@ -4908,6 +5441,39 @@ export interface components {
             /** Row */
             row: number | null;
             severity: components["schemas"]["Severity"];
+        };
+        /**
+         * ProfileBody
+         * @description How somebody signs in.
+         */
+        ProfileBody: {
+            /** Email */
+            email: string;
+            /** Has Password */
+            has_password: boolean;
+            /** Id */
+            id: string;
+            /** Identities */
+            identities: components["schemas"]["IdentityBody"][];
+            /** Name */
+            name: string;
+            /**
+             * Object
+             * @default profile
+             * @constant
+             */
+            object: "profile";
+            /**
+             * Oidc Name
+             * @description What the single sign-on is called; null if there is none.
+             */
+            oidc_name: string | null;
+            totp: components["schemas"]["TotpBody"];
+        };
+        /** ProfileChangeBody */
+        ProfileChangeBody: {
+            /** Name */
+            name: string;
         };
         /** Progress */
         Progress: {
@@ -5084,6 +5650,25 @@ export interface components {
             recipe: string;
         };
         /**
+         * RecoveryCodesBody
+         * @description Shown once. Each stands in for a code of the app, once.
+         */
+        RecoveryCodesBody: {
+            /**
+             * Csrf Token
+             * @description Unsafe requests carry this one from now on.
+             */
+            csrf_token: string;
+            /**
+             * Object
+             * @default profile.recovery_codes
+             * @constant
+             */
+            object: "profile.recovery_codes";
+            /** Recovery Codes */
+            recovery_codes: string[];
+        };
+        /**
          * Refusal
          * @description Why something cannot be done, as the error of a create would say it.
          */
@@ -5106,6 +5691,73 @@ export interface components {
             name: string;
             /** Passed */
             passed: boolean;
+        };
+        /** ResetAskBody */
+        ResetAskBody: {
+            /** Email */
+            email: string;
+        };
+        /**
+         * ResetAskedBody
+         * @description The same whether or not anybody has the address.
+         */
+        ResetAskedBody: {
+            /**
+             * Asked
+             * @default true
+             */
+            asked: boolean;
+            /**
+             * Object
+             * @default password_reset
+             * @constant
+             */
+            object: "password_reset";
+        };
+        /** ResetBody */
+        ResetBody: {
+            /** Password */
+            password: string;
+            /**
+             * Token
+             * @description What stands behind the # of the link.
+             */
+            token: string;
+        };
+        /** ResetDoneBody */
+        ResetDoneBody: {
+            /**
+             * Changed
+             * @default true
+             */
+            changed: boolean;
+            /**
+             * Email
+             * @description Whose password it is now.
+             */
+            email: string;
+            /**
+             * Object
+             * @default password_reset
+             * @constant
+             */
+            object: "password_reset";
+        };
+        /**
+         * ResetLinkBody
+         * @description Hand it to the person and to nobody else: whoever opens it first sets the password.
+         */
+        ResetLinkBody: {
+            /** Expires At */
+            expires_at: number;
+            /**
+             * Object
+             * @default password_reset_link
+             * @constant
+             */
+            object: "password_reset_link";
+            /** Url */
+            url: string;
         };
         /**
          * Role
@@ -5337,6 +5989,22 @@ export interface components {
              */
             workspaces: components["schemas"]["WorkspaceBody"][];
         };
+        /** SetupBody */
+        SetupBody: {
+            /** Email */
+            email: string;
+            /** Name */
+            name: string;
+            /** Password */
+            password: string;
+            /**
+             * Token
+             * @description What stands behind the # of the link that the start printed.
+             */
+            token: string;
+            /** Workspace Name */
+            workspace_name: string;
+        };
         /**
          * Severity
          * @enum {string}
@@ -5344,6 +6012,11 @@ export interface components {
         Severity: "error" | "warning";
         /** SignInBody */
         SignInBody: {
+            /**
+             * Code
+             * @description Of the authenticator app, or a recovery code: asked for by `second_factor_required`.
+             */
+            code?: string | null;
             /** Email */
             email: string;
             /** Password */
@@ -5461,6 +6134,72 @@ export interface components {
             logprob: number;
             /** Token */
             token: string;
+        };
+        /** TotpBody */
+        TotpBody: {
+            /** Is On */
+            is_on: boolean;
+            /** Num Recovery Codes */
+            num_recovery_codes: number;
+        };
+        /** TotpCodeBody */
+        TotpCodeBody: {
+            /** Code */
+            code: string;
+        };
+        /**
+         * TotpEnrolmentBody
+         * @description For the app; confirm with a code that it shows.
+         */
+        TotpEnrolmentBody: {
+            /**
+             * Object
+             * @default profile.totp_enrolment
+             * @constant
+             */
+            object: "profile.totp_enrolment";
+            /**
+             * Qr Svg
+             * @description The same as a picture.
+             */
+            qr_svg: string;
+            /**
+             * Secret
+             * @description In base32, to type where no camera is.
+             */
+            secret: string;
+            /** Uri */
+            uri: string;
+        };
+        /** TotpOffBody */
+        TotpOffBody: {
+            /**
+             * Deleted
+             * @default true
+             */
+            deleted: boolean;
+            /**
+             * Object
+             * @default profile.totp
+             * @constant
+             */
+            object: "profile.totp";
+        };
+        /** TotpRemovedBody */
+        TotpRemovedBody: {
+            /**
+             * Deleted
+             * @default true
+             */
+            deleted: boolean;
+            /** Id */
+            id: string;
+            /**
+             * Object
+             * @default user.totp
+             * @constant
+             */
+            object: "user.totp";
         };
         /**
          * TrainingBody
@@ -6483,6 +7222,68 @@ export interface operations {
             };
         };
     };
+    make_reset_link_for_anybody: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResetLinkBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    remove_totp_of_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TotpRemovedBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     list_worker_tokens: {
         parameters: {
             query?: never;
@@ -7021,6 +7822,99 @@ export interface operations {
             };
         };
     };
+    finish_oidc: {
+        parameters: {
+            query?: {
+                code?: string;
+                state?: string;
+                error?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    start_oidc: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OidcStartBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OidcStartedBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_options: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OptionsBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     change_password: {
         parameters: {
             query?: never;
@@ -7041,6 +7935,72 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PasswordChangedBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    ask_for_reset: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ResetAskBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResetAskedBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    finish_reset: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ResetBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResetDoneBody"];
                 };
             };
             /** @description A refusal or a failure. */
@@ -8884,6 +9844,37 @@ export interface operations {
             };
         };
     };
+    make_reset_link: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResetLinkBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     list_models: {
         parameters: {
             query?: never;
@@ -9022,6 +10013,353 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ListBody_PriceBody_"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_profile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProfileBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    change_profile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProfileChangeBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProfileBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    link_identity: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewIdentityBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OidcStartedBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    unlink_identity: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                identity_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletedIdentityBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_sessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBody_BrowserSessionBody_"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    revoke_other_sessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletedSessionsBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    revoke_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletedSessionBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    begin_totp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordProofBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TotpEnrolmentBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    confirm_totp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TotpCodeBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodesBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    renew_recovery_codes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordProofBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodesBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    turn_totp_off: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordProofBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TotpOffBody"];
                 };
             };
             /** @description A refusal or a failure. */
@@ -9283,6 +10621,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ServiceAccountBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    set_up: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetupBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionBody"];
                 };
             };
             /** @description A refusal or a failure. */

@@ -12,6 +12,13 @@ export interface ListOf<T> {
 }
 
 export type Session = Schemas["SessionBody"];
+export type SignIn = Schemas["SignInBody"];
+export type SignInOptions = Schemas["OptionsBody"];
+export type Setup = Schemas["SetupBody"];
+export type Profile = Schemas["ProfileBody"];
+export type BrowserSession = Schemas["BrowserSessionBody"];
+export type TotpEnrolment = Schemas["TotpEnrolmentBody"];
+export type RecoveryCodes = Schemas["RecoveryCodesBody"];
 export type Permission = Schemas["Permission"];
 export type Role = Schemas["Role"];
 

@@ -47,8 +47,32 @@ const root = createRootRouteWithContext<{ queryClient: QueryClient }>()({ notFou
 const signIn = createRoute({
   getParentRoute: () => root,
   path: "/sign-in",
-  validateSearch: (search: Search) => pick(search, "to"),
+  validateSearch: (search: Search) => pick(search, "to", "problem"),
   component: lazyRouteComponent(() => import("@/features/session/pages/sign-in-page"), "SignInPage"),
+});
+
+const forgotPassword = createRoute({
+  getParentRoute: () => root,
+  path: "/forgot-password",
+  component: lazyRouteComponent(
+    () => import("@/features/session/pages/forgot-password-page"),
+    "ForgotPasswordPage",
+  ),
+});
+
+const resetPassword = createRoute({
+  getParentRoute: () => root,
+  path: "/reset-password",
+  component: lazyRouteComponent(
+    () => import("@/features/session/pages/reset-password-page"),
+    "ResetPasswordPage",
+  ),
+});
+
+const setup = createRoute({
+  getParentRoute: () => root,
+  path: "/setup",
+  component: lazyRouteComponent(() => import("@/features/session/pages/setup-page"), "SetupPage"),
 });
 
 const app = createRoute({
@@ -164,7 +188,7 @@ const usage = createRoute({
 const settings = createRoute({
   getParentRoute: () => app,
   path: "/settings",
-  validateSearch: (search: Search) => pick(search, "part"),
+  validateSearch: (search: Search) => pick(search, "part", "problem"),
   component: lazyRouteComponent(() => import("@/app/settings/settings-page"), "SettingsPage"),
 });
 
@@ -235,7 +259,7 @@ const pages = [
   adminJob,
   adminJoin,
 ] as const;
-const routeTree = root.addChildren([signIn, app.addChildren(pages)]);
+const routeTree = root.addChildren([signIn, forgotPassword, resetPassword, setup, app.addChildren(pages)]);
 
 export function createAppRouter(queryClient: QueryClient, history?: RouterHistory) {
   return createRouter({

@@ -17,6 +17,7 @@ import {
 } from "@/testing/fixtures";
 import { findKept, KEPT, KEPT_MESSAGES } from "@/testing/kept-fixtures";
 import { MODELS } from "@/testing/model-fixtures";
+import { signInHandlers } from "@/testing/sign-in-handlers";
 import { DATASETS_OF_KINDS, findDataset, rowsOfKind } from "@/testing/kind-fixtures";
 import { EVENTS, findRun, RUNS, WAITING } from "@/testing/run-fixtures";
 import { webhookHandlers } from "@/testing/webhook-handlers";
@@ -78,7 +79,6 @@ export const handlers = [
   http.get("*/v1/auth/session", () => HttpResponse.json(makeSession())),
   http.post("*/v1/auth/sign_in", () => HttpResponse.json(makeSession())),
   http.post("*/v1/auth/sign_out", () => HttpResponse.json({})),
-  http.post("*/v1/auth/password", () => HttpResponse.json({})),
   http.get("*/v1/samples", () => HttpResponse.json(listOf(SAMPLES))),
   http.post("*/v1/samples/:id", () => HttpResponse.json(makeFile({ filename: "reviews.csv" }))),
   http.post("*/v1/files", () => HttpResponse.json(makeFile())),
@@ -175,6 +175,7 @@ export const handlers = [
   http.get("*/v1/usage/entries", () => HttpResponse.json(listOf(ENTRIES))),
   http.get("*/v1/prices", () => HttpResponse.json(listOf(PRICES))),
   ...accessHandlers,
+  ...signInHandlers,
   ...adminHandlers,
   ...webhookHandlers,
 ];

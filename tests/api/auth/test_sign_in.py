@@ -6,37 +6,21 @@ from sqlalchemy import Engine, text
 from core.config import Settings
 from core.db.session import SYSTEM, Database
 from core.identity import service as identity
-from core.workspaces import service as workspaces
-from core.workspaces.roles import Role
+from core.identity.sign_in import ATTEMPT_WINDOW_S, MAX_ATTEMPTS, MAX_CLIENT_ATTEMPTS
+from tests.factories.people import EMAIL, PASSWORD, audited, code_of, make_person, sign_in, signed_in
 
 pytestmark = pytest.mark.stack
-
-EMAIL = "ana@example.com"
-PASSWORD = "a long enough password"
-ORIGIN = {"origin": "http://127.0.0.1:8700", "sec-fetch-site": "same-origin"}
 
 
 @pytest.fixture
 def user_id(database: Database, workspace_id: str) -> str:
-    with database.session(SYSTEM) as session:
-        user = identity.create_user(session, email="Ana@Example.com", name="Ana", password=PASSWORD)
-        workspaces.add_member(session, workspace_id=workspace_id, user_id=user.id, role=Role.MEMBER)
-    return user.id
-
-
-def sign_in(client: TestClient, password: str = PASSWORD, email: str = EMAIL) -> Response:
-    return client.post("/v1/auth/sign_in", json={"email": email, "password": password}, headers=ORIGIN)
-
-
-def code_of(answer: Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["error"]["code"]
+    return make_person(database, workspace_id, email="Ana@Example.com")
 
 
 @pytest.fixture
 def browser(client: TestClient, user_id: str) -> TestClient:
     """A signed-in browser: the cookie is in its jar, the token in every request."""
-    client.headers.update(ORIGIN | {"x-csrf-token": sign_in(client).json()["csrf_token"]})
-    return client
+    return signed_in(client)
 
 
 class TestSignIn:
@@ -69,10 +53,34 @@ class TestSignIn:
             )
         answer = sign_in(client)
         assert code_of(answer) == (429, "too_many_sign_in_attempts")
-        assert 0 < int(answer.headers["retry-after"]) <= identity.ATTEMPT_WINDOW_S
+        assert 0 < int(answer.headers["retry-after"]) <= ATTEMPT_WINDOW_S
         with owner_engine.begin() as connection:
             connection.execute(text("update sign_in_attempts set created_at = now() - interval '16 minutes'"))
         assert sign_in(client).status_code == 200
+
+    def test_the_failure_that_locks_an_address_is_audited_once(
+        self, client: TestClient, user_id: str, workspace_id: str, owner_engine: Engine
+    ) -> None:
+        for _ in range(MAX_ATTEMPTS):
+            assert sign_in(client, "wrong password").status_code == 401
+        assert sign_in(client, "wrong password").status_code == 429
+        assert audited(owner_engine, workspace_id) == ["user.locked_out"]
+
+    def test_a_client_that_tries_many_addresses_is_told_to_wait(
+        self, client: TestClient, user_id: str, owner_engine: Engine
+    ) -> None:
+        with owner_engine.begin() as connection:
+            connection.execute(
+                text(
+                    "insert into sign_in_attempts (id, email, client) "
+                    "select 'try_' || n, n || '@example.com', '203.0.113.7' from generate_series(1, :num) n"
+                ),
+                {"num": MAX_CLIENT_ATTEMPTS},
+            )
+        there = TestClient(client.app, base_url="http://127.0.0.1:8700", client=("203.0.113.7", 50000))
+        assert code_of(sign_in(there)) == (429, "too_many_sign_in_attempts")
+        elsewhere = TestClient(client.app, base_url="http://127.0.0.1:8700", client=("203.0.113.8", 50000))
+        assert sign_in(elsewhere).status_code == 200
 
     def test_failures_are_counted_though_their_request_fails(
         self, client: TestClient, user_id: str, owner_engine: Engine
@@ -106,6 +114,19 @@ class TestSignIn:
         browser.cookies.clear()
         events = browser.get("/v1/audit_events", headers=as_admin).json()["data"]
         assert [(event["action"], event["target_id"]) for event in events] == [("user.signed_in", user_id)]
+
+
+class TestOptions:
+    def test_say_what_a_sign_in_page_offers(self, client: TestClient) -> None:
+        assert client.get("/v1/auth/options").json() == {
+            "object": "auth.options",
+            "is_set_up": False,
+            "sends_mail": True,
+            "oidc_name": None,
+        }
+
+    def test_somebody_is_enough_to_be_set_up(self, client: TestClient, user_id: str) -> None:
+        assert client.get("/v1/auth/options").json()["is_set_up"] is True
 
 
 class TestSession:
@@ -195,21 +216,35 @@ class TestPassword:
         assert sign_in(browser).status_code == 401
         assert sign_in(browser, "another long password").status_code == 200
 
-    def test_other_browsers_are_signed_out_and_this_one_is_not(
+    def test_other_browsers_are_signed_out_and_this_one_goes_on_under_a_new_id(
         self, browser: TestClient, user_id: str, database: Database
     ) -> None:
+        before = browser.cookies["tailorbird_session"]
         with database.session(SYSTEM) as session:
             other = identity.open_session(session, user_id=user_id, max_s=3600)
-        self.change(browser, PASSWORD, "another long password")
-        assert browser.get("/v1/auth/session").status_code == 200
+        token = self.change(browser, PASSWORD, "another long password").json()["csrf_token"]
+        assert browser.cookies["tailorbird_session"] != before
+        assert browser.get("/v1/auth/session").json()["csrf_token"] == token
         with database.session(SYSTEM) as session:
-            assert identity.find_session(session, token=other.token, idle_s=3600) is None
+            for ended in (other.token, before):
+                assert identity.find_session(session, token=ended, idle_s=3600) is None
 
     def test_the_current_one_must_be_right(self, browser: TestClient) -> None:
         assert code_of(self.change(browser, "wrong", "another long password")) == (400, "wrong_password")
 
+    def test_a_stolen_session_does_not_serve_to_guess_it(self, browser: TestClient) -> None:
+        for _ in range(MAX_ATTEMPTS):
+            assert self.change(browser, "wrong", "another long password").status_code == 400
+        refused = self.change(browser, PASSWORD, "another long password")
+        assert code_of(refused) == (429, "too_many_sign_in_attempts")
+
     def test_a_short_one_is_refused(self, browser: TestClient) -> None:
         assert code_of(self.change(browser, PASSWORD, "short")) == (400, "password_length")
+
+    def test_is_not_for_keys(self, client: TestClient, as_admin: dict[str, str]) -> None:
+        body = {"current_password": PASSWORD, "new_password": "another long password"}
+        answer = client.post("/v1/auth/password", json=body, headers=as_admin)
+        assert code_of(answer) == (403, "browser_only")
 
 
 def _num_attempts(engine: Engine) -> int:

@@ -1,6 +1,7 @@
 """`tailorbird up` as a person meets it: one real stack for the module, then what happens when it is killed."""
 
 import os
+import re
 import signal
 import socket
 import stat
@@ -14,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
+from core.errors import AppError
 from core.stack.api_client import ApiClient
 from core.stack.home import Home
 from core.stack.ports import choose
@@ -57,13 +59,27 @@ def stack(home: Path, port: int) -> Iterator[RunningStack]:
         yield running
 
 
-def test_the_first_admin_may_sign_in_and_finds_the_sample_data(stack: RunningStack, home: Path) -> None:
+def test_the_start_prints_a_link_that_makes_the_first_admin(stack: RunningStack, home: Path) -> None:
+    said = re.search(rf"{stack.base_url}/setup#([0-9a-f]+)", (home / "up.log").read_text())
+    assert said
+    body = {"workspace_name": "W", "name": "Eve", "email": "eve@example.com", "password": "a long password"}
+    with ApiClient(stack.base_url) as api:
+        # the link fits this installation; but the program that started it has made its admin already
+        with pytest.raises(AppError) as late:
+            api.post("/v1/setup", json=body | {"token": said[1]})
+        with pytest.raises(AppError) as wrong:
+            api.post("/v1/setup", json=body | {"token": "0" * 32})
+    assert (late.value.error_code, wrong.value.error_code) == ("already_set_up", "setup_token_wrong")
+
+
+def test_the_admin_of_a_program_may_sign_in(stack: RunningStack, home: Path) -> None:
     assert stat.S_IMODE((home / "admin.json").stat().st_mode) == 0o600
     assert stack.admin is not None
     with ApiClient(stack.base_url) as api:
         api.sign_in(stack.admin.email, stack.admin.password)
-        assert [dataset["name"] for dataset in api.get("/v1/datasets")["data"]] == ["Customer reviews (sample)"]
-    assert stack.admin.password in (home / "up.log").read_text()
+        file = api.post("/v1/samples/reviews")
+        api.post("/v1/datasets", json={"file_id": file["id"], "name": "Reviews"})
+    assert stack.admin.password not in (home / "up.log").read_text()
 
 
 def test_a_second_start_of_the_same_home_is_one_sentence(stack: RunningStack, home: Path, port: int) -> None:

@@ -6,13 +6,14 @@ import { useCan } from "@/features/session/queries";
 import { KeysPanel } from "@/features/settings/components/keys-panel";
 import { MembersPanel } from "@/features/settings/components/members-panel";
 import { ProfilePanel } from "@/features/settings/components/profile-panel";
+import { SessionsPanel } from "@/features/settings/components/sessions-panel";
 import { WebhooksPanel } from "@/features/webhooks/components/webhooks-panel";
 
 const route = getRouteApi("/app/settings");
-const PARTS = ["profile", "keys", "members", "webhooks"];
+const PARTS = ["profile", "sessions", "keys", "members", "webhooks"];
 
 export function SettingsPage() {
-  const { part } = route.useSearch();
+  const { part, problem } = route.useSearch();
   const navigate = route.useNavigate();
   const can = useCan();
   const shown = part && PARTS.includes(part) ? part : "profile";
@@ -25,12 +26,16 @@ export function SettingsPage() {
       >
         <Tabs.List mb="lg">
           <Tabs.Tab value="profile">Profile</Tabs.Tab>
+          <Tabs.Tab value="sessions">Sessions</Tabs.Tab>
           <Tabs.Tab value="keys">API keys</Tabs.Tab>
           {can("members:read") && <Tabs.Tab value="members">Members</Tabs.Tab>}
           {can("webhooks:manage") && <Tabs.Tab value="webhooks">Webhooks</Tabs.Tab>}
         </Tabs.List>
         <Tabs.Panel value="profile">
-          <ProfilePanel />
+          <ProfilePanel problem={problem} />
+        </Tabs.Panel>
+        <Tabs.Panel value="sessions">
+          <SessionsPanel />
         </Tabs.Panel>
         <Tabs.Panel value="keys">
           <KeysPanel />

@@ -7,6 +7,12 @@ const JARGON =
 
 const PAGES = [
   "/sign-in",
+  "/sign-in?problem=oidc_not_linked",
+  "/forgot-password",
+  "/reset-password",
+  "/reset-password#a-token",
+  "/setup",
+  "/setup#a-token",
   "/",
   "/data",
   "/data/new",
@@ -34,6 +40,7 @@ const PAGES = [
   "/playground/kept/chatcmpl-2",
   "/usage",
   "/settings",
+  "/settings?part=sessions",
   "/settings?part=keys",
   "/settings?part=members",
   "/settings?part=webhooks",

@@ -13,7 +13,7 @@ function signedOut() {
     ),
     http.post("*/v1/auth/sign_in", async ({ request }) => {
       const { password } = (await request.json()) as { password: string };
-      if (password !== "right") return refuse(401, "Wrong.", "invalid_credentials");
+      if (password !== "right") return refuse(401, "Wrong.", "sign_in_failed");
       isIn = true;
       return HttpResponse.json(makeSession());
     }),

@@ -1,30 +1,94 @@
-import { Button, PasswordInput } from "@mantine/core";
+import { Button, PasswordInput, TextInput } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
 import { useState, type SubmitEvent } from "react";
 import { messageOf } from "@/api/errors";
+import type { Profile } from "@/api/types";
 import { Facts } from "@/components/ui/facts";
+import { NewPassword } from "@/components/ui/new-password";
 import { Notice } from "@/components/ui/notice";
+import { tell } from "@/components/ui/notices";
 import { Section } from "@/components/ui/page";
-import { useChangePassword, useSession } from "@/features/session/queries";
+import { SkeletonLines } from "@/components/ui/skeletons";
+import { QueryView } from "@/components/ui/states";
+import { problemSentence, useSession } from "@/features/session/queries";
+import { profileQuery, useChangePassword, useRename } from "@/features/settings/account-queries";
+import { IdentitySection } from "./identity-section";
 import classes from "./panel.module.css";
+import { TotpSection } from "./totp-section";
 
-export function ProfilePanel() {
-  const session = useSession();
+/** `problem` is why linking the single sign-on led back here without having worked. */
+export function ProfilePanel({ problem }: { problem?: string | undefined }) {
+  const profile = useQuery(profileQuery);
   return (
     <div className={classes.panel}>
-      <Section title="You">
-        <Facts
-          facts={[
-            { label: "Name", value: session.user.name || "—" },
-            { label: "Email", value: session.user.email },
-            { label: "Workspace", value: session.workspace.name },
-            { label: "Role", value: session.role },
-          ]}
-        />
-      </Section>
-      <Section title="Change your password">
-        <PasswordForm />
-      </Section>
+      {problem && (
+        <Notice tone="bad" title="The single sign-on was not linked">
+          {problemSentence(problem)}
+        </Notice>
+      )}
+      <QueryView query={profile} what="your profile" skeleton={<SkeletonLines count={8} height={36} />}>
+        {(found) => (
+          <>
+            <You profile={found} />
+            <Section title="Password">
+              {found.has_password ? <PasswordForm /> : <NoPassword oidcName={found.oidc_name} />}
+            </Section>
+            {found.has_password && <TotpSection totp={found.totp} />}
+            <IdentitySection profile={found} />
+          </>
+        )}
+      </QueryView>
     </div>
+  );
+}
+
+function You({ profile }: { profile: Profile }) {
+  const session = useSession();
+  const rename = useRename();
+  const [name, setName] = useState(profile.name);
+  const submit = (event: SubmitEvent) => {
+    event.preventDefault();
+    rename.mutate(name, { onSuccess: () => tell("Your name is changed.") });
+  };
+  return (
+    <Section title="You">
+      <Facts
+        facts={[
+          { label: "Email", value: profile.email },
+          { label: "Workspace", value: session.workspace.name },
+          { label: "Role", value: session.role },
+        ]}
+      />
+      <form className={classes.row} onSubmit={submit}>
+        <TextInput
+          label="Name"
+          description="As others see it."
+          autoComplete="name"
+          maxLength={100}
+          required
+          value={name}
+          onChange={(event) => setName(event.currentTarget.value)}
+          error={rename.error && messageOf(rename.error)}
+        />
+        <Button
+          type="submit"
+          variant="default"
+          loading={rename.isPending}
+          disabled={name.trim() === profile.name || name.trim() === ""}
+        >
+          Change name
+        </Button>
+      </form>
+    </Section>
+  );
+}
+
+function NoPassword({ oidcName }: { oidcName: string | null }) {
+  return (
+    <p>
+      You have none here: you sign in with {oidcName ?? "the single sign-on"}. To have one too, sign out and
+      choose <em>Forgot your password?</em> on the sign-in page.
+    </p>
   );
 }
 
@@ -51,7 +115,11 @@ function PasswordForm() {
           {messageOf(change.error)}
         </Notice>
       )}
-      {change.isSuccess && <Notice tone="good" title="Your password is changed" />}
+      {change.isSuccess && (
+        <Notice tone="good" title="Your password is changed">
+          Wherever else you were signed in, you are signed out.
+        </Notice>
+      )}
       <PasswordInput
         label="Current password"
         autoComplete="current-password"
@@ -59,13 +127,7 @@ function PasswordForm() {
         value={current}
         onChange={(event) => setCurrent(event.currentTarget.value)}
       />
-      <PasswordInput
-        label="New password"
-        autoComplete="new-password"
-        required
-        value={next}
-        onChange={(event) => setNext(event.currentTarget.value)}
-      />
+      <NewPassword value={next} onChange={setNext} />
       <Button type="submit" loading={change.isPending}>
         Change password
       </Button>
