@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 import openai
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from openai import OpenAI
 
@@ -77,6 +78,24 @@ class TestKeeping:
             assert ask(store=True).json()["choices"][0]["message"]["content"] == "Hello there!"
             assert keeper.flush(timeout_s=10)
         assert rows(database) == []
+
+    def test_a_process_that_ends_stores_what_it_gave(
+        self,
+        app: FastAPI,
+        keeper: CompletionKeeper,
+        as_reviewer: Headers,
+        model: str,
+        database: Database,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        ending = threading.Event()
+        store, flush = keeper._store, keeper.flush
+        monkeypatch.setattr(keeper, "_store", lambda completion: ending.wait(10) and store(completion))
+        monkeypatch.setattr(keeper, "flush", lambda **given: ending.set() or flush(**given))
+        with TestClient(app) as client:
+            body = {"model": model, "messages": HELLO, "store": True}
+            made = client.post(PATH, headers=as_reviewer, json=body).json()["id"]
+        assert [row.id for row in rows(database)] == [made]
 
 
 class TestReading:
