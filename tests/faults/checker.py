@@ -145,9 +145,13 @@ def a_replaced_attempt_says_nothing_more(scene: Scene) -> Iterable[str]:
 
 
 def an_adapter_is_what_its_manifest_and_its_row_say(scene: Scene) -> Iterable[str]:
-    for adapter in scene.rows("select * from adapters"):
+    adapters = scene.rows("select * from adapters")
+    curves = {file["object_key"] for file in scene.rows("select object_key from files")}
+    for adapter in adapters:
         prefix = adapter["key_prefix"]
-        keys = scene.blobs.keys(prefix)
+        # beside it lie the curve of its run and, each for itself, its checkpoints
+        beside = tuple(f"{one['key_prefix']}/" for one in adapters if one["key_prefix"].startswith(f"{prefix}/"))
+        keys = [key for key in scene.blobs.keys(prefix) if key not in curves and not key.startswith(beside)]
         if keys.count(f"{prefix}/{_MANIFEST}") != 1 or sum(key.endswith(_MANIFEST) for key in keys) != 1:
             yield f"{adapter['id']}: {prefix} has not exactly one manifest"
             continue
@@ -163,7 +167,9 @@ def an_adapter_is_what_its_manifest_and_its_row_say(scene: Scene) -> Iterable[st
         }
         if not promised == known == stored:
             yield f"{adapter['id']}: manifest {promised}, row {known}, objects {stored}"
-    doubled = scene.rows("select run_id, count(*) as num from adapters group by run_id having count(*) > 1")
+    doubled = scene.rows(
+        "select run_id, count(*) as num from adapters where checkpoint_step is null group by run_id having count(*) > 1"
+    )
     yield from (f"{one['run_id']} has {one['num']} adapters" for one in doubled)
 
 
@@ -171,7 +177,7 @@ def the_bucket_keeps_what_the_database_names(scene: Scene) -> Iterable[str]:
     """After the janitor: of a run that is done, its adapter and nothing else."""
     for run in scene.rows(
         "select r.id, r.workspace_id, a.key_prefix, j.state from runs r join jobs j on j.id = r.job_id "
-        "left join adapters a on a.run_id = r.id"
+        "left join adapters a on a.run_id = r.id and a.checkpoint_step is null"
     ):
         if JobState(run["state"]) not in TERMINAL - {JobState.FAILED}:
             continue

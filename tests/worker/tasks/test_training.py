@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from core.adapters import service as adapters
+from core.datasets import files
 from core.db.session import SYSTEM
 from core.jobs import service as jobs
 from core.jobs.states import JobState
@@ -17,6 +19,7 @@ from tests.factories.training import NUM_HELDOUT, NUM_TRAIN
 from tests.worker.tasks.workshop import Workshop, wait_for
 from worker.context import WorkContext
 from worker.tasks import training as task
+from worker.tasks.sweeping import sweep_objects
 
 pytestmark = pytest.mark.stack
 
@@ -25,6 +28,7 @@ import hashlib, json, pathlib, sys, time
 folder = pathlib.Path(sys.argv[1])
 spec = json.loads((folder / "spec.json").read_text())
 events = (folder / "events.jsonl").open("a")
+EPOCHS = 0
 def say(**line):
     events.write(json.dumps(line) + "\\n")
     events.flush()
@@ -34,13 +38,17 @@ say(type="stage", stage="training")
 say(type="metrics", step=1, total_steps=2, data={"train_loss": 2.5})
 """
 GOOD_END = """
-adapter = folder / "adapter"
-adapter.mkdir()
-content = {"adapter_model.safetensors": b"weights", "adapter_config.json": b"{}"}
-for name, data in content.items():
-    (adapter / name).write_bytes(data)
-files = {name: {"sha256": hashlib.sha256(data).hexdigest()} for name, data in content.items()}
-(adapter / "manifest.json").write_text(json.dumps({"files": files}))
+def write(adapter, weights, is_whole=True):
+    adapter.mkdir(parents=True)
+    content = {"adapter_model.safetensors": weights, "adapter_config.json": b"{}"}
+    files = {name: {"sha256": hashlib.sha256(data).hexdigest()} for name, data in content.items()}
+    for name, data in content.items():
+        (adapter / name).write_bytes(data if is_whole else b"")
+    (adapter / "manifest.json").write_text(json.dumps({"files": files, "results": {}}))
+for number in range(EPOCHS):
+    say(type="metrics", step=number + 2, total_steps=9, data={"step": number + 2, "train_loss": 1.5, "lr": 0.1})
+    write(folder / "epochs" / f"step-{number + 2:08d}", b"epoch %d" % number, is_whole=number != 1)
+write(folder / "adapter", b"weights")
 say(type="result", data={"trained_tokens": num_train, "seen_tokens": num_heldout, "steps": 2,
                          "billable_s": 36.0, "base_heldout_loss": 3.0, "tuned_heldout_loss": 1.0})
 """
@@ -85,6 +93,48 @@ def test_the_trainer_is_told_the_spec_the_place_of_the_model_and_the_lineage(wor
     assert seen["execution"]["micro_batch_tokens"] == 512
     assert Path(seen["base_model_dir"]).is_dir()
     assert seen["lineage"]["run_id"] == workshop.run_id
+
+
+def test_the_curve_and_the_checkpoints_of_the_last_epochs_are_published_beside_it(workshop: Scripted) -> None:
+    workshop.trainer("EPOCHS = 5" + GOOD_END)
+    workshop.work()
+    done = workshop.look()
+    assert done.adapter is not None
+    prefix, blobs = done.adapter.key_prefix, workshop.context.backends.blobs
+    database, workspace_id = workshop.context.database, workshop.principal.workspace_id
+    with database.session(workshop.scope) as session:
+        made = {
+            one.checkpoint_step: one for one in adapters.of_run(session, workspace_id=workspace_id, run_id=done.run.id)
+        }
+        assert done.run.result_file_id is not None
+        file = files.get(session, workspace_id=workspace_id, file_id=done.run.result_file_id)
+    # of what the child wrote the newest three
+    assert set(made) == {None, 4, 5, 6}
+    assert made[6].model_id == f"{done.adapter.model_id}:ckpt-step-6"
+    assert made[6].metrics == {"train_loss": 1.5}
+    assert blobs.read_bytes(f"{prefix}/ckpt-step-6/adapter_model.safetensors") == b"epoch 4"
+    assert (file.purpose, file.object_key) == ("fine-tune-results", f"{prefix}/step_metrics.csv")
+    lines = blobs.read_bytes(file.object_key).decode().splitlines()
+    assert lines[:3] == ["step,train_loss,train_accuracy,valid_loss,valid_mean_token_accuracy", "1,2.5,,,", "2,1.5,,,"]
+    assert workshop.messages()[-4:] == [
+        f"Checkpoint created at step 5 with Snapshot ID: {done.adapter.model_id}:ckpt-step-5",
+        f"Checkpoint created at step 6 with Snapshot ID: {done.adapter.model_id}:ckpt-step-6",
+        f"New fine-tuned model created: {done.adapter.model_id}",
+        "The job has successfully completed",
+    ]
+    sweep_objects(database, blobs)
+    assert blobs.info(file.object_key) is not None
+    assert blobs.info(f"{prefix}/ckpt-step-4/adapter_model.safetensors") is not None
+
+
+def test_a_checkpoint_that_is_not_whole_is_none(workshop: Scripted) -> None:
+    workshop.trainer("EPOCHS = 3" + GOOD_END)
+    workshop.work()
+    done = workshop.look()
+    with workshop.context.database.session(workshop.scope) as session:
+        workspace_id = workshop.principal.workspace_id
+        made = adapters.of_run(session, workspace_id=workspace_id, run_id=done.run.id)
+    assert {one.checkpoint_step for one in made} == {None, 2, 4}
 
 
 @pytest.mark.parametrize(("exit_code", "blame"), [(2, "user_error"), (5, "user_error")])
