@@ -1,4 +1,4 @@
-import { csrfHeaders } from "@/api/client";
+import { writeHeaders } from "@/api/client";
 import { toApiError, unreachable, type ErrorBody, ApiError } from "@/api/errors";
 import type { Message } from "@/api/types";
 import { readEventStream } from "@/lib/event-stream";
@@ -37,7 +37,7 @@ async function post(request: ChatRequest, signal: AbortSignal): Promise<Response
   try {
     return await fetch("/v1/chat/completions", {
       method: "POST",
-      headers: { "content-type": "application/json", accept: "text/event-stream", ...csrfHeaders() },
+      headers: { "content-type": "application/json", accept: "text/event-stream", ...writeHeaders() },
       body: JSON.stringify({ ...request, stream: true }),
       signal,
     });

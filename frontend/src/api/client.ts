@@ -4,21 +4,30 @@ import type { paths } from "@/api/schema.gen";
 
 const SAFE_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
 let csrfToken: string | null = null;
+let workspaceId: string | null = null;
 
 export function rememberCsrfToken(token: string | null): void {
   csrfToken = token;
 }
 
-/** The header that proves a write comes from our own page. */
-export function csrfHeaders(): Record<string, string> {
-  return csrfToken ? { "x-csrf-token": csrfToken } : {};
+/** The workspace that this page shows. Each tab names its own, so that none acts where another has gone. */
+export function rememberWorkspace(id: string | null): void {
+  workspaceId = id;
 }
 
-const protectWrites: Middleware = {
+function workspaceHeaders(): Record<string, string> {
+  return workspaceId ? { "openai-project": workspaceId } : {};
+}
+
+/** What a write carries: the proof that it comes from our own page, and where it belongs. */
+export function writeHeaders(): Record<string, string> {
+  return { ...workspaceHeaders(), ...(csrfToken ? { "x-csrf-token": csrfToken } : {}) };
+}
+
+const ownHeaders: Middleware = {
   onRequest({ request }) {
-    if (!SAFE_METHODS.has(request.method)) {
-      for (const [name, value] of Object.entries(csrfHeaders())) request.headers.set(name, value);
-    }
+    const headers = SAFE_METHODS.has(request.method) ? workspaceHeaders() : writeHeaders();
+    for (const [name, value] of Object.entries(headers)) request.headers.set(name, value);
     return request;
   },
 };
@@ -27,7 +36,7 @@ export const api = createClient<paths>({
   baseUrl: window.location.origin,
   fetch: (request: Request) => globalThis.fetch(request),
 });
-api.use(protectWrites);
+api.use(ownHeaders);
 
 interface Reply<T> {
   data?: T;

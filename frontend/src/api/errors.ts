@@ -22,7 +22,12 @@ export class ApiError extends Error {
   }
 
   get isSignedOut(): boolean {
-    return this.status === 401;
+    return this.status === 401 && !this.isOutOfWorkspace;
+  }
+
+  /** Signed in, but no longer a member of the workspace that the page shows. */
+  get isOutOfWorkspace(): boolean {
+    return this.code === "mismatched_project";
   }
 
   get isForbidden(): boolean {

@@ -1,4 +1,4 @@
-import { csrfHeaders } from "@/api/client";
+import { writeHeaders } from "@/api/client";
 import { toApiError, unreachable } from "@/api/errors";
 import type { UploadedFile } from "@/api/types";
 
@@ -11,7 +11,7 @@ export function uploadFile(
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("POST", "/v1/files");
-    for (const [name, value] of Object.entries(csrfHeaders())) request.setRequestHeader(name, value);
+    for (const [name, value] of Object.entries(writeHeaders())) request.setRequestHeader(name, value);
     request.upload.onprogress = (event) => {
       if (event.lengthComputable) onProgress(event.loaded / event.total);
     };

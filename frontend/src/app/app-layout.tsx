@@ -1,6 +1,8 @@
 import { Outlet } from "@tanstack/react-router";
 import type { Permission } from "@/api/types";
 import { Shell, type NavItem } from "@/components/layout/shell";
+import { VisitNotice } from "@/features/workspaces/components/visit-notice";
+import { WorkspaceMenu } from "@/features/workspaces/components/workspace-menu";
 import { useCan, useSession, useSignOut } from "@/features/session/queries";
 
 const ITEMS: (NavItem & { needs?: Permission })[] = [
@@ -25,7 +27,10 @@ export function AppLayout() {
   return (
     <Shell
       items={ITEMS.filter((item) => !item.needs || can(item.needs))}
-      workspace={session.workspace.name}
+      // drawn anew in another workspace: nothing that was shown of one stays in the other
+      key={session.workspace.id}
+      workspace={<WorkspaceMenu />}
+      notice={session.is_visiting && <VisitNotice />}
       person={session.user.name || session.user.email}
       onSignOut={leave}
     >

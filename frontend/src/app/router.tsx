@@ -11,32 +11,8 @@ import { ApiError } from "@/api/errors";
 import { AppLayout } from "@/app/app-layout";
 import { NotFound } from "@/app/not-found";
 import { RouteFailure } from "@/app/route-failure";
+import { oneOf, pick, type Search } from "@/app/search";
 import { sessionQuery } from "@/features/session/queries";
-
-type Search = Record<string, unknown>;
-
-function text(value: unknown): string | undefined {
-  return typeof value === "string" && value !== "" ? value : undefined;
-}
-
-/** Only the keys that carry something, so that addresses stay short. */
-function pick<Key extends string>(search: Search, ...keys: Key[]): Partial<Record<Key, string>> {
-  const found = keys.flatMap((key) => {
-    const value = text(search[key]);
-    return value === undefined ? [] : [[key, value] as const];
-  });
-  return Object.fromEntries(found) as Partial<Record<Key, string>>;
-}
-
-/** A word that is one of those the wire knows; anything else is as if it were not there. */
-function oneOf<Key extends string, Word extends string>(
-  search: Search,
-  key: Key,
-  words: readonly Word[],
-): Partial<Record<Key, Word>> {
-  const word = words.find((known) => known === search[key]);
-  return word === undefined ? {} : ({ [key]: word } as Partial<Record<Key, Word>>);
-}
 
 const JOB_STATES = ["validating", "queued", "running", "paused", "succeeded", "failed", "cancelled"] as const;
 const QUEUES = ["io", "cpu", "gpu"] as const;
@@ -73,6 +49,13 @@ const setup = createRoute({
   getParentRoute: () => root,
   path: "/setup",
   component: lazyRouteComponent(() => import("@/features/session/pages/setup-page"), "SetupPage"),
+});
+
+const join = createRoute({
+  getParentRoute: () => root,
+  path: "/join",
+  validateSearch: (search: Search) => pick(search, "token"),
+  component: lazyRouteComponent(() => import("@/features/workspaces/pages/join-page"), "JoinPage"),
 });
 
 const app = createRoute({
@@ -237,6 +220,12 @@ const adminJoin = createRoute({
   component: lazyRouteComponent(() => import("@/features/admin/pages/join-page"), "JoinPage"),
 });
 
+const adminWorkspaces = createRoute({
+  getParentRoute: () => app,
+  path: "/admin/workspaces",
+  component: lazyRouteComponent(() => import("@/app/admin/workspaces-page"), "WorkspacesPage"),
+});
+
 const pages = [
   home,
   data,
@@ -258,8 +247,16 @@ const pages = [
   adminJobs,
   adminJob,
   adminJoin,
+  adminWorkspaces,
 ] as const;
-const routeTree = root.addChildren([signIn, forgotPassword, resetPassword, setup, app.addChildren(pages)]);
+const routeTree = root.addChildren([
+  signIn,
+  forgotPassword,
+  resetPassword,
+  setup,
+  join,
+  app.addChildren(pages),
+]);
 
 export function createAppRouter(queryClient: QueryClient, history?: RouterHistory) {
   return createRouter({

@@ -8,9 +8,10 @@ import { MembersPanel } from "@/features/settings/components/members-panel";
 import { ProfilePanel } from "@/features/settings/components/profile-panel";
 import { SessionsPanel } from "@/features/settings/components/sessions-panel";
 import { WebhooksPanel } from "@/features/webhooks/components/webhooks-panel";
+import { WorkspacePanel } from "@/features/workspaces/components/workspace-panel";
 
 const route = getRouteApi("/app/settings");
-const PARTS = ["profile", "sessions", "keys", "members", "webhooks"];
+const PARTS = ["profile", "sessions", "keys", "members", "webhooks", "workspace"];
 
 export function SettingsPage() {
   const { part, problem } = route.useSearch();
@@ -30,6 +31,7 @@ export function SettingsPage() {
           <Tabs.Tab value="keys">API keys</Tabs.Tab>
           {can("members:read") && <Tabs.Tab value="members">Members</Tabs.Tab>}
           {can("webhooks:manage") && <Tabs.Tab value="webhooks">Webhooks</Tabs.Tab>}
+          <Tabs.Tab value="workspace">Workspace</Tabs.Tab>
         </Tabs.List>
         <Tabs.Panel value="profile">
           <ProfilePanel problem={problem} />
@@ -45,6 +47,9 @@ export function SettingsPage() {
         </Tabs.Panel>
         <Tabs.Panel value="webhooks">
           {can("webhooks:manage") ? <WebhooksPanel /> : <Forbidden what="the webhooks" />}
+        </Tabs.Panel>
+        <Tabs.Panel value="workspace">
+          <WorkspacePanel />
         </Tabs.Panel>
       </Tabs>
     </Page>

@@ -15,13 +15,16 @@ export interface NavItem {
 
 interface ShellProps {
   items: NavItem[];
-  workspace: string;
+  /** Where one is, and the way to elsewhere. */
+  workspace: ReactNode;
+  /** Said above every page, while it is true. */
+  notice?: ReactNode;
   person: string;
   onSignOut: () => void;
   children: ReactNode;
 }
 
-export function Shell({ items, workspace, person, onSignOut, children }: ShellProps) {
+export function Shell({ items, workspace, notice, person, onSignOut, children }: ShellProps) {
   const account = <AccountMenu items={items} person={person} onSignOut={onSignOut} />;
   return (
     <div className={classes.shell}>
@@ -32,6 +35,7 @@ export function Shell({ items, workspace, person, onSignOut, children }: ShellPr
         <Link to="/" className={classes.brand}>
           <Mark /> Tailorbird
         </Link>
+        <div className={classes.where}>{workspace}</div>
         {account}
       </header>
       <aside className={classes.side}>
@@ -42,11 +46,12 @@ export function Shell({ items, workspace, person, onSignOut, children }: ShellPr
           <NavLinks items={items} />
         </nav>
         <div className={classes.foot}>
-          <span className={classes.workspace}>{workspace}</span>
+          {workspace}
           {account}
         </div>
       </aside>
       <main id="content" className={classes.content} tabIndex={-1}>
+        {notice}
         {children}
       </main>
       <nav className={classes.bottom} aria-label="Main, on a phone">

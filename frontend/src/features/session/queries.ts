@@ -1,5 +1,12 @@
-import { queryOptions, useMutation, useQueryClient, useSuspenseQuery } from "@tanstack/react-query";
-import { api, rememberCsrfToken, unwrap } from "@/api/client";
+import {
+  queryOptions,
+  useMutation,
+  useQueryClient,
+  useSuspenseQuery,
+  type Query,
+  type QueryClient,
+} from "@tanstack/react-query";
+import { api, rememberCsrfToken, rememberWorkspace, unwrap } from "@/api/client";
 import type { Permission, Session, Setup, SignIn, SignInOptions } from "@/api/types";
 
 export { problemSentence } from "@/features/session/problems";
@@ -8,7 +15,7 @@ export const sessionQuery = queryOptions({
   queryKey: ["session"],
   queryFn: async ({ signal }) => {
     const session = await unwrap<Session>(api.GET("/v1/auth/session", { signal }));
-    rememberCsrfToken(session.csrf_token);
+    remember(session);
     return session;
   },
   staleTime: 5 * 60_000,
@@ -20,6 +27,11 @@ export const signInOptionsQuery = queryOptions({
   queryKey: ["sign-in-options"],
   queryFn: ({ signal }) => unwrap<SignInOptions>(api.GET("/v1/auth/options", { signal })),
 });
+
+function remember(session: Session): void {
+  rememberCsrfToken(session.csrf_token);
+  rememberWorkspace(session.workspace.id);
+}
 
 export function useSession(): Session {
   return useSuspenseQuery(sessionQuery).data;
@@ -37,7 +49,7 @@ function useOpening<Input>(mutationFn: (input: Input) => Promise<Session>) {
   return useMutation({
     mutationFn,
     onSuccess: (session) => {
-      rememberCsrfToken(session.csrf_token);
+      remember(session);
       client.clear();
       client.setQueryData(sessionQuery.queryKey, session);
     },
@@ -52,12 +64,42 @@ export function useSetup() {
   return useOpening((body: Setup) => unwrap<Session>(api.POST("/v1/setup", { body })));
 }
 
+/** Forgets all that was fetched from where one was. The frame is drawn anew with the new session's workspace. */
+export function moveTo(client: QueryClient, session: Session): void {
+  remember(session);
+  forgetWorkspace(client);
+  client.setQueryData(sessionQuery.queryKey, session);
+}
+
+function forgetWorkspace(client: QueryClient): void {
+  const isOfWorkspace = (query: Query) => query.queryKey[0] !== sessionQuery.queryKey[0];
+  void client.cancelQueries({ predicate: isOfWorkspace });
+  client.removeQueries({ predicate: isOfWorkspace });
+}
+
+/** The workspace that is shown is closed to this person: what the server says instead is shown from now on. */
+export function leaveWorkspace(client: QueryClient): Promise<void> {
+  rememberWorkspace(null);
+  forgetWorkspace(client);
+  return client.invalidateQueries({ queryKey: sessionQuery.queryKey });
+}
+
+export function useSwitchWorkspace() {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: (id: string) =>
+      unwrap<Session>(api.POST("/v1/auth/session/workspace", { body: { workspace_id: id } })),
+    onSuccess: (session) => moveTo(client, session),
+  });
+}
+
 export function useSignOut() {
   const client = useQueryClient();
   return useMutation({
     mutationFn: () => unwrap<unknown>(api.POST("/v1/auth/sign_out")),
     onSuccess: () => {
       rememberCsrfToken(null);
+      rememberWorkspace(null);
       client.clear();
     },
   });

@@ -11,9 +11,7 @@ import type {
   Role,
   SentInvitation,
   ServiceAccount,
-  Workspace,
 } from "@/api/types";
-import { sessionQuery } from "@/features/session/queries";
 
 const keys = {
   apiKeys: ["api-keys"] as const,
@@ -148,17 +146,6 @@ export function useDeleteAccount() {
   return useChange([keys.accounts, keys.apiKeys], (id: string) =>
     unwrap<unknown>(
       api.DELETE("/v1/service_accounts/{account_id}", { params: { path: { account_id: id } } }),
-    ),
-  );
-}
-
-export function useRenameWorkspace() {
-  return useChange([sessionQuery.queryKey], ({ id, name }: { id: string; name: string }) =>
-    unwrap<Workspace>(
-      api.PATCH("/v1/workspaces/{workspace_id}", {
-        params: { path: { workspace_id: id } },
-        body: { name },
-      }),
     ),
   );
 }

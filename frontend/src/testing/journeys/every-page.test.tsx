@@ -43,6 +43,7 @@ const PAGES = [
   "/settings?part=sessions",
   "/settings?part=keys",
   "/settings?part=members",
+  "/settings?part=workspace",
   "/settings?part=webhooks",
   "/settings/webhooks/whe_1",
   "/settings/webhooks/whe_2",
@@ -54,6 +55,8 @@ const PAGES = [
   "/admin/jobs/job_1",
   "/admin/jobs/job_5",
   "/admin/join",
+  "/admin/workspaces",
+  "/join?token=one",
   "/nowhere",
 ];
 

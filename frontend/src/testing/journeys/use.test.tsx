@@ -43,21 +43,3 @@ describe("the playground", () => {
     expect(await screen.findByText("The model is too busy.")).toBeVisible();
   });
 });
-
-describe("API keys", () => {
-  it("are shown once, with a program that uses them", async () => {
-    const { user } = openPage("/settings?part=keys");
-    await user.type(await screen.findByLabelText(/Name of the new key/), "Nightly job");
-    await user.click(screen.getByRole("button", { name: "Make a key" }));
-    expect(await screen.findByText("tb_live_only_once_0123456789")).toBeVisible();
-    expect(screen.getByText(/from openai import OpenAI/)).toHaveTextContent("tb_live_only_once_0123456789");
-    await user.click(screen.getByRole("button", { name: "I have copied it" }));
-    expect(screen.queryByText("tb_live_only_once_0123456789")).toBeNull();
-  });
-
-  it("are revoked only after a question", async () => {
-    const { user } = openPage("/settings?part=keys");
-    await user.click(await screen.findByRole("button", { name: "Revoke Booking page" }));
-    expect(await screen.findByText(/are refused from now on/)).toBeInTheDocument();
-  });
-});

@@ -12,6 +12,7 @@ const PARTS = [
   { to: "/admin/workers", label: "Workers" },
   { to: "/admin/jobs", label: "Jobs" },
   { to: "/admin/join", label: "Join a machine" },
+  { to: "/admin/workspaces", label: "Workspaces" },
 ] as const;
 
 interface AdminPageProps {

@@ -12,7 +12,7 @@ import { QueryView } from "@/components/ui/states";
 import { Status } from "@/components/ui/status";
 import { Table, type TableColumn } from "@/components/ui/table";
 import { TimeUntil } from "@/components/ui/time-until";
-import { ROLE_CHOICES, roleLabel } from "@/features/settings/components/roles";
+import { ROLE_CHOICES, roleLabel } from "@/components/ui/roles";
 import {
   invitationsQuery,
   useInvite,

@@ -1,66 +1,30 @@
-import { Button, TextInput } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { useState, type SubmitEvent } from "react";
-import { messageOf } from "@/api/errors";
-import type { ApiKey, CreatedApiKey } from "@/api/types";
-import { CodeBlock } from "@/components/ui/code-block";
-import { Confirm } from "@/components/ui/confirm";
-import { Notice } from "@/components/ui/notice";
-import { tellFailure } from "@/components/ui/notices";
+import { useState } from "react";
+import type { ApiKey, CreatedApiKey, Member, ServiceAccount } from "@/api/types";
 import { Section } from "@/components/ui/page";
 import { SkeletonLines } from "@/components/ui/skeletons";
 import { Empty, QueryView } from "@/components/ui/states";
+import { Status } from "@/components/ui/status";
 import { Table, type TableColumn } from "@/components/ui/table";
 import { TimeAgo } from "@/components/ui/time-ago";
-import { modelsQuery } from "@/features/models/queries";
-import { useCan } from "@/features/session/queries";
-import { apiKeysQuery, useCreateKey, useRevokeKey } from "@/features/settings/queries";
-import { pythonSnippet } from "@/lib/snippets";
+import { TimeUntil } from "@/components/ui/time-until";
+import { Tip } from "@/components/ui/tip";
+import { useCan, useSession } from "@/features/session/queries";
+import { AccountsSection } from "@/features/settings/components/accounts-section";
+import { KeyActions } from "@/features/settings/components/key-actions";
+import { MadeKey } from "@/features/settings/components/made-key";
+import { NewKey } from "@/features/settings/components/new-key";
+import { RIGHTS } from "@/features/settings/components/rights";
+import { roleLabel } from "@/components/ui/roles";
+import { accountsQuery, apiKeysQuery, membersQuery } from "@/features/settings/queries";
+import { plural } from "@/lib/format";
+import { useNow } from "@/lib/use-now";
 import classes from "./panel.module.css";
-
-const COLUMNS: TableColumn<ApiKey>[] = [
-  { key: "name", title: "Name", sortBy: (key) => key.name, cell: (key) => key.name },
-  { key: "key", title: "Key", cell: (key) => <code>{`${key.prefix}…${key.last4}`}</code> },
-  {
-    key: "role",
-    title: "May do",
-    isSecondary: true,
-    cell: (key) => `what a${key.role === "admin" ? "n" : ""} ${key.role} may`,
-  },
-  { key: "created", title: "Made", isSecondary: true, cell: (key) => <TimeAgo at={key.created_at} /> },
-  {
-    key: "used",
-    title: "Last used",
-    cell: (key) => (key.last_used_at ? <TimeAgo at={key.last_used_at} /> : "never"),
-  },
-];
 
 export function KeysPanel() {
   const keys = useQuery(apiKeysQuery);
   const canManage = useCan()("keys:manage");
   const [made, setMade] = useState<CreatedApiKey | null>(null);
-  const [doomed, setDoomed] = useState<ApiKey | null>(null);
-  const revoke = useRevokeKey();
-  const revokeIt = () =>
-    doomed && revoke.mutate(doomed.id, { onSuccess: () => setDoomed(null), onError: tellFailure });
-  const withRevoke: TableColumn<ApiKey>[] = [
-    ...COLUMNS,
-    {
-      key: "revoke",
-      title: "",
-      align: "end",
-      cell: (key) => (
-        <Button
-          size="compact-sm"
-          variant="subtle"
-          onClick={() => setDoomed(key)}
-          aria-label={`Revoke ${key.name}`}
-        >
-          Revoke
-        </Button>
-      ),
-    },
-  ];
   return (
     <div className={classes.panel}>
       {made && <MadeKey made={made} onDone={() => setMade(null)} />}
@@ -73,72 +37,99 @@ export function KeysPanel() {
             </Empty>
           ) : (
             <Section title="Keys">
-              <Table
-                label="API keys"
-                columns={canManage ? withRevoke : COLUMNS}
-                items={list}
-                rowKey={(key) => key.id}
-              />
+              <KeyTable keys={list} onMade={setMade} />
             </Section>
           )
         }
       </QueryView>
-      <Confirm
-        isOpen={doomed !== null}
-        onClose={() => setDoomed(null)}
-        title="Revoke this key?"
-        action="Revoke the key"
-        isBusy={revoke.isPending}
-        onConfirm={revokeIt}
-      >
-        <p>Programs that use “{doomed?.name}” are refused from now on. This cannot be taken back.</p>
-      </Confirm>
+      <AccountsSection />
     </div>
   );
 }
 
-function NewKey({ onMade }: { onMade: (made: CreatedApiKey) => void }) {
-  const create = useCreateKey();
-  const [name, setName] = useState("");
-  const submit = (event: SubmitEvent) => {
-    event.preventDefault();
-    create.mutate({ name: name.trim() }, { onSuccess: onMade });
-  };
+function KeyTable({ keys, onMade }: { keys: ApiKey[]; onMade: (made: CreatedApiKey) => void }) {
+  const can = useCan();
+  const me = useSession().user.id;
+  const nowS = useNow() / 1000;
+  const owners = useOwners();
+  const isOver = (key: ApiKey) => key.expires_at !== null && key.expires_at <= nowS;
+  const columns: TableColumn<ApiKey>[] = [
+    {
+      key: "name",
+      title: "Name",
+      sortBy: (key) => key.name,
+      cell: (key) => (
+        <div className={classes.who}>
+          <span>{key.name}</span>
+          <small>
+            <code>{`${key.prefix}…${key.last4}`}</code>
+          </small>
+        </div>
+      ),
+    },
+    {
+      key: "owner",
+      title: "Acts for",
+      isSecondary: true,
+      cell: (key) => (key.user_id === me ? "you" : owners(key)),
+    },
+    { key: "rights", title: "May do", isSecondary: true, cell: (key) => <Rights apiKey={key} /> },
+    {
+      key: "used",
+      title: "Last used",
+      isSecondary: true,
+      sortBy: (key) => key.last_used_at ?? 0,
+      cell: (key) => (key.last_used_at === null ? "never" : <TimeAgo at={key.last_used_at} />),
+    },
+    {
+      key: "expires",
+      title: "Expires",
+      sortBy: (key) => key.expires_at ?? Infinity,
+      cell: (key) => <Expiry apiKey={key} isOver={isOver(key)} nowS={nowS} />,
+    },
+    {
+      key: "actions",
+      title: "",
+      align: "end",
+      cell: (key) =>
+        (key.user_id === me || can("workspace:admin")) && (
+          <KeyActions apiKey={key} isExpired={isOver(key)} onMade={onMade} />
+        ),
+    },
+  ];
+  return <Table label="API keys" columns={columns} items={keys} rowKey={(key) => key.id} />;
+}
+
+/** The name of whom a key acts for. Somebody who is gone has no keys, so that an unknown one is only not loaded yet. */
+function useOwners(): (key: ApiKey) => string {
+  const members = useQuery(membersQuery);
+  const accounts = useQuery(accountsQuery);
+  const names = new Map<string, string>([
+    ...(members.data ?? []).map((member: Member) => [member.id, member.name || member.email] as const),
+    ...(accounts.data ?? []).map((account: ServiceAccount) => [account.id, account.name] as const),
+  ]);
+  return (key) => names.get(key.user_id ?? key.service_account_id ?? "") ?? "…";
+}
+
+function Rights({ apiKey }: { apiKey: ApiKey }) {
+  if (apiKey.scopes === null) return <>what the role {roleLabel(apiKey.role)} may</>;
   return (
-    <form className={classes.row} onSubmit={submit}>
-      <TextInput
-        label="Name of the new key"
-        placeholder="Where will it be used?"
-        value={name}
-        onChange={(event) => setName(event.currentTarget.value)}
-        error={create.error && messageOf(create.error)}
-        maxLength={100}
-        required
-      />
-      <Button type="submit" loading={create.isPending}>
-        Make a key
-      </Button>
-    </form>
+    <Tip label={apiKey.scopes.map((right) => RIGHTS[right]).join(" · ")}>
+      {plural(apiKey.scopes.length, "right")}
+    </Tip>
   );
 }
 
-function MadeKey({ made, onDone }: { made: CreatedApiKey; onDone: () => void }) {
-  const models = useQuery(modelsQuery);
-  const model =
-    models.data?.find((item) => item.kind === "tuned") ?? models.data?.find((item) => item.is_ready);
+function Expiry({ apiKey, isOver, nowS }: { apiKey: ApiKey; isOver: boolean; nowS: number }) {
+  const { expires_at: endsAt, previous_expires_at: oldEndsAt } = apiKey;
   return (
-    <div className={classes.once}>
-      <Notice tone="warn" title="Copy this key now">
-        It is shown this once and stored nowhere. Whoever has it can act in your name.
-      </Notice>
-      <CodeBlock label={`The key “${made.name}”`} code={made.key} />
-      <CodeBlock
-        label="From Python, with this key"
-        code={pythonSnippet(model?.id ?? "YOUR_MODEL", window.location.origin, made.key)}
-      />
-      <div>
-        <Button onClick={onDone}>I have copied it</Button>
-      </div>
+    <div className={classes.who}>
+      {endsAt === null ? "never" : isOver ? <Status tone="quiet">Expired</Status> : <TimeUntil at={endsAt} />}
+      {oldEndsAt !== null && oldEndsAt > nowS && (
+        <small>
+          old secret: <TimeUntil at={oldEndsAt} />
+        </small>
+      )}
     </div>
   );
 }

@@ -11,7 +11,7 @@ import { Table, type TableColumn } from "@/components/ui/table";
 import { useCan, useSession } from "@/features/session/queries";
 import { InvitationsSection } from "@/features/settings/components/invitations-section";
 import { RoleGuide } from "@/features/settings/components/role-guide";
-import { ROLE_CHOICES, roleLabel } from "@/features/settings/components/roles";
+import { ROLE_CHOICES, roleLabel } from "@/components/ui/roles";
 import { membersQuery, useChangeRole, useRemoveMember } from "@/features/settings/queries";
 import classes from "./panel.module.css";
 
@@ -67,7 +67,7 @@ function MemberTable({ members, canManage }: { members: Member[]; canManage: boo
       cell: (member) =>
         canManage && member.id !== me ? (
           <NativeSelect
-            miw={120}
+            w={120}
             aria-label={`Role of ${nameOf(member)}`}
             data={ROLE_CHOICES}
             value={member.role}

@@ -1,4 +1,4 @@
-import { ROLES } from "@/features/settings/components/roles";
+import { ROLES } from "@/components/ui/roles";
 import classes from "./panel.module.css";
 
 /** What each role may do, in plain words, folded away until somebody wonders. */

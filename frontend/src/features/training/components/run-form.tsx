@@ -10,6 +10,7 @@ import { ROW_KINDS } from "@/components/ui/row-kind";
 import { SkeletonLines } from "@/components/ui/skeletons";
 import { Failure } from "@/components/ui/states";
 import { Tip } from "@/components/ui/tip";
+import { useSession } from "@/features/session/queries";
 import { ChangeList } from "@/features/training/components/change-list";
 import { changesOf } from "@/features/training/components/changes";
 import { KnobFields } from "@/features/training/components/knob-fields";
@@ -174,8 +175,10 @@ function useRunForm({ datasets, bases, wanted, copied }: RunFormProps) {
   const start = useStartRun();
   const clone = useCloneRun();
   const isStarting = useRef(false);
+  // a draft names examples, which another workspace does not have
+  const workspaceId = useSession().workspace.id;
   const { draft, change, discard } = useDraft<Draft>(
-    copied ? `new-run:from:${copied.run.id}` : `new-run:${wanted ?? "any"}`,
+    copied ? `new-run:from:${copied.run.id}` : `new-run:${workspaceId}:${wanted ?? "any"}`,
     () => (copied ? draftOf(copied.run, copied.datasetId) : emptyDraft()),
   );
   const dataset =
