@@ -23,13 +23,19 @@ def ai(stack: RunningStack, api_key: str) -> Iterator[OpenAI]:
 
 
 def test_a_file_becomes_a_model_that_answers(ai: OpenAI) -> None:
-    file = ai.files.create(file=("moods.jsonl", _rows()), purpose="fine-tune")
+    rows = _rows()
+    upload = ai.uploads.upload_file_chunked(
+        file=rows, filename="moods.jsonl", bytes=len(rows), mime_type="text/jsonl", purpose="fine-tune", part_size=1000
+    )
+    assert upload.file is not None
+    file = upload.file
     assert ai.files.wait_for_processing(file.id).status == "processed"
+    assert ai.files.content(file.id).read() == rows
     job = ai.fine_tuning.jobs.create(
         model=BASE_MODEL,
         training_file=file.id,
         suffix="moods",
-        method={"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 1}}},
+        method={"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 2}}},
     )
     job = _wait(ai, job.id)
     assert (job.status, job.error) == ("succeeded", None)
@@ -44,8 +50,19 @@ def test_a_file_becomes_a_model_that_answers(ai: OpenAI) -> None:
     assert any("training loss=" in message for message in events)
     assert events[-2:] == [f"New fine-tuned model created: {tuned}", "The job has successfully completed"]
 
-    assert {BASE_MODEL, tuned} <= {model.id for model in ai.models.list()}
-    for model in (BASE_MODEL, tuned):
+    (result_file,) = job.result_files
+    header, *lines = ai.files.content(result_file).text.splitlines()
+    assert header == "step,train_loss,train_accuracy,valid_loss,valid_mean_token_accuracy"
+    last_step = int(lines[-1].split(",")[0])
+    assert f"Step {last_step}/{last_step}: training loss=" in " ".join(events)
+    assert "full validation loss=" in events[-4 if "Checkpoint created" in events[-3] else -3]
+
+    checkpoints = list(ai.fine_tuning.jobs.checkpoints.list(job.id))
+    assert tuned in {one.fine_tuned_model_checkpoint for one in checkpoints}
+    assert [one.step_number for one in checkpoints] == [last_step, last_step // 2]
+    states = {one.fine_tuned_model_checkpoint for one in checkpoints}
+    assert {BASE_MODEL} | states <= {model.id for model in ai.models.list()}
+    for model in (BASE_MODEL, *states):
         chunks = list(
             ai.chat.completions.create(
                 model=model,
