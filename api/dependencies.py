@@ -3,18 +3,19 @@
 Every route takes `Depends(require(Permission.X))` or stands in `PUBLIC_ROUTES`; a test walks the route table.
 """
 
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Annotated
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
-from fastapi.concurrency import run_in_threadpool
+from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from api.browser import check_csrf, session_cookie_name
 from core.backends.registry import Backends
 from core.config import Settings
-from core.db.session import SYSTEM, Database, workspace_scope
+from core.db.session import SYSTEM, Database, Scope, workspace_scope
 from core.errors import Forbidden, Unauthenticated
 from core.identity import service as identity
 from core.identity.oidc.provider import OidcProvider
@@ -22,6 +23,9 @@ from core.kit.logs import logged_workspace_id
 from core.workspaces import access
 from core.workspaces.principal import Principal
 from core.workspaces.roles import PERMISSIONS, Permission
+
+if TYPE_CHECKING:
+    from api.turns import DatabaseTurns
 
 # the official clients send it when they are given a project; a project is a workspace
 _PROJECT_HEADER = "openai-project"
@@ -142,8 +146,18 @@ def browser_session(principal: Principal) -> str:
     return principal.session_id
 
 
-def _workspace_session(principal: PrincipalDep, database: DatabaseDep) -> Iterator[Session]:
-    with database.session(workspace_scope(principal.workspace_id)) as session:
+@asynccontextmanager
+async def session_in_turn(request: Request, database: Database, scope: Scope) -> AsyncGenerator[Session, None]:
+    """A session that is opened and ended in threads, when it is the request's turn."""
+    turns: DatabaseTurns = request.app.state.database_turns
+    async with turns.one(), contextmanager_in_threadpool(database.session(scope)) as session:
+        yield session
+
+
+async def _workspace_session(
+    request: Request, principal: PrincipalDep, database: DatabaseDep
+) -> AsyncGenerator[Session, None]:
+    async with session_in_turn(request, database, workspace_scope(principal.workspace_id)) as session:
         yield session
 
 

@@ -37,6 +37,7 @@ from api.samples.routes import router as samples
 from api.schemas import ErrorBody
 from api.service_accounts.routes import router as service_accounts
 from api.setup.routes import router as setup
+from api.turns import DatabaseTurns
 from api.uploads.routes import router as uploads
 from api.usage.routes import router as usage
 from api.web_page import WebPage
@@ -78,7 +79,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     workspaces,
 )
 
-# with the pool's overflow of 5, one for each of the 40 threads that sync routes run in: none waits for another's
+# with the pool's overflow of 5, as many as the threads that sync routes run in
 _POOL_SIZE = 35
 # answers that are on their way to the database when the process is told to end
 _KEPT_WITHIN_S = 5.0
@@ -105,6 +106,7 @@ def create_app(
     app.state.settings = settings
     app.state.owns_database = database is None
     app.state.database = database or Database(settings.database_url, pool_size=_POOL_SIZE)
+    app.state.database_turns = DatabaseTurns(app.state.database.num_connections)
     app.state.backends = backends or build_backends(settings)
     app.state.inference = inference
     app.state.feeds = Feeds(app.state.database, app.state.backends.events)

@@ -1,12 +1,12 @@
 """For whoever runs the installation: queues, workers and jobs of all workspaces, and what can be done about them."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 from sqlalchemy.orm import Session
 
-from api.dependencies import BackendsDep, DatabaseDep, SettingsDep, require
+from api.dependencies import BackendsDep, DatabaseDep, SettingsDep, require, session_in_turn
 from api.monitoring.bodies import job_body, job_detail_body, log_body, queue_body, token_body, token_fields, worker_body
 from api.monitoring.schemas import (
     AdminJobBody,
@@ -44,9 +44,11 @@ AdminDep = Annotated[Principal, Depends(require(Permission.INSTALLATION_ADMIN))]
 _MAX_LOGS = 1000
 
 
-def _system_session(principal: AdminDep, database: DatabaseDep) -> Iterator[Session]:
+async def _system_session(
+    request: Request, principal: AdminDep, database: DatabaseDep
+) -> AsyncGenerator[Session, None]:
     del principal  # asked for, so that nobody else's request ever opens this session
-    with database.session(SYSTEM) as session:
+    async with session_in_turn(request, database, SYSTEM) as session:
         yield session
 
 

@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 _HOOKS = "after_commit_hooks"
 _LAST_STEPS = "before_commit_steps"
 _SCOPE = "scope"
+_OVERFLOW = 5
 # a process that is stopped in the middle of a transaction keeps its locks; nothing of ours thinks for so long in one
 _NO_IDLE_LOCKS = "-c idle_in_transaction_session_timeout=15000"
 # seconds but for the last, which libpq wants in milliseconds: a host that vanished is noticed in about ten seconds, not
@@ -65,7 +66,7 @@ class Database:
         self.engine: Engine = create_engine(
             url,
             pool_size=pool_size,
-            max_overflow=5,
+            max_overflow=_OVERFLOW,
             pool_timeout=5,
             # a logged failure would else quote them, password hashes and rows of data among them
             hide_parameters=True,
@@ -77,6 +78,7 @@ class Database:
                 "options": f"-c statement_timeout={statement_timeout_s * 1000} -c timezone=UTC {_NO_IDLE_LOCKS}",
             },
         )
+        self.num_connections = pool_size + _OVERFLOW
         event.listen(self.engine, "do_connect", _connect_bounded)
         event.listen(self.engine, "begin", _begin)
 
