@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
+from api.schemas import JsonBody
 from core.errors import Invalid
 from core.inference.types import Message, ToolCall
 
@@ -23,25 +24,25 @@ _EMPTY_HERE: Final = ("refusal", "annotations", "audio", "function_call")
 _NO_PARTS_OF_A_TEXT: Final = frozenset({"prompt_cache_breakpoint"})
 
 
-class PartBody(BaseModel):
+class PartBody(JsonBody):
     model_config = ConfigDict(extra="allow")
 
     type: str
     text: str | None = None
 
 
-class FunctionCallBody(BaseModel):
+class FunctionCallBody(JsonBody):
     name: str
     arguments: str
 
 
-class ToolCallBody(BaseModel):
+class ToolCallBody(JsonBody):
     id: str
     type: str = "function"
     function: FunctionCallBody | None = None
 
 
-class MessageBody(BaseModel):
+class MessageBody(JsonBody):
     model_config = ConfigDict(extra="allow")
 
     role: str

@@ -6,17 +6,17 @@
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from api.chat.messages import MessageBody, as_stored, to_messages
+from api.schemas import JsonBody, RequestBody
 from core.errors import Invalid
 from core.inference.types import MAX_STOPS, MAX_TOP_LOGPROBS, Message, Sampling
 
 MAX_CHOICES = 8
 # what many of OpenAI's own models write at most
-DEFAULT_MAX_TOKENS = 4096
+DEFAULT_MAX_DIGITSS = 4096
 MAX_METADATA_PAIRS = 16
-_INT64 = 2**63
 _MAX_DEPTH = 100
 
 Metadata = Annotated[
@@ -24,7 +24,22 @@ Metadata = Annotated[
     Field(max_length=MAX_METADATA_PAIRS),
 ]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
-TokenBias = Annotated[float, Field(ge=-100, le=100)]
+# by its format: FastAPI writes limits as floats, and none is so exact
+Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63), WithJsonSchema({"type": "integer", "format": "int64"})]
+_DIGITS = r"^[0-9]{1,7}$"
+LogitBias = Annotated[
+    dict[Annotated[str, Field(pattern=_DIGITS)], Annotated[float, Field(ge=-100, le=100)]],
+    Field(max_length=1024),
+    # pydantic's own does not say that there are no other keys
+    WithJsonSchema(
+        {
+            "type": "object",
+            "patternProperties": {_DIGITS: {"type": "number", "minimum": -100, "maximum": 100}},
+            "additionalProperties": False,
+            "maxProperties": 1024,
+        }
+    ),
+]
 
 # said again by the list of kept answers
 _KEPT: Final = (
@@ -33,33 +48,27 @@ _KEPT: Final = (
 )
 
 
-class FunctionBody(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class FunctionBody(RequestBody):
     name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
 
 
-class ToolBody(BaseModel):
+class ToolBody(JsonBody):
     model_config = ConfigDict(extra="allow")
 
     type: str
     function: FunctionBody | None = None
 
 
-class StreamOptions(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class StreamOptions(RequestBody):
     include_usage: bool | None = None
     include_obfuscation: bool | None = None
 
 
-class ChatBody(BaseModel):
+class ChatBody(RequestBody):
     """Every field of the wire, so that none is dropped unseen."""
-
-    model_config = ConfigDict(extra="forbid")
 
     model: str
     messages: list[MessageBody] = Field(min_length=1)
@@ -69,10 +78,10 @@ class ChatBody(BaseModel):
     stop: str | list[str] | None = None
     max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)
-    seed: int | None = Field(None, ge=-_INT64, lt=_INT64)
+    seed: Int64 | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
-    logit_bias: dict[Annotated[str, Field(pattern=r"^[0-9]{1,7}$")], TokenBias] | None = Field(None, max_length=1024)
+    logit_bias: LogitBias | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=MAX_TOP_LOGPROBS)
     stream: bool | None = False
@@ -145,7 +154,7 @@ class ChatBody(BaseModel):
                 f"stop may hold up to {MAX_STOPS} texts, none of them empty.", code="out_of_range", param="stop"
             )
         return Sampling(
-            max_tokens=self.max_completion_tokens or self.max_tokens or DEFAULT_MAX_TOKENS,
+            max_tokens=self.max_completion_tokens or self.max_tokens or DEFAULT_MAX_DIGITSS,
             temperature=1.0 if self.temperature is None else self.temperature,
             top_p=1.0 if self.top_p is None else self.top_p,
             stop=tuple(stops),

@@ -3,8 +3,9 @@
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from api.schemas import RequestBody
 from core.errors import Invalid
 from core.kit.money import MICROS_PER_USD
 from core.training.methods import Quantization, TargetModules
@@ -25,11 +26,7 @@ MIN_LIMIT_USD, MAX_LIMIT_USD = 0.0001, 1_000_000
 _MAX_UNIX_S = 253_402_300_799
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class HyperparametersBody(_Body):
+class HyperparametersBody(RequestBody):
     n_epochs: Auto | int = Field("auto", description="Times every row is seen, 1-50.")
     batch_size: Auto | int = Field("auto", description="Rows learned from in one step, 1-256.")
     learning_rate_multiplier: Auto | float = Field("auto", description="Scales the recipe's learning rate; above 0.")
@@ -46,19 +43,19 @@ class DpoHyperparametersBody(HyperparametersBody):
     )
 
 
-class SupervisedBody(_Body):
+class SupervisedBody(RequestBody):
     hyperparameters: HyperparametersBody | None = None
 
 
-class DpoBody(_Body):
+class DpoBody(RequestBody):
     hyperparameters: DpoHyperparametersBody | None = None
 
 
-class OrpoBody(_Body):
+class OrpoBody(RequestBody):
     hyperparameters: OrpoHyperparametersBody | None = None
 
 
-class MethodBody(_Body):
+class MethodBody(RequestBody):
     type: str = Field(
         "supervised",
         description="What is learned from: `supervised` (answers), `dpo` or, our extensions, `orpo` (preferences) or "
@@ -92,7 +89,7 @@ class MethodBody(_Body):
         return settings.hyperparameters if settings else None
 
 
-class AdapterBody(_Body):
+class AdapterBody(RequestBody):
     """How the base model is changed. Each setting belongs to some methods only; another one's is refused."""
 
     type: AdapterType = Field(AdapterType.AUTO, description="`auto` is `lora`, or `qlora` where memory asks for it.")
@@ -111,7 +108,7 @@ class AdapterBody(_Body):
     num_iterations: int | None = Field(None, description="Of `pissa`: of its singular value decomposition, 2-64.")
 
 
-class TrainingBody(_Body):
+class TrainingBody(RequestBody):
     """Every number of the training loop; the recipe decides what is absent."""
 
     learning_rate: float | None = Field(
@@ -131,7 +128,7 @@ class TrainingBody(_Body):
     )
 
 
-class _Asked(_Body):
+class _Asked(RequestBody):
     """What both an estimate and a job are asked with."""
 
     training_file: str | None = Field(None, description="A file id; its rows become a dataset version by themselves.")
@@ -256,7 +253,7 @@ class CloneJobBody(_Job):
         return _terms_changes(self)
 
 
-class PatchJobBody(_Body):
+class PatchJobBody(RequestBody):
     """Only what is sent is changed. `start_after` and `max_cost_usd` may be taken back with `null`."""
 
     name: str | None = Field(None, description="What people call the run; its model too, while it has none.")
@@ -268,7 +265,7 @@ class PatchJobBody(_Body):
         return _terms_changes(self) | ({"name": self.name} if "name" in self.model_fields_set else {})
 
 
-class MoveJobBody(_Body):
+class MoveJobBody(RequestBody):
     """One of the two: an end of the queue, or another waiting job of this workspace."""
 
     to: Literal["front", "back"] | None = None

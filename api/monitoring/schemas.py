@@ -48,7 +48,7 @@ class LimitChangeBody(RequestBody):
 
 class StorageChangeBody(RequestBody):
     max_bytes: int | None = Field(
-        ge=1, le=2**62, description="What its files may take together; null for the installation's limit."
+        ge=1, le=2**53 - 1, description="What its files may take together; null for the installation's limit."
     )
 
 
