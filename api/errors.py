@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -35,6 +36,7 @@ _TYPE = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_
 # clients retry 408, 409, 429 and 5xx unless told; a business refusal stays one however often it is asked
 _RETRYABLE_CODES = frozenset({"request_in_flight"})
 _RETRY_AFTER_S = 2
+_PARAMETER = re.compile(r"\{.*?\}")
 _LOCATIONS = frozenset({"body", "query", "path", "header", "cookie"})
 
 
@@ -143,8 +145,11 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
 
 def _methods_of(request: Request) -> set[str]:
     """What the path answers. Each method is a route of its own, and the router names those of the first alone."""
-    routes = iter_route_contexts(request.app.routes)
-    return {name for route in routes if route.path_regex.match(request.scope["path"]) for name in route.methods or ()}
+    routes = list(iter_route_contexts(request.app.routes))
+    paths = {route.path or "" for route in routes if route.path_regex.match(request.scope["path"])}
+    # `/jobs/dry_run` is also a job's id to the router; what says more of the path is meant
+    meant = max(paths, key=lambda path: len(_PARAMETER.sub("", path)), default=None)
+    return {name for route in routes if route.path == meant for name in route.methods or ()}
 
 
 async def _database_error(_request: Request, error: Exception) -> JSONResponse:

@@ -86,6 +86,10 @@ class TestOneBodyForEveryStatus:
         answer = bare_client.put("/v1/datasets/ds_1")
         assert answer.headers["allow"] == "DELETE, GET, PATCH"
 
+    def test_they_are_those_of_the_path_that_is_meant(self, bare_client: TestClient) -> None:
+        for path in ("/v1/fine_tuning/jobs/dry_run", "/v1/models/a/b/restore"):
+            assert bare_client.put(path).headers["allow"] == "POST", path
+
     def test_a_wrong_field_names_it_and_does_not_repeat_the_input(self, bare_client: TestClient) -> None:
         answer = bare_client.post("/v1/validated", json={"name": "a", "method": {"rank": "hunter2"}})
         error = assert_is_error(answer, 400, "invalid_request_error", "invalid_value")
