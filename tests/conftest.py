@@ -31,11 +31,13 @@ from core.workspaces import service as workspaces
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Role
 from tests.factories.backends import memory_backends
+from tests.faults.recording import begin, pytest_runtest_makereport, record_figure  # noqa: F401 - for pytest
 
 Headers = dict[str, str]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    begin(item)
     if "servers" in getattr(item, "fixturenames", ()) and item.get_closest_marker("stack") is None:
         pytest.fail("this test starts servers: mark it with pytest.mark.stack", pytrace=False)
 

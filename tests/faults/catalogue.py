@@ -96,14 +96,37 @@ DRILLS: Final[dict[int, Drill]] = {
         "cancel at every stage, 100 times",
         "terminal within 35 s; never both cancelled and charged as a success",
     ),
+    31: Drill(
+        "every route, asked by everybody who may not: no key, dead keys and sessions, other workspaces, lesser roles, "
+        "other sites' pages; with the ids of every kind of thing",
+        "401, 403 or 404; the same words for a real id as for none; nothing changed; and past the api, row-level "
+        "security shows no row",
+    ),
+    32: Drill(
+        "Schemathesis over the whole API: all checks, chains of links; 20,000 cases by `make fuzz`, a short run here",
+        "no 5xx, no answer that is not as described, no leaked trace",
+    ),
+    33: Drill(
+        "every field of every body with fields it does not have, values of other types, and values at the limits",
+        "unknown fields and other types are refused by name; protected columns unchanged; no 5xx",
+    ),
     36: Drill(
         "500 clients that send heads and bodies byte by byte, in chunks without end, or nothing; lengths that lie",
         "all are shed within the time they are given; honest clients' p99 stays < 1 s; memory is bounded",
+    ),
+    37: Drill(
+        "10,000 questions for lists of a million jobs over 500 connections, deep cursors, beside 50 viewers of a run",
+        "p99 < 1 s; no 5xx; memory of the api grows by less than 10 % in 10 minutes; every plan uses an index",
     ),
     38: Drill(
         "a corpus of addresses that lead inside (private, mapped, decimal, octal, unicode dots, `@`, metadata), name "
         "servers that change their mind, redirects to 127.0.0.1",
         "a listener on 127.0.0.1 sees no connection; each address is refused with a reason",
+    ),
+    39: Drill(
+        "200 creates at once with one key, a key with another body, a key after a day; pages of other sites; a planted "
+        "session; a webhook that is sent again, or signed wrongly",
+        "one job; 422; a new job; 403; a new session; the client's library refuses",
     ),
     41: Drill(
         "kill -9 of workers in the middle of webhook deliveries, to a receiver that is slow and fails",

@@ -1,7 +1,6 @@
 """Fixtures of the drills; `README.md` says how to write one."""
 
-import os
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,28 +8,7 @@ import pytest
 from tests.faults.arena import STUB, Arena
 from tests.faults.arena_servers import ArenaServers, arena_servers
 from tests.faults.checker import violations
-from tests.faults.recording import Record, TestRecord, note_report, number_of, save
-
-SEED = int(os.environ.get("SEED", "1"))
-_records = pytest.StashKey[TestRecord]()
-
-
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    number = number_of(item)
-    if number is not None:
-        item.stash[_records] = TestRecord(drill=number, test=item.name)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
-    if (record := item.stash.get(_records, None)) is not None:
-        note_report(record, report)
-        if report.failed:
-            report.sections.append(("seed", f"SEED={SEED} pytest -m drill '{item.nodeid}'"))
-        if report.when == "teardown":
-            save(record, SEED)
-    return report
+from tests.faults.recording import SEED
 
 
 @pytest.fixture(scope="session")
@@ -54,16 +32,3 @@ def arena(drill_servers: ArenaServers, tmp_path: Path, request: pytest.FixtureRe
         assert found == [], "\n".join([*found, made.describe()])
     finally:
         made.close()
-
-
-@pytest.fixture
-def record_figure(request: pytest.FixtureRequest) -> Record:
-    """`record_figure(name, value)`: into the table of `docs/reliability.md`. `times`: how often the fault was set."""
-
-    def record(name: str | None = None, value: float = 0.0, *, times: int | None = None) -> None:
-        kept = request.node.stash[_records]
-        if name is not None:
-            kept.figures[name] = value
-        kept.times = kept.times if times is None else times
-
-    return record

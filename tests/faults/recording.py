@@ -1,8 +1,11 @@
-"""What drills measured, kept in `bench/results/drills.json` when `DRILLS_RECORD=1` (as `make drills` sets it)."""
+"""What drills measured, kept in `bench/results/drills.json` when `DRILLS_RECORD=1` (as `make drills` sets it).
+
+`tests/conftest.py` takes the hooks and the fixture from here: a drill may stand wherever its tests do.
+"""
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ import pytest
 from core.kit.clock import utc_now
 
 RESULTS = Path(__file__).parents[2] / "bench" / "results" / "drills.json"
+SEED = int(os.environ.get("SEED", "1"))
 Record = Callable[..., None]
 
 
@@ -37,6 +41,41 @@ class TestRecord:
             "times": self.times,
             "figures": {name: float(f"{value:.3g}") for name, value in sorted(self.figures.items())},
         }
+
+
+_records = pytest.StashKey[TestRecord]()
+
+
+def begin(item: pytest.Item) -> None:
+    """If the test is a drill, or a part of one, what it measures is kept from now on."""
+    number = number_of(item)
+    if number is not None:
+        item.stash[_records] = TestRecord(drill=number, test=item.name)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if (record := item.stash.get(_records, None)) is not None:
+        note_report(record, report)
+        if report.failed:
+            report.sections.append(("seed", f"SEED={SEED} pytest -m drill '{item.nodeid}'"))
+        if report.when == "teardown":
+            save(record, SEED)
+    return report
+
+
+@pytest.fixture
+def record_figure(request: pytest.FixtureRequest) -> Record:
+    """`record_figure(name, value)`: into the table of `docs/reliability.md`. `times`: how often the fault was set."""
+
+    def record(name: str | None = None, value: float = 0.0, *, times: int | None = None) -> None:
+        kept = request.node.stash[_records]
+        if name is not None:
+            kept.figures[name] = value
+        kept.times = kept.times if times is None else times
+
+    return record
 
 
 def number_of(item: pytest.Item) -> int | None:

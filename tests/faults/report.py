@@ -1,12 +1,14 @@
 """`python -m tests.faults.report`: the table of `docs/reliability.md`, from what the drills recorded."""
 
 import json
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from tests.faults.catalogue import DRILLS
 from tests.faults.recording import RESULTS
 
+_MANY_CASES = 12
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"
 _BEGIN, _END = "<!-- drills: written by `make drills` -->", "<!-- end of drills -->"
 _SOAK_BEGIN, _SOAK_END = "<!-- soaks: written by `make soak` -->", "<!-- end of soaks -->"
@@ -23,7 +25,7 @@ def table(recorded: dict[str, list[dict[str, Any]]]) -> str:
             str(number),
             drill.fault,
             drill.criterion,
-            "<br>".join(_sentence(one["test"]) for one in tests) or "not run yet",
+            "<br>".join(_sentences([str(one["test"]) for one in tests])) or "not run yet",
             str(sum(one["times"] for one in tests)),
             _result(tests),
             "<br>".join(_figures(tests)) or "-",
@@ -60,6 +62,16 @@ def _between(document: str, begin: str, end: str, content: str) -> str:
     before, _, rest = document.partition(begin)
     _, _, after = rest.partition(end)
     return f"{before}{begin}\n{content}\n{end}{after}"
+
+
+def _sentences(tests: list[str]) -> list[str]:
+    """Of a test with very many cases only their number."""
+    found = []
+    for name, cases in groupby(tests, key=lambda test: test.partition("[")[0]):
+        of_one = list(cases)
+        is_long = len(of_one) > _MANY_CASES
+        found += [f"{_sentence(name)} ({len(of_one)} cases)"] if is_long else [_sentence(one) for one in of_one]
+    return found
 
 
 def _sentence(test: str) -> str:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from core.db.session import Database
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.drill(31), pytest.mark.fast_drill]
 
 OURS, THEIRS = "ws_ours", "ws_theirs"
 NO_RULES = """
