@@ -251,20 +251,28 @@ class Arena:
         finally:
             database.dispose()
 
-    def api_process(self, *, env: Mapping[str, str] | None = None, prefix: Sequence[str] = ()) -> str:
-        """The API as a process of its own, once it answers; its address."""
+    def api_process(
+        self, *, env: Mapping[str, str] | None = None, prefix: Sequence[str] = (), is_direct: bool = False
+    ) -> str:
+        """The API as a process of its own, once it answers; its address. `is_direct` is past the proxies."""
         (port,) = choose(["api"], {}).values()
-        settings = self.settings(listen=f"127.0.0.1:{port}", public_url=f"http://127.0.0.1:{port}")
+        urls = self.servers.direct if is_direct else None
+        settings = self.settings(urls=urls, listen=f"127.0.0.1:{port}", public_url=f"http://127.0.0.1:{port}")
         self.put_base_model(settings)
         own = {"database_url": "DATABASE_URL", "redis_url": "REDIS_URL"}
         own |= {"s3_endpoint_url": "S3_ENDPOINT_URL", "s3_bucket": "S3_BUCKET"}
         own |= {"s3_access_key_id": "AWS_ACCESS_KEY_ID", "s3_secret_access_key": "AWS_SECRET_ACCESS_KEY"}
         chosen = settings.model_dump(mode="json", include=settings.model_fields_set, exclude_none=True)
         named = {own.get(name, f"TAILORBIRD_{name.upper()}"): str(value) for name, value in chosen.items()}
-        self.start_process("api", [*prefix, sys.executable, "-m", "api"], env={**named, **(env or {})})
+        self.start_process(f"api-{port}", [*prefix, sys.executable, "-m", "api"], env={**named, **(env or {})})
         address = f"http://127.0.0.1:{port}"
         self.wait_until(lambda: _is_up(address), timeout_s=STARTED_S, what="the API answers")
         return address
+
+    @property
+    def api_pids(self) -> list[int]:
+        """Of the API's processes."""
+        return [child.process.pid for child in self._processes if child.name.startswith("api-")]
 
     def api_key(self, workspace: str = "acme") -> str:
         with self.database.session(SYSTEM) as session:

@@ -3584,8 +3584,11 @@ export interface components {
         ErrorDetail: {
             /** Code */
             code: string | null;
-            /** Details */
-            details: {
+            /**
+             * Details
+             * @description Left out where there is nothing more to say.
+             */
+            details?: {
                 [key: string]: unknown;
             } | null;
             /** Message */
@@ -6836,7 +6839,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/plain": components["schemas"]["ErrorBody"];
+                    "application/json": components["schemas"]["ErrorBody"];
                 };
             };
         };
@@ -8195,7 +8198,11 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ChatCompletion"];
-                    "text/event-stream": unknown;
+                    "text/event-stream": {
+                        data?: string;
+                        event?: string;
+                        id?: string;
+                    };
                 };
             };
             /** @description A refusal or a failure. */
@@ -9444,7 +9451,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/event-stream": string;
+                    "text/event-stream": {
+                        data?: string;
+                        event?: string;
+                        id?: string;
+                    };
                 };
             };
             /** @description A refusal or a failure. */
@@ -9453,7 +9464,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/event-stream": components["schemas"]["ErrorBody"];
+                    "application/json": components["schemas"]["ErrorBody"];
                 };
             };
         };
