@@ -64,9 +64,10 @@ def test_a_sealer_is_told_on_as_a_setting() -> None:
         assert list(Sealer.of_settings(sealer.as_setting(), "another").keys) == list(sealer.keys)
 
 
-@pytest.mark.parametrize(
-    "keys", ["a", "a:", "a:AAAA", ":" + pair("")[1:], pair("a.b"), "a:ä", f"{pair('a')},{pair('a')}"]
-)
+_ZEROS = base64.b64encode(bytes(KEY_BYTES)).decode()
+
+
+@pytest.mark.parametrize("keys", ["a", "a:", "a:AAAA", f":{_ZEROS}", f"a.b:{_ZEROS}", "a:ä", f"a:{_ZEROS},a:{_ZEROS}"])
 def test_keys_of_the_wrong_form_are_refused(keys: str) -> None:
     with pytest.raises(ValueError, match="encryption key"):
         Sealer.of_settings(keys, "")
