@@ -15,6 +15,7 @@ import { oneOf, pick, type Search } from "@/app/search";
 import { sessionQuery } from "@/features/session/queries";
 
 const JOB_STATES = ["validating", "queued", "running", "paused", "succeeded", "failed", "cancelled"] as const;
+const AUDIT_SEARCH = ["q", "kind", "who", "target", "from", "to", "after"] as const;
 const QUEUES = ["io", "cpu", "gpu"] as const;
 const DELIVERY_STATES = ["pending", "delivered", "failed"] as const;
 
@@ -171,7 +172,7 @@ const usage = createRoute({
 const settings = createRoute({
   getParentRoute: () => app,
   path: "/settings",
-  validateSearch: (search: Search) => pick(search, "part", "problem"),
+  validateSearch: (search: Search) => pick(search, "part", "problem", ...AUDIT_SEARCH),
   component: lazyRouteComponent(() => import("@/app/settings/settings-page"), "SettingsPage"),
 });
 
@@ -226,6 +227,13 @@ const adminWorkspaces = createRoute({
   component: lazyRouteComponent(() => import("@/app/admin/workspaces-page"), "WorkspacesPage"),
 });
 
+const adminAudit = createRoute({
+  getParentRoute: () => app,
+  path: "/admin/audit",
+  validateSearch: (search: Search) => pick(search, "workspace", ...AUDIT_SEARCH),
+  component: lazyRouteComponent(() => import("@/app/admin/audit-page"), "AuditPage"),
+});
+
 const pages = [
   home,
   data,
@@ -248,6 +256,7 @@ const pages = [
   adminJob,
   adminJoin,
   adminWorkspaces,
+  adminAudit,
 ] as const;
 const routeTree = root.addChildren([
   signIn,

@@ -2,6 +2,7 @@ const LOCALE = "en-US";
 const whole = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0 });
 const short = new Intl.NumberFormat(LOCALE, { notation: "compact", maximumFractionDigits: 1 });
 const exact = new Intl.DateTimeFormat(LOCALE, { dateStyle: "medium", timeStyle: "short" });
+const date = new Intl.DateTimeFormat(LOCALE, { dateStyle: "medium" });
 const day = new Intl.DateTimeFormat(LOCALE, { month: "short", day: "numeric", timeZone: "UTC" });
 const relative = new Intl.RelativeTimeFormat(LOCALE, { numeric: "auto" });
 
@@ -104,6 +105,11 @@ export function toLocalInput(unixSeconds: number): string {
 export function fromLocalInput(value: string): number | null {
   const at = new Date(value).getTime();
   return Number.isNaN(at) ? null : Math.floor(at / 1000);
+}
+
+/** The day of a moment in the reader's time zone: "Nov 28, 2026". */
+export function dayOf(unixSeconds: number): string {
+  return date.format(unixSeconds * 1000);
 }
 
 export function dayLabel(isoDate: string): string {

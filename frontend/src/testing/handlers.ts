@@ -20,6 +20,7 @@ import { MODELS } from "@/testing/model-fixtures";
 import { signInHandlers } from "@/testing/sign-in-handlers";
 import { DATASETS_OF_KINDS, findDataset, rowsOfKind } from "@/testing/kind-fixtures";
 import { EVENTS, findRun, RUNS, WAITING } from "@/testing/run-fixtures";
+import { auditHandlers } from "@/testing/audit-handlers";
 import { webhookHandlers } from "@/testing/webhook-handlers";
 
 export function refuse(status: number, message: string, code: string, details: Record<string, unknown> = {}) {
@@ -177,5 +178,6 @@ export const handlers = [
   ...accessHandlers,
   ...signInHandlers,
   ...adminHandlers,
+  ...auditHandlers,
   ...webhookHandlers,
 ];

@@ -13,17 +13,20 @@ const PARTS = [
   { to: "/admin/jobs", label: "Jobs" },
   { to: "/admin/join", label: "Join a machine" },
   { to: "/admin/workspaces", label: "Workspaces" },
+  { to: "/admin/audit", label: "Audit log" },
 ] as const;
 
 interface AdminPageProps {
   title: string;
   lead?: ReactNode;
   actions?: ReactNode;
+  /** Whether it is asked for anew every few seconds. */
+  isLive?: boolean;
   children: ReactNode;
 }
 
 /** The frame of every admin page. Its content is asked for only by those who may see it. */
-export function AdminPage({ title, lead, actions, children }: AdminPageProps) {
+export function AdminPage({ title, lead, actions, isLive = true, children }: AdminPageProps) {
   const isAllowed = useCan()("installation:admin");
   if (!isAllowed) {
     return (
@@ -48,7 +51,7 @@ export function AdminPage({ title, lead, actions, children }: AdminPageProps) {
             </Link>
           ))}
         </nav>
-        <RefreshSwitch />
+        {isLive && <RefreshSwitch />}
       </div>
       {children}
     </Page>
