@@ -32,6 +32,8 @@ _MAX_KNOWN = 10_000
 # what a load balancer asks each second
 _FREE = frozenset({"/v1/health"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+# where passwords, codes and the tokens of links are tried
+_GUESSED_AT = ("/v1/auth/", "/v1/invitations/accept", "/v1/invitations/lookup", "/v1/setup")
 _STARTS_A_JOB = re.compile(r"/v1/(fine_tuning/jobs(/[^/]+/clone)?|datasets(/[^/]+/versions)?)")
 
 
@@ -144,7 +146,7 @@ JOBS_COUNTED = Depends(_counted_jobs)
 
 
 def _kind(method: str, path: str, *, is_known: bool) -> _Kind:
-    if path.startswith("/v1/auth/") and method not in _SAFE:
+    if path.startswith(_GUESSED_AT) and method not in _SAFE:
         return _Kind.SIGN_IN
     if not is_known:
         return _Kind.PUBLIC

@@ -91,7 +91,7 @@ def list_every_audit_event(
 ) -> ListBody[AuditEventBody]:
     """Who did what in every workspace and to the installation, newest first. That somebody looked is an event too."""
     if page.after is None:
-        _note_look(session, principal, "audit.viewed", workspace_id, _told(wanted))
+        _note_look(session, principal, action="audit.viewed", workspace_id=workspace_id, details=_told(wanted))
     found = audit.list_all(session, page=page, wanted=wanted, workspace_id=workspace_id)
     return list_body(found, event_body)
 
@@ -118,12 +118,12 @@ def export_any_audit_events(
 ) -> StreamingResponse:
     """The log of one workspace, or that of the installation, as a file."""
     details = _told(wanted) | {"format": file_format.value}
-    _note_look(session, principal, "audit.exported", workspace_id, details)
+    _note_look(session, principal, action="audit.exported", workspace_id=workspace_id, details=details)
     return _file(database, SYSTEM, chain_id=workspace_id, wanted=wanted, file_format=file_format)
 
 
 def _note_look(
-    session: Session, principal: Principal, action: str, workspace_id: str | None, details: dict[str, str]
+    session: Session, principal: Principal, *, action: str, workspace_id: str | None, details: dict[str, str]
 ) -> None:
     audit.record_above(
         session, principal=principal, action=action, target_id=workspace_id or "every_workspace", details=details

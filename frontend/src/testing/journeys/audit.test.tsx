@@ -1,5 +1,8 @@
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { screen, waitFor, within } from "@testing-library/react";
 import { http, HttpResponse } from "msw";
+import { deed, THINGS } from "@/features/audit/components/wording";
 import { AUDIT_EVENTS, makeChain } from "@/testing/audit-fixtures";
 import { listOf, makeSession } from "@/testing/fixtures";
 import { refuse } from "@/testing/handlers";
@@ -153,6 +156,21 @@ describe("the audit log", () => {
     openPage(LOG);
     expect(await screen.findByText("You cannot see the audit log")).toBeInTheDocument();
     expect(screen.queryByRole("tab", { name: "Audit log" })).toBeNull();
+  });
+});
+
+describe("the words of the audit log", () => {
+  it("know every action that the program writes down", () => {
+    const reference = readFileSync(resolve(process.cwd(), "../docs/reference.md"), "utf8");
+    const actions = [...reference.matchAll(/^\| `(([a-z_]+)\.[a-z_.]+)` \| `/gm)].map(
+      ([, action = "", thing = ""]) => ({
+        action,
+        thing,
+      }),
+    );
+    expect(actions.length).toBeGreaterThan(50);
+    expect(actions.filter(({ thing }) => !(thing in THINGS))).toEqual([]);
+    expect(actions.map(({ action }) => deed(action)).filter((words) => /totp|_|\./.test(words))).toEqual([]);
   });
 });
 
