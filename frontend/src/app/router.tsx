@@ -11,13 +11,8 @@ import { ApiError } from "@/api/errors";
 import { AppLayout } from "@/app/app-layout";
 import { NotFound } from "@/app/not-found";
 import { RouteFailure } from "@/app/route-failure";
-import { oneOf, pick, type Search } from "@/app/search";
+import { AUDIT_SEARCH, DELIVERY_STATES, JOB_STATES, oneOf, pick, QUEUES, type Search } from "@/app/search";
 import { sessionQuery } from "@/features/session/queries";
-
-const JOB_STATES = ["validating", "queued", "running", "paused", "succeeded", "failed", "cancelled"] as const;
-const AUDIT_SEARCH = ["q", "kind", "who", "target", "from", "to", "after"] as const;
-const QUEUES = ["io", "cpu", "gpu"] as const;
-const DELIVERY_STATES = ["pending", "delivered", "failed"] as const;
 
 const root = createRootRouteWithContext<{ queryClient: QueryClient }>()({ notFoundComponent: NotFound });
 

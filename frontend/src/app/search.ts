@@ -23,3 +23,16 @@ export function oneOf<Key extends string, Word extends string>(
   const word = words.find((known) => known === search[key]);
   return word === undefined ? {} : ({ [key]: word } as Partial<Record<Key, Word>>);
 }
+
+export const JOB_STATES = [
+  "validating",
+  "queued",
+  "running",
+  "paused",
+  "succeeded",
+  "failed",
+  "cancelled",
+] as const;
+export const AUDIT_SEARCH = ["q", "kind", "who", "target", "from", "to", "after"] as const;
+export const QUEUES = ["io", "cpu", "gpu"] as const;
+export const DELIVERY_STATES = ["pending", "delivered", "failed"] as const;
