@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy.orm import Session
 
+from api.auth.accepted import record_accepted
 from api.auth.routes import end_previous
 from api.auth.schemas import OidcStartBody, OidcStartedBody
 from api.browser import (
@@ -27,13 +28,12 @@ from core.config import Settings
 from core.db.session import SYSTEM, Database
 from core.errors import AppError, Forbidden, NotFound, Unauthenticated
 from core.identity import service as identity
-from core.identity.models import OidcFlow, User
+from core.identity.models import OidcFlow
 from core.identity.oidc import flows
 from core.identity.oidc import service as oidc
 from core.identity.oidc.provider import CALLBACK_PATH, Claims, OidcProvider
 from core.identity.service import OpenedSession
 from core.workspaces import access, single_sign_on
-from core.workspaces.invitations.service import Offer
 
 router = APIRouter(tags=["auth"], route_class=RetriedRoute)
 
@@ -116,7 +116,7 @@ def _sign_in(session: Session, request: Request, settings: Settings, claims: Cla
         details = {"domain": arrival.joined_by_domain, "role": settings.oidc_auto_join_role}
         record_of_person(session, user_id=user_id, action="member.joined_by_domain", details=details)
     for offer in arrival.accepted:
-        _record_accepted(session, arrival.user, offer)
+        record_accepted(session, user_id=user_id, offer=offer)
     end_previous(session, request, settings)
     opened = identity.open_session(session, user_id=user_id, max_s=settings.session_max_s, browser=browser_of(request))
     principal = access.principal_of_session(session, user_session=opened.session)
@@ -137,17 +137,6 @@ def _link(session: Session, request: Request, settings: Settings, flow: OidcFlow
     details = {"identity_id": linked.id, "email": claims.email}
     record_of_person(session, user_id=current.user_id, action="user.identity_linked", details=details)
     return identity.renew_session(session, session_id=current.id, max_s=settings.session_max_s)
-
-
-def _record_accepted(session: Session, user: User, offer: Offer) -> None:
-    invitation = offer.invitation
-    principal = next(
-        found
-        for found in access.principals_of_user(session, user_id=user.id)
-        if found.workspace_id == invitation.workspace_id
-    )
-    details = {"email": invitation.email, "role": invitation.role}
-    audit.record(session, principal=principal, action="invitation.accepted", target_id=invitation.id, details=details)
 
 
 def _declined(error: str) -> Forbidden:

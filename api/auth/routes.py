@@ -3,6 +3,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy.orm import Session
 
+from api.auth.accepted import record_accepted
 from api.auth.bodies import session_body
 from api.auth.proof import check_password
 from api.auth.schemas import (
@@ -40,7 +41,9 @@ from core.errors import Forbidden, Unauthenticated
 from core.identity import service as identity
 from core.identity import sign_in as signing_in
 from core.identity.resets import service as resets
+from core.identity.sign_in import SignedIn
 from core.workspaces import access, setup
+from core.workspaces.invitations import service as invitations
 from core.workspaces.principal import Principal
 
 router = APIRouter(tags=["auth"], route_class=RetriedRoute)
@@ -80,6 +83,8 @@ def sign_in(
                 max_s=settings.session_max_s,
                 browser=browser_of(request),
             )
+            if body.invitation is not None:
+                _accept(session, body.invitation, signed_in)
             principal = access.principal_of_session(session, user_session=signed_in.opened.session)
             if principal is None:
                 raise Forbidden("You belong to no workspace. Ask an admin to add you.", code="no_workspace")
@@ -131,6 +136,15 @@ def change_password(
         record_of_person(session, user_id=principal.user_id, action="user.password_changed")
     set_session_cookie(response, settings, token=renewed.token)
     return PasswordChangedBody(csrf_token=csrf_token(settings, session_id=renewed.session.id))
+
+
+def _accept(session: Session, token: str, signed_in: SignedIn) -> None:
+    """Whoever belongs to no workspace could not sign in to accept an invitation to one."""
+    offer = invitations.accept(session, token=token, user=signed_in.user)
+    opened = signed_in.opened.session
+    identity.choose_workspace(session, session_id=opened.id, workspace_id=offer.workspace.id)
+    session.refresh(opened)
+    record_accepted(session, user_id=signed_in.user.id, offer=offer)
 
 
 def end_previous(session: Session, request: Request, settings: Settings) -> None:

@@ -15,6 +15,9 @@ class SignInBody(RequestBody):
         max_length=100,
         description="Of the authenticator app, or a recovery code: asked for by `second_factor_required`.",
     )
+    invitation: str | None = Field(
+        None, max_length=200, description="The token of an invitation to this address, which is accepted on the way in."
+    )
 
 
 class OptionsBody(ResponseBody):

@@ -1,8 +1,8 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
-from sqlalchemy.orm import Session
 
+from api.auth.accepted import record_accepted
 from api.auth.bodies import session_body
 from api.auth.schemas import SessionBody
 from api.browser import browser_of, check_origin, set_session_cookie
@@ -22,13 +22,12 @@ from api.invitations.schemas import (
 from api.pagination import ListBody, PageDep, list_body
 from api.retries import RetriedRoute
 from core.audit import service as audit
-from core.config import Settings
 from core.db.session import SYSTEM
 from core.errors import Forbidden
 from core.identity import service as identity
 from core.workspaces import access
 from core.workspaces.invitations import service as invitations
-from core.workspaces.invitations.service import Offer, Post
+from core.workspaces.invitations.service import Post
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Permission
 
@@ -120,7 +119,8 @@ def accept_invitation(
         principal = access.principal_of_session(session, user_session=opened.session, workspace_id=offer.workspace.id)
         if principal is None:
             raise AssertionError
-        answer = _joined(session, offer, principal, settings)
+        record_accepted(session, user_id=user.id, offer=offer)
+        answer = session_body(session, principal, settings)
     set_session_cookie(response, settings, token=opened.token)
     return answer
 
@@ -133,16 +133,6 @@ def join(body: TokenBody, principal: SignedInDep, settings: SettingsDep, databas
     with database.session(SYSTEM) as session:
         user = identity.get_user(session, user_id=principal.user_id)
         offer = invitations.accept(session, token=body.token, user=user)
+        record_accepted(session, user_id=user.id, offer=offer)
         entered = access.enter(session, principal=principal, workspace_id=offer.workspace.id)
-        return _joined(session, offer, entered, settings)
-
-
-def _joined(session: Session, offer: Offer, principal: Principal, settings: Settings) -> SessionBody:
-    audit.record(
-        session,
-        principal=principal,
-        action="invitation.accepted",
-        target_id=offer.invitation.id,
-        details={"email": offer.invitation.email, "role": offer.invitation.role},
-    )
-    return session_body(session, principal, settings)
+        return session_body(session, entered, settings)

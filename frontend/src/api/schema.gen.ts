@@ -6022,6 +6022,11 @@ export interface components {
             code?: string | null;
             /** Email */
             email: string;
+            /**
+             * Invitation
+             * @description The token of an invitation to this address, which is accepted on the way in.
+             */
+            invitation?: string | null;
             /** Password */
             password: string;
         };

@@ -238,3 +238,37 @@ class TestJoin:
     def test_a_key_joins_nothing(self, client: TestClient, as_admin: Headers) -> None:
         body = {"token": token_of(invite(client, as_admin))}
         assert code_of(client.post("/v1/invitations/join", headers=as_admin, json=body)) == (403, "browser_only")
+
+
+class TestOnTheWayIn:
+    """Whoever belongs to no workspace could not sign in to accept an invitation to one."""
+
+    @pytest.fixture(autouse=True)
+    def somebody_who_left(self, database: Database) -> None:
+        with database.session(SYSTEM) as session:
+            identity.create_user(session, email=EMAIL, name="Bo", password=PASSWORD)
+
+    def come(self, client: TestClient, **fields: str) -> Any:  # noqa: ANN401 - httpx's own
+        body = {"email": EMAIL, "password": PASSWORD} | fields
+        return client.post("/v1/auth/sign_in", headers=ORIGIN, json=body)
+
+    def test_the_seat_is_taken_with_the_sign_in(self, client: TestClient, as_admin: Headers, workspace_id: str) -> None:
+        assert code_of(self.come(client)) == (403, "no_workspace")
+        token = token_of(invite(client, as_admin, role="reviewer"))
+        session = self.come(client, invitation=token).json()
+        assert (session["workspace"]["id"], session["role"]) == (workspace_id, "reviewer")
+        assert client.get("/v1/auth/session").json() == session
+        client.cookies.clear()
+        actions = [event["action"] for event in client.get("/v1/audit_events", headers=as_admin).json()["data"]]
+        assert actions[:2] == ["user.signed_in", "invitation.accepted"]
+
+    def test_a_wrong_password_takes_no_seat(self, client: TestClient, as_admin: Headers) -> None:
+        token = token_of(invite(client, as_admin))
+        assert code_of(self.come(client, invitation=token, password="wrong")) == (401, "sign_in_failed")
+        assert client.post("/v1/invitations/lookup", json={"token": token}).status_code == 200
+
+    def test_an_invitation_of_somebody_else_opens_no_session(self, client: TestClient, as_admin: Headers) -> None:
+        token = token_of(invite(client, as_admin, email="cy@example.com"))
+        answer = self.come(client, invitation=token)
+        assert code_of(answer) == (403, "invitation_for_another")
+        assert "set-cookie" not in answer.headers

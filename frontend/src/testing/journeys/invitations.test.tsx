@@ -65,6 +65,23 @@ describe("the link of an invitation", () => {
     expect(link).toHaveAttribute("href", "/sign-in?to=%2Fjoin%3Ftoken%3Dabc");
   });
 
+  it("is accepted with the sign-in of who has an account", async () => {
+    const sent: unknown[] = [];
+    server.use(
+      http.post("*/v1/auth/sign_in", async ({ request }) => {
+        sent.push(await request.json());
+        return HttpResponse.json(makeSession());
+      }),
+    );
+    const { user, history } = openPage("/sign-in?to=%2Fjoin%3Ftoken%3Dabc");
+    expect(await screen.findByText("Sign in to join")).toBeVisible();
+    await user.type(screen.getByLabelText(/Email/), "li@clinic.example");
+    await user.type(screen.getByLabelText(/^Password/), "right");
+    await user.click(screen.getByRole("button", { name: "Sign in" }));
+    await waitFor(() => expect(history.location.pathname).toBe("/"));
+    expect(sent).toEqual([{ email: "li@clinic.example", password: "right", code: null, invitation: "abc" }]);
+  });
+
   it("is one click for who is signed in with that address", async () => {
     server.use(
       http.post("*/v1/invitations/lookup", () =>

@@ -17,6 +17,13 @@ function safeReturn(to: string | undefined): string {
   return to && to.startsWith("/") && !to.startsWith("//") && !to.startsWith("/\\") ? to : "/";
 }
 
+const JOIN = "/join?token=";
+
+/** Whoever comes from an invitation takes its seat on the way in: without it, some may not come in at all. */
+function invitationOf(to: string | undefined): string | null {
+  return to?.startsWith(JOIN) ? decodeURIComponent(to.slice(JOIN.length)) : null;
+}
+
 export function SignInPage() {
   const { to, problem } = route.useSearch();
   const options = useQuery(signInOptionsQuery);
@@ -25,12 +32,13 @@ export function SignInPage() {
   const [email, setEmail] = useState("");
   const [password, setPassword] = useState("");
   const navigate = useNavigate();
+  const invitation = invitationOf(to);
 
   const submit = (code?: string) =>
     signIn.mutate(
-      { email, password, code: code ?? null },
+      { email, password, code: code ?? null, invitation },
       {
-        onSuccess: () => void navigate({ to: safeReturn(to) }),
+        onSuccess: () => void navigate({ to: invitation ? "/" : safeReturn(to) }),
         onError: (error) => isCode(error, "second_factor_required") && setAsks("code"),
       },
     );
@@ -54,10 +62,10 @@ export function SignInPage() {
     <Entry
       title="Sign in"
       lead={LEAD}
-      help="No account yet? An admin of your workspace can add you under Settings, Members."
+      help="No account yet? An admin of your workspace can invite you under Settings, Members."
     >
       <Stack gap="md">
-        <Before to={to} problem={problem} error={signIn.error} />
+        <Before to={to} isJoining={invitation !== null} problem={problem} error={signIn.error} />
         {options.data?.oidc_name && <SingleSignOn name={options.data.oidc_name} to={safeReturn(to)} />}
         <form
           onSubmit={(event: SubmitEvent) => {
@@ -97,10 +105,12 @@ export function SignInPage() {
 /** What one should know before one signs in: the latest news alone. */
 function Before({
   to,
+  isJoining,
   problem,
   error,
 }: {
   to: string | undefined;
+  isJoining: boolean;
   problem: string | undefined;
   error: unknown;
 }) {
@@ -115,6 +125,13 @@ function Before({
     return (
       <Notice tone="bad" title="The single sign-on did not work">
         {problemSentence(problem)}
+      </Notice>
+    );
+  }
+  if (isJoining) {
+    return (
+      <Notice tone="warn" title="Sign in to join">
+        You take the seat that you are invited to, and are there.
       </Notice>
     );
   }
