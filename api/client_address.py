@@ -19,7 +19,7 @@ _KEPT_BITS = {4: 24, 6: 48}
 
 class ClientAddresses:
     def __init__(self, trusted_proxies: str) -> None:
-        """Raises `ValueError` for what is no address and no network."""
+        """Of the setting, which was found to be addresses and networks."""
         names = [name.strip() for name in trusted_proxies.split(",") if name.strip()]
         self._trusted: list[IPv4Network | IPv6Network] = [ip_network(name, strict=False) for name in names]
         self.is_trusted = lru_cache(maxsize=1024)(self._is_trusted)

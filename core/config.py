@@ -7,6 +7,7 @@
 import hashlib
 import hmac
 import os
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -203,6 +204,13 @@ class Settings(BaseSettings):
         is_hosts = info.field_name == "outbound_allow"
         ssrf.Rules.parse(allow=value if is_hosts else "", ports="" if is_hosts else value, needs_https=True)
         return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _names_networks(cls, proxies: str) -> str:
+        for name in filter(None, map(str.strip, proxies.split(","))):
+            ip_network(name, strict=False)
+        return proxies
 
     @property
     def base_models_dir(self) -> Path:

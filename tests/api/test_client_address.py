@@ -1,7 +1,9 @@
 import pytest
+from pydantic import ValidationError
 from starlette.datastructures import Headers
 
 from api.client_address import ClientAddresses, kept_address
+from core.config import Settings
 
 
 def address(peer: str | None, forwarded: list[str], trusted: str = "") -> str:
@@ -40,8 +42,8 @@ def test_the_client_is_who_connects_unless_that_is_a_proxy_of_ours(
 
 
 def test_a_wrong_setting_is_an_error_at_the_start() -> None:
-    with pytest.raises(ValueError, match="proxy"):
-        ClientAddresses("10.0.0.0/8, my-proxy")
+    with pytest.raises(ValidationError, match="my-proxy"):
+        Settings(trusted_proxies="10.0.0.0/8, my-proxy")
 
 
 def test_a_network_is_kept_instead_of_an_address() -> None:
