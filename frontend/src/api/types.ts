@@ -18,6 +18,7 @@ export type Setup = Schemas["SetupBody"];
 export type Profile = Schemas["ProfileBody"];
 export type BrowserSession = Schemas["BrowserSessionBody"];
 export type TotpEnrolment = Schemas["TotpEnrolmentBody"];
+export type ResetLink = Schemas["ResetLinkBody"];
 export type RecoveryCodes = Schemas["RecoveryCodesBody"];
 export type Permission = Schemas["Permission"];
 export type Role = Schemas["Role"];

@@ -89,6 +89,13 @@ export const signInHandlers = [
     HttpResponse.json({ recovery_codes: RECOVERY_CODES, csrf_token: "csrf-1" }),
   ),
   http.post("*/v1/profile/totp/turn_off", () => HttpResponse.json({ deleted: true })),
+  http.post("*/v1/members/:id/password_reset", () =>
+    HttpResponse.json({
+      url: "https://tailorbird.clinic.example/reset-password#8sV3kq0Zt5mYx2nB7hLw4cRj6uPd9eFa1gTo",
+      expires_at: NOW_S + 1800,
+    }),
+  ),
+  http.delete("*/v1/admin/users/:id/totp", () => HttpResponse.json({ deleted: true })),
   http.post("*/v1/profile/identities", () => HttpResponse.json({ url: "https://id.example.com/authorize" })),
   http.delete("*/v1/profile/identities/:id", ({ params }) =>
     HttpResponse.json({ id: params.id, deleted: true }),

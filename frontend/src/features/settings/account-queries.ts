@@ -1,6 +1,6 @@
 import { queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
 import { api, rememberCsrfToken, unwrap } from "@/api/client";
-import type { BrowserSession, ListOf, Profile, RecoveryCodes, TotpEnrolment } from "@/api/types";
+import type { BrowserSession, ListOf, Profile, RecoveryCodes, ResetLink, TotpEnrolment } from "@/api/types";
 import { sessionQuery } from "@/features/session/queries";
 
 const keys = { profile: ["profile"] as const, sessions: ["browser-sessions"] as const };
@@ -67,6 +67,23 @@ export function useTurnTotpOff() {
   return useAccountChange((password: string) =>
     unwrap<object>(api.POST("/v1/profile/totp/turn_off", { body: { password } })),
   );
+}
+
+/** For an admin to hand to a member who cannot sign in. */
+export function useMakeResetLink() {
+  return useMutation({
+    mutationFn: (userId: string) =>
+      unwrap<ResetLink>(
+        api.POST("/v1/members/{user_id}/password_reset", { params: { path: { user_id: userId } } }),
+      ),
+  });
+}
+
+export function useTurnOffTotpOf() {
+  return useMutation({
+    mutationFn: (userId: string) =>
+      unwrap<object>(api.DELETE("/v1/admin/users/{user_id}/totp", { params: { path: { user_id: userId } } })),
+  });
 }
 
 /** Leads away to the single sign-on, which leads back to the settings. */

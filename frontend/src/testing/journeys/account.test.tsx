@@ -133,3 +133,47 @@ describe("my sessions", () => {
     expect(screen.queryByRole("button", { name: "Sign out everywhere else" })).toBeNull();
   });
 });
+
+describe("a member who cannot sign in", () => {
+  async function openHelp() {
+    const { user } = openPage("/settings?part=members");
+    await user.click(await screen.findByRole("button", { name: /^Help Jon Abara/ }));
+    return { user, dialog: within(await screen.findByRole("dialog")) };
+  }
+
+  it("gets a link from an admin, shown once and with whom it is for", async () => {
+    const { user, dialog } = await openHelp();
+    await user.click(dialog.getByRole("button", { name: "Make a link" }));
+    expect(await dialog.findByText(/\/reset-password#/)).toBeVisible();
+    expect(dialog.getByText("Hand it to Jon Abara and to nobody else")).toBeVisible();
+  });
+
+  it("is above a workspace's admin now and then, which is said", async () => {
+    server.use(
+      http.post("*/v1/members/:id/password_reset", () =>
+        refuse(403, "They may do more.", "person_above_you"),
+      ),
+    );
+    const { user, dialog } = await openHelp();
+    await user.click(dialog.getByRole("button", { name: "Make a link" }));
+    expect(await dialog.findByRole("alert")).toHaveTextContent("They may do more.");
+  });
+
+  it("can have the codes turned off by who runs the installation, and by nobody else", async () => {
+    const off = sent("delete", "*/v1/admin/users/user_2/totp");
+    const { user, dialog } = await openHelp();
+    await user.click(dialog.getByRole("button", { name: "Turn their codes off" }));
+    expect(await dialog.findByText("Their codes are off")).toBeVisible();
+    expect(off).toHaveLength(1);
+  });
+
+  it("is pointed to who runs the installation by an admin who does not", async () => {
+    const permissions = makeSession().permissions.filter((permission) => permission !== "installation:admin");
+    server.use(http.get("*/v1/auth/session", () => HttpResponse.json(makeSession({ permissions }))));
+    const { dialog } = await openHelp();
+    expect(
+      await dialog.findByText(/Who runs this installation can turn their codes off/),
+    ).toBeInTheDocument();
+    expect(dialog.queryByRole("button", { name: "Turn their codes off" })).toBeNull();
+  });
+});

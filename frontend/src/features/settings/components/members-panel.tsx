@@ -10,6 +10,7 @@ import { QueryView } from "@/components/ui/states";
 import { Table, type TableColumn } from "@/components/ui/table";
 import { useCan, useSession } from "@/features/session/queries";
 import { InvitationsSection } from "@/features/settings/components/invitations-section";
+import { MemberHelp } from "@/features/settings/components/member-help";
 import { RoleGuide } from "@/features/settings/components/role-guide";
 import { ROLE_CHOICES, roleLabel } from "@/components/ui/roles";
 import { membersQuery, useChangeRole, useRemoveMember } from "@/features/settings/queries";
@@ -36,6 +37,7 @@ function MemberTable({ members, canManage }: { members: Member[]; canManage: boo
   const changeRole = useChangeRole();
   const remove = useRemoveMember();
   const [leaving, setLeaving] = useState<Member | null>(null);
+  const [stuck, setStuck] = useState<Member | null>(null);
   const nameOf = (member: Member) => member.name || member.email;
   const removeIt = () =>
     leaving &&
@@ -83,30 +85,41 @@ function MemberTable({ members, canManage }: { members: Member[]; canManage: boo
         ),
     },
   ];
-  const removal: TableColumn<Member> = {
-    key: "remove",
+  const actions: TableColumn<Member> = {
+    key: "actions",
     title: "",
     align: "end",
     cell: (member) =>
       member.id !== me && (
-        <Button
-          size="compact-sm"
-          variant="subtle"
-          onClick={() => setLeaving(member)}
-          aria-label={`Remove ${nameOf(member)}`}
-        >
-          Remove
-        </Button>
+        <div className={classes.actions}>
+          <Button
+            size="compact-sm"
+            variant="subtle"
+            onClick={() => setStuck(member)}
+            aria-label={`Help ${nameOf(member)} back in`}
+          >
+            Cannot sign in?
+          </Button>
+          <Button
+            size="compact-sm"
+            variant="subtle"
+            onClick={() => setLeaving(member)}
+            aria-label={`Remove ${nameOf(member)}`}
+          >
+            Remove
+          </Button>
+        </div>
       ),
   };
   return (
     <>
       <Table
         label="Members"
-        columns={canManage ? [...columns, removal] : columns}
+        columns={canManage ? [...columns, actions] : columns}
         items={members}
         rowKey={(member) => member.id}
       />
+      <MemberHelp member={stuck} onClose={() => setStuck(null)} />
       <Confirm
         isOpen={leaving !== null}
         onClose={() => setLeaving(null)}
