@@ -73,10 +73,11 @@ def rename_user(session: Session, *, user_id: str, name: str) -> User:
 
 
 def make_installation_admin(session: Session, *, user_id: str) -> User:
-    """Let somebody see and steer the workers and jobs of all workspaces."""
+    """Let somebody see and steer the workers and jobs of all workspaces. They sign in anew."""
     user = get_user(session, user_id=user_id)
     user.is_installation_admin = True
     session.flush()
+    end_sessions_of(session, user_id=user_id)
     return user
 
 

@@ -77,12 +77,16 @@ def get_member(session: Session, *, workspace_id: str, user_id: str) -> tuple[Me
 
 
 def change_role(session: Session, *, workspace_id: str, user_id: str, role: Role) -> Membership:
-    """Raises `Conflict` if the workspace would be left without an admin."""
+    """Who may do more from now on signs in anew. Raises `Conflict` if the workspace would be left without an admin."""
     membership, _ = get_member(session, workspace_id=workspace_id, user_id=user_id)
+    before = Role(membership.role)
     if role is not Role.ADMIN:
         _keep_an_admin(session, workspace_id=workspace_id, without=user_id)
     membership.role = role.value
     session.flush()
+    if role is not before and lesser(role, before) is before:
+        # a session that somebody else may have got hold of must not gain rights unseen
+        identity.end_sessions_of(session, user_id=user_id)
     return membership
 
 

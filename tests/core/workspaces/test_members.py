@@ -32,6 +32,25 @@ class TestAdmins:
 
 
 @pytest.mark.stack
+class TestRole:
+    @pytest.mark.parametrize(
+        ("before", "after", "goes_on"),
+        [(Role.VIEWER, Role.MEMBER, False), (Role.MEMBER, Role.MEMBER, True), (Role.ADMIN, Role.VIEWER, True)],
+    )
+    def test_who_may_do_more_signs_in_anew(
+        self, database: Database, workspace_id: str, before: Role, after: Role, *, goes_on: bool
+    ) -> None:
+        make_principal(database, workspace_id, Role.ADMIN)
+        principal = make_principal(database, workspace_id, before)
+        with database.session(SYSTEM) as session:
+            token = service.identity.open_session(session, user_id=principal.user_id, max_s=60).token
+        with database.session(workspace_scope(workspace_id)) as session:
+            service.change_role(session, workspace_id=workspace_id, user_id=principal.user_id, role=after)
+        with database.session(SYSTEM) as session:
+            assert (service.identity.find_session(session, token=token, idle_s=60) is not None) is goes_on
+
+
+@pytest.mark.stack
 class TestDefaultWorkspace:
     def test_first_starts_at_once_make_one(self, database: Database) -> None:
         def ensure(_: int) -> str:
