@@ -1,5 +1,8 @@
 """The data that a run names: which dataset version it means, and whether that can be used."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from sqlalchemy.orm import Session
 
 from core.backends.queue import TaskQueue
@@ -7,7 +10,7 @@ from core.datasets import files
 from core.datasets import service as datasets
 from core.datasets.models import DatasetVersion
 from core.datasets.types import VersionStatus
-from core.errors import Conflict, Invalid
+from core.errors import Conflict, Invalid, NotFound
 from core.jobs.types import JobError
 from core.training.planning import data_stats, rough_stats
 from core.training.recipes import DatasetStats
@@ -26,13 +29,14 @@ def training_version(
     if request.dataset_version_id is not None:
         version = datasets.get_version(session, workspace_id=workspace_id, version_id=request.dataset_version_id)
         return _fitting(request, _usable(version, "dataset_version_id"))
-    version = datasets.version_for_file(
-        session,
-        workspace_id=workspace_id,
-        file_id=str(request.training_file),
-        principal_user_id=principal.user_id,
-        queue=queue,
-    )
+    with _named("training_file"):
+        version = datasets.version_for_file(
+            session,
+            workspace_id=workspace_id,
+            file_id=str(request.training_file),
+            principal_user_id=principal.user_id,
+            queue=queue,
+        )
     return _fitting(request, _usable(version, "training_file"))
 
 
@@ -41,27 +45,30 @@ def validation_version(
 ) -> DatasetVersion | None:
     if request.validation_file is None:
         return None
-    version = datasets.version_for_file(
-        session,
-        workspace_id=principal.workspace_id,
-        file_id=request.validation_file,
-        principal_user_id=principal.user_id,
-        queue=queue,
-    )
+    with _named("validation_file"):
+        version = datasets.version_for_file(
+            session,
+            workspace_id=principal.workspace_id,
+            file_id=request.validation_file,
+            principal_user_id=principal.user_id,
+            queue=queue,
+        )
     check_row_kind(request, version.kind, param="validation_file")
     return _usable(version, "validation_file")
 
 
 def check_validation_file(session: Session, *, workspace_id: str, file_id: str, request: RunRequest) -> None:
     """As `validation_version`, but no version is made of it. Raises the same."""
-    file = files.get(session, workspace_id=workspace_id, file_id=file_id)
+    with _named("validation_file"):
+        file = files.get(session, workspace_id=workspace_id, file_id=file_id)
     check_row_kind(request, files.inspection_of(file).kind, param="validation_file")
 
 
 def stats_of(session: Session, *, workspace_id: str, request: RunRequest) -> DatasetStats:
     """Roughly, of a file. Raises `Conflict` while a version is still being checked."""
     if request.dataset_version_id is None:
-        file = files.get(session, workspace_id=workspace_id, file_id=str(request.training_file))
+        with _named("training_file"):
+            file = files.get(session, workspace_id=workspace_id, file_id=str(request.training_file))
         check_row_kind(request, files.inspection_of(file).kind, param="method.type")
         return rough_stats(file)
     version = datasets.get_version(session, workspace_id=workspace_id, version_id=request.dataset_version_id)
@@ -73,6 +80,16 @@ def stats_of(session: Session, *, workspace_id: str, request: RunRequest) -> Dat
             details={"dataset_version_id": version.id},
         )
     return data_stats(version, None)
+
+
+@contextmanager
+def _named(param: str) -> Iterator[None]:
+    """What is wrong with a file is told of the field that named it: the create has two."""
+    try:
+        yield
+    except (NotFound, Invalid) as error:
+        error.param = param
+        raise
 
 
 def _fitting(request: RunRequest, version: DatasetVersion) -> DatasetVersion:

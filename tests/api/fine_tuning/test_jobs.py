@@ -78,7 +78,8 @@ class TestCreate:
         answer = client.post(JOBS, headers=as_member, json={"model": "gpt-99", "training_file": "file-x"})
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
         answer = client.post(JOBS, headers=as_member, json={"model": model, "training_file": "file-x"})
-        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "file_not_found")
+        error = answer.json()["error"]
+        assert (answer.status_code, error["code"], error["param"]) == (404, "file_not_found", "training_file")
 
     def test_a_viewer_may_not(
         self, client: TestClient, as_viewer: Headers, model: str, version: DatasetVersion
