@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, BinaryIO, TypeVar
 
 from core.errors import AppError, Conflict, Invalid
@@ -10,6 +11,8 @@ from core.kit.hashing import sha256_bytes
 from core.openai_import.types import JOB_KEY, PURPOSE
 from core.stack.api_client import ApiClient
 
+# the most that one part may have
+PART_BYTES = 64 * 1024 * 1024
 _PAGE = 100
 _MAX_TRIES = 5
 _FIRST_PAUSE_S = 0.5
@@ -45,23 +48,41 @@ class Destination:
         page = self._get("/v1/fine_tuning/jobs", limit=1, **{f"metadata[{JOB_KEY}]": openai_job_id})
         return page["data"][0] if page["data"] else None
 
-    def upload(self, stream: BinaryIO, *, filename: str, sha256: str) -> str:
-        """The file's id there. One whose answer was lost is found by its contents, not sent twice."""
+    def upload(self, stream: BinaryIO, *, filename: str, num_bytes: int, sha256: str) -> str:
+        """The file's id there; in parts beyond one part's size. One whose answer was lost is not sent twice."""
+        send = self._at_once if num_bytes <= PART_BYTES else self._in_parts
         is_again = False
 
-        def once() -> str:
+        def once() -> Found:
             nonlocal is_again
             if is_again and (found := self.files_by_sha256().get(sha256)):
-                return found
+                return {"id": found, "sha256": sha256}
             is_again = True
             stream.seek(0)
-            parts = {"file": (filename, stream, "application/jsonl")}
-            made = self._api.post("/v1/files", files=parts, data={"purpose": PURPOSE})
-            if made["sha256"] != sha256:
-                raise Conflict(f"{filename} was changed while it was read: {made['id']} here is something else.")
-            return str(made["id"])
+            return send(stream, filename, num_bytes)
 
-        return self._patiently(once)
+        made = self._patiently(once)
+        if made["sha256"] != sha256:
+            raise Conflict(f"{filename} was changed while it was read: {made['id']} here is something else.")
+        return str(made["id"])
+
+    def _at_once(self, stream: BinaryIO, filename: str, _num_bytes: int) -> Found:
+        parts = {"file": (filename, stream, "application/jsonl")}
+        return self._api.post("/v1/files", files=parts, data={"purpose": PURPOSE})
+
+    def _in_parts(self, stream: BinaryIO, filename: str, num_bytes: int) -> Found:
+        """A connection that breaks costs a part, not the file."""
+        asked = {"purpose": PURPOSE, "filename": filename, "bytes": num_bytes, "mime_type": "application/jsonl"}
+        path = f"/v1/uploads/{self._api.post('/v1/uploads', json=asked)['id']}"
+
+        def send_part(chunk: bytes) -> str:
+            return str(self._api.post(f"{path}/parts", files={"data": ("part", chunk)})["id"])
+
+        part_ids = []
+        while chunk := stream.read(PART_BYTES):
+            part_ids.append(self._patiently(partial(send_part, chunk)))
+        completed = self._patiently(lambda: self._api.post(f"{path}/complete", json={"part_ids": part_ids}))
+        return dict(completed["file"])
 
     def create_job(self, body: Found, *, openai_job_id: str) -> Found:
         """The same body for the same job of OpenAI's makes one job, however often it is sent within a day."""

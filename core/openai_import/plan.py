@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from core.datasets import inspection
-from core.datasets.types import FileFormat, RowKind
+from core.datasets.types import RowKind
 from core.errors import AppError
 from core.openai_import import model_names
 from core.openai_import.destination import Destination
@@ -14,6 +14,9 @@ from core.openai_import.export_folder import ExportFolder
 from core.openai_import.types import PURPOSE, ExportedFile, ExportedJob, FileStep, JobStep, Plan, State
 
 _CHUNK_BYTES = 1 << 20
+_LOOKED_AT_BYTES = 4096
+# with the byte order mark
+_BLANKS = b" \t\r\n\xef\xbb\xbf"
 _NEEDED_KIND = {"supervised": RowKind.CHAT, "dpo": RowKind.PREFERENCE}
 # what these ended as at OpenAI nobody wants again; naming one with --job imports it all the same
 _NOT_WANTED = frozenset({"failed", "cancelled"})
@@ -103,7 +106,12 @@ def _read(step: FileStep, stream: BinaryIO) -> None:
         step.num_bytes += len(chunk)
     step.sha256 = digest.hexdigest()
     stream.seek(0)
-    step.kind = inspection.inspect(stream, FileFormat.JSONL).kind
+    # OpenAI takes JSON lines under any name; here the name's ending decides
+    is_json_lines = stream.read(_LOOKED_AT_BYTES).lstrip(_BLANKS).startswith(b"{")
+    name = step.file.filename or f"{step.file.id}.jsonl"
+    step.filename = f"{name}.jsonl" if is_json_lines and not name.lower().endswith(".jsonl") else name
+    stream.seek(0)
+    step.kind = inspection.inspect(stream, inspection.format_of(step.filename)).kind
 
 
 def _decide(

@@ -115,10 +115,8 @@ def _upload(step: FileStep, folder: ExportFolder, destination: Destination, made
     if known := made.get(step.sha256):
         step.state, step.made_id = State.HERE, known
         return
-    name = step.file.filename or step.file.id
-    filename = name if name.lower().endswith(".jsonl") else f"{name}.jsonl"
     with folder.content(step.file.id) as stream:
-        step.made_id = destination.upload(stream, filename=filename, sha256=step.sha256)
+        step.made_id = destination.upload(stream, filename=step.filename, num_bytes=step.num_bytes, sha256=step.sha256)
     step.state = State.MADE
     made[step.sha256] = step.made_id
 

@@ -104,6 +104,8 @@ class FileStep:
     reason: str = ""
     # its id here
     made_id: str | None = None
+    # what it is called here
+    filename: str = ""
     num_bytes: int = 0
     sha256: str = ""
     kind: RowKind | None = None

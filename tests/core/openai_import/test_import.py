@@ -184,6 +184,31 @@ def test_an_answer_that_is_lost_does_not_make_a_second(
     assert len(listed(client, "/v1/fine_tuning/jobs", as_member)) == 2
 
 
+def test_a_large_file_goes_up_in_parts_and_a_lost_part_is_sent_again(
+    client: TestClient, url: str, model: str, tmp_path: Path, as_member: Headers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(destination, "PART_BYTES", 500)
+    post = ApiClient.post
+    paths: list[str] = []
+
+    def loses_a_part(api: ApiClient, path: str, **content: Any) -> dict[str, Any]:  # noqa: ANN401 - httpx's own
+        made = post(api, path, **content)
+        paths.append(path.rpartition("/")[2])
+        if paths.count("parts") == 2:
+            paths.append("lost")
+            raise Unavailable(f"{url} does not answer.", code="api_unreachable")
+        return made
+
+    monkeypatch.setattr(ApiClient, "post", loses_a_part)
+    export = write_export(tmp_path / "large", contents={"file-one": chat_rows()}, jobs=[])
+    assert run(export, url, as_member) == 0
+    (file,) = listed(client, "/v1/files", as_member)
+    assert file["sha256"] == sha256_bytes(chat_rows())
+    num_parts = -(-len(chat_rows()) // 500)
+    assert paths.count("lost") == 1
+    assert (paths.count("uploads"), paths.count("parts"), paths.count("complete")) == (1, num_parts + 1, 1)
+
+
 def test_what_is_refused_of_one_job_does_not_stop_the_others(
     client: TestClient, url: str, model: str, tmp_path: Path, as_member: Headers
 ) -> None:

@@ -119,6 +119,21 @@ def test_a_file_that_the_upload_would_refuse_is_told_with_its_row(tmp_path: Path
     assert only_job(plan).state is State.IMPOSSIBLE
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "here"),
+    [
+        ("one.jsonl", chat_rows(), "one.jsonl"),
+        ("", chat_rows(), "file-one.jsonl"),
+        ("train.txt", b"\xef\xbb\xbf\n" + chat_rows(), "train.txt.jsonl"),
+        ("table.csv", b"question,answer\n" + b"Open?,Yes\n" * 12, "table.csv"),
+    ],
+)
+def test_a_file_is_called_what_it_is(tmp_path: Path, there: Installation, name: str, content: bytes, here: str) -> None:
+    listed = [exported_file("file-one", filename=name)]
+    (step,) = plan_of(write_export(tmp_path / "e", contents={"file-one": content}, listed=listed), there).files
+    assert (step.state, step.filename) == (State.NEW, here)
+
+
 def test_jobs_that_ended_badly_stay_unless_they_are_named(tmp_path: Path, there: Installation) -> None:
     jobs = [exported_job("ftjob-bad", status="failed"), exported_job("ftjob-off", status="cancelled"), exported_job()]
     folder = write_export(tmp_path / "export", jobs=jobs)
