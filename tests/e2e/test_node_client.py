@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from core.stack.up import RunningStack
-from tests.e2e import documented_code
-from tests.e2e.documented_code import NODE, NODE_CLIENT
+from tests.factories import documented_code
+from tests.factories.documented_code import NODE, NODE_CLIENT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.model, pytest.mark.timeout(1500)]
 

@@ -1,12 +1,9 @@
 """The unmodified `openai` client against the API in a thread."""
 
 import json
-import socket
-import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from openai import OpenAI
 
@@ -16,6 +13,7 @@ from core.db.session import Database, workspace_scope
 from core.training import service as training
 from tests.api.fine_tuning.conftest import claim, succeed
 from tests.factories.inference import FakeInference
+from tests.factories.live_api import serving
 from tests.factories.training import finish_version, put_base_model_on_disk
 
 __all__ = ["claim", "succeed"]
@@ -35,14 +33,8 @@ def model(settings: Settings) -> str:
 
 @pytest.fixture
 def base_url(app: FastAPI) -> Iterator[str]:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
-        server.should_exit = True
-        thread.join(timeout=10)
+    with serving(app) as url:
+        yield f"{url}/v1"
 
 
 @pytest.fixture

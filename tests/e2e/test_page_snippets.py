@@ -1,4 +1,4 @@
-"""The code that README and the page show runs as it stands there."""
+"""The code that the page shows runs as it stands there."""
 
 import json
 import shutil
@@ -7,25 +7,13 @@ from pathlib import Path
 import pytest
 
 from core.stack.up import RunningStack
-from tests.e2e import documented_code
-from tests.e2e.documented_code import NODE, PROJECT
+from tests.factories import documented_code
+from tests.factories.documented_code import NODE, PROJECT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.model, pytest.mark.timeout(1500)]
 
 BASE_MODEL = "smollm2-135m-instruct"
 SNIPPETS = PROJECT / "frontend" / "src" / "lib" / "snippets.ts"
-
-
-def test_readmes_python_tunes_a_model_and_talks_to_it(stack: RunningStack, api_key: str, tmp_path: Path) -> None:
-    rows = [
-        {"messages": [{"role": "user", "content": f"Is claim {n} paid?"}, {"role": "assistant", "content": "Yes."}]}
-        for n in range(12)
-    ]
-    (tmp_path / "tickets.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    replacements = {"http://127.0.0.1:8700": stack.base_url, "tb_live_…": api_key}
-    code = documented_code.program(PROJECT / "README.md", "python", replacements)
-    assert stack.base_url in code
-    assert documented_code.run("python", code, tmp_path, {}).strip()
 
 
 def test_the_pages_snippets_get_an_answer(stack: RunningStack, api_key: str, tmp_path: Path) -> None:
