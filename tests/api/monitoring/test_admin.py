@@ -10,7 +10,6 @@ from fastapi.testclient import TestClient
 from core.backends.queue import RecordingTaskQueue
 from core.backends.registry import Backends
 from core.db.session import SYSTEM, Database, workspace_scope
-from core.identity import service as identity
 from core.jobs import leases
 from core.jobs import service as jobs
 from core.jobs.kinds import QueueName
@@ -40,14 +39,6 @@ class TestWhoMay:
             secret = workspaces.create_api_key(session, principal=operator, name="scrape", role=role).secret
         answer = client.get("/v1/admin/queues", headers={"authorization": f"Bearer {secret}"})
         assert answer.status_code == status, answer.text
-
-    def test_whoever_gives_somebody_a_new_password_does_not_inherit_it(
-        self, database: Database, operator: Principal
-    ) -> None:
-        with database.session(SYSTEM) as session:
-            email = identity.get_user(session, user_id=operator.user_id).email
-            user = identity.renew_user(session, user_id=operator.user_id, name="X", password="a sentence to remember")
-            assert (user.email, user.is_installation_admin) == (email, False)
 
 
 class TestJobs:
