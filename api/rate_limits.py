@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.browser import session_cookie_name
 from api.dependencies import PrincipalDep, SessionDep, SettingsDep
 from api.errors import response_of
+from api.web_page import is_api_path
 from core.backends.limits import RateLimiter, Taken
 from core.config import Settings
 from core.errors import RateLimited
@@ -79,7 +80,7 @@ class RateLimits:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope.get("path", "")
-        if scope["type"] != "http" or not path.startswith("/v1/") or path in _FREE:
+        if scope["type"] != "http" or not is_api_path(path) or path in _FREE:
             await self._app(scope, receive, send)
             return
         credential = self._credential(Headers(scope=scope))
@@ -151,7 +152,8 @@ def _kind(method: str, path: str, *, is_known: bool) -> _Kind:
     if not is_known:
         return _Kind.PUBLIC
     if method in _SAFE:
-        return _Kind.READS
+        # a whole log is read for one request, and that it was is written down
+        return _Kind.WRITES if path.endswith("/export") else _Kind.READS
     if path.startswith("/v1/chat/"):
         return _Kind.CHAT
     if path == "/v1/files" or (path.startswith("/v1/uploads/") and path.endswith("/parts")):

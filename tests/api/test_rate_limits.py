@@ -163,6 +163,12 @@ class TestPerAddress:
         with limited(settings, database, counting, rate_limit_public=4, address="203.0.113.2") as client:
             assert statuses(client, {"authorization": "Bearer tb_live_1"}, 1) == [401]
 
+    def test_what_prometheus_asks_is_no_way_around(
+        self, settings: Settings, database: Database, counting: Backends
+    ) -> None:
+        with limited(settings, database, counting, rate_limit_public=2) as client:
+            assert statuses(client, {"authorization": "Bearer tb_live_1"}, 3, "/metrics") == [401, 401, 429]
+
     def test_a_key_that_was_revoked_counts_as_unknown_again(
         self, settings: Settings, database: Database, counting: Backends, principal: Principal, as_admin: Headers
     ) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 from sqlalchemy import text
 
+from core.audit import service as audit
 from core.backends.blobs import S3BlobStore
 from core.db.session import SYSTEM, Database
 from core.jobs.states import TERMINAL, AttemptOutcome, JobState
@@ -224,6 +225,13 @@ def every_deed_is_on_record(scene: Scene) -> Iterable[str]:
             yield f"nothing on record says who cancelled {run['id']}"
 
 
+def the_audit_log_is_unbroken(scene: Scene) -> Iterable[str]:
+    with scene.database.session(SYSTEM) as session:
+        for chain_id in audit.chain_ids(session):
+            if found := audit.verify(session, chain_id=chain_id).first_break:
+                yield f"event {found.sequence} of {chain_id} is {found.fault}"
+
+
 def the_end_of_each_run_is_told_once(scene: Scene) -> Iterable[str]:
     """To every webhook that was there; beside it was told at most a failure after which the run was taken up again."""
     told: dict[tuple[str, str], list[str]] = defaultdict(list)
@@ -278,6 +286,7 @@ RULES: tuple[Callable[[Scene], Iterable[str]], ...] = (
     no_disk_keeps_what_nobody_needs,
     checkpoints_are_kept_only_for_runs_that_may_go_on,
     every_deed_is_on_record,
+    the_audit_log_is_unbroken,
     the_end_of_each_run_is_told_once,
     the_webhook_outbox_is_drained,
     nothing_runs_on,

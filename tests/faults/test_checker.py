@@ -160,6 +160,7 @@ select 'whd_z', 'fine_tuning.job.failed', {_DELIVERY} from webhook_deliveries wh
             [_NO_AUDIT_GUARD, "delete from audit_events where action = 'run.cancelled' and target_id = :stopped_run"],
             "says who cancelled",
         ),
+        ([_NO_AUDIT_GUARD, "update audit_events set actor_name = 'Nobody' where sequence = 1"], "is changed"),
         (
             ["delete from webhook_deliveries where event_type like '%succeeded'"],
             "is succeeded, and of its attempt 1 was told: []",
