@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -6,7 +7,7 @@ from api.auth.accepted import record_accepted
 from api.auth.bodies import session_body
 from api.auth.schemas import SessionBody
 from api.browser import browser_of, check_origin, set_session_cookie
-from api.dependencies import BackendsDep, DatabaseDep, SessionDep, SettingsDep, require
+from api.dependencies import BackendsDep, DatabaseDep, SessionDep, SettingsDep, browser_session, require
 from api.invitations.schemas import (
     DeletedInvitationBody,
     InvitationBody,
@@ -23,7 +24,6 @@ from api.pagination import ListBody, PageDep, list_body
 from api.retries import RetriedRoute
 from core.audit import service as audit
 from core.db.session import SYSTEM
-from core.errors import Forbidden
 from core.identity import service as identity
 from core.workspaces import access
 from core.workspaces.invitations import service as invitations
@@ -126,13 +126,19 @@ def accept_invitation(
 
 
 @router.post("/v1/invitations/join")
-def join(body: TokenBody, principal: SignedInDep, settings: SettingsDep, database: DatabaseDep) -> SessionBody:
+def join(
+    body: TokenBody, response: Response, principal: SignedInDep, settings: SettingsDep, database: DatabaseDep
+) -> SessionBody:
     """Take the seat as who is signed in; this browser then looks at the new workspace."""
-    if principal.session_id is None:
-        raise Forbidden("Only a person in a browser can do this, not an API key.", code="browser_only")
+    session_id = browser_session(principal)
     with database.session(SYSTEM) as session:
         user = identity.get_user(session, user_id=principal.user_id)
         offer = invitations.accept(session, token=body.token, user=user)
         record_accepted(session, user_id=user.id, offer=offer)
-        entered = access.enter(session, principal=principal, workspace_id=offer.workspace.id)
-        return session_body(session, entered, settings)
+        # who may do more than before goes on under another session
+        renewed = identity.renew_session(session, session_id=session_id, max_s=settings.session_max_s)
+        renewed_principal = replace(principal, session_id=renewed.session.id)
+        entered = access.enter(session, principal=renewed_principal, workspace_id=offer.workspace.id)
+        answer = session_body(session, entered, settings)
+    set_session_cookie(response, settings, token=renewed.token)
+    return answer

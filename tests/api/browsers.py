@@ -8,6 +8,7 @@ from core.config import Settings
 from core.db.session import SYSTEM, Database
 from core.identity import service as identity
 
+_COOKIE = "tailorbird_session"
 ORIGIN = {"origin": "http://127.0.0.1:8700", "sec-fetch-site": "same-origin"}
 
 
@@ -20,7 +21,7 @@ class Browser:
             opened = identity.open_session(session, user_id=user_id, max_s=3600)
         self.session_id = opened.session.id
         self.headers = ORIGIN | {
-            "cookie": f"tailorbird_session={opened.token}",
+            "cookie": f"{_COOKIE}={opened.token}",
             "x-csrf-token": csrf_token(settings, session_id=opened.session.id),
         }
 
@@ -28,7 +29,12 @@ class Browser:
         return self._client.get(path, headers=self.headers | headers)
 
     def post(self, path: str, body: dict[str, object] | None = None, **headers: str) -> Response:
-        return self._client.post(path, headers=self.headers | headers, json=body or {})
+        answer = self._client.post(path, headers=self.headers | headers, json=body or {})
+        if token := answer.cookies.get(_COOKIE):
+            # the session was renewed; the jar belongs to whoever else uses the client
+            self._client.cookies.clear()
+            self.headers |= {"cookie": f"{_COOKIE}={token}", "x-csrf-token": answer.json()["csrf_token"]}
+        return answer
 
     def patch(self, path: str, body: dict[str, object]) -> Response:
         return self._client.patch(path, headers=self.headers, json=body)

@@ -222,9 +222,13 @@ class TestJoin:
         self, client: TestClient, bo: Browser, as_admin: Headers, workspace_id: str
     ) -> None:
         token = token_of(invite(client, as_admin, role="reviewer"))
+        before = bo.headers["cookie"]
         joined = bo.post("/v1/invitations/join", {"token": token}).json()
         assert (joined["workspace"]["id"], joined["role"]) == (workspace_id, "reviewer")
         assert len(joined["workspaces"]) == 2
+        # who may do more than before goes on under another session
+        assert bo.headers["cookie"] != before
+        assert code_of(client.get("/v1/auth/session", headers={"cookie": before})) == (401, "session_ended")
         assert bo.get("/v1/auth/session").json()["workspace"]["id"] == workspace_id
         assert code_of(bo.post("/v1/invitations/join", {"token": token})) == (404, "invitation_not_valid")
 
