@@ -102,6 +102,9 @@ _FORGERIES: dict[str, Forge] = {
     "of another nonce": _with(nonce="n"),
     "without a nonce": _without("nonce"),
     "for another client": _with(aud="another client"),
+    "for another client, as if we had been meant": lambda provider, claims: provider.signed(
+        claims | {"aud": "another client", "azp": provider.client_id}
+    ),
     "for us among others, without saying for whom": lambda provider, claims: provider.signed(
         claims | {"aud": [provider.client_id, "another client"]}
     ),
