@@ -50,27 +50,28 @@ from core.identity.oidc.provider import OidcProvider
 from core.monitoring.metrics.service import LedgerTotals
 from core.serving.completions.keeper import CompletionKeeper
 
+# tried in this order: what is asked most comes first
 _ROUTERS: tuple[APIRouter, ...] = (
+    fine_tuning,
+    chat,
+    models,
+    files,
     api_keys,
     audit,
     auth,
     oidc,
     password_resets,
-    chat,
     kept_completions,
     checkpoint_permissions,
-    fine_tuning,
     health,
     invitations,
     members,
-    models,
     profile,
     totp,
     setup,
     monitoring,
     metrics,
     datasets,
-    files,
     samples,
     service_accounts,
     uploads,

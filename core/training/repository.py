@@ -1,16 +1,27 @@
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Select, Subquery, exists, false, insert, or_, select
+from sqlalchemy import Select, Subquery, bindparam, exists, false, insert, or_, select
 from sqlalchemy.orm import Session
 
+from core.adapters.models import Adapter
 from core.datasets.models import Dataset, DatasetVersion
 from core.jobs.models import Job
 from core.jobs.states import JobState
 from core.kit.pagination import Page, PageRequest
 from core.training.models import Run, RunMetadata
-from core.training.types import RunFilter
+from core.training.types import RunDetails, RunFilter
 
-Found = tuple[Run, Job, str | None]
+# built once: to put the same query together anew takes as long as Postgres takes to answer it
+_DETAILS = (
+    select(Run, Job, Dataset.name, Adapter)
+    .join(Job, Job.id == Run.job_id)
+    .join(DatasetVersion, DatasetVersion.id == Run.dataset_version_id)
+    .join(Dataset, Dataset.id == DatasetVersion.dataset_id)
+    .outerjoin(Adapter, Adapter.id == Run.adapter_id)
+    .where(Run.workspace_id == bindparam("workspace_id"))
+    .execution_options(populate_existing=True)
+)
+_DETAILS_OF_ONE = _DETAILS.where(Run.id == bindparam("run_id"))
 
 
 class RunRepository:
@@ -29,11 +40,12 @@ class RunRepository:
     def get(self, run_id: str) -> Run | None:
         return self._session.scalar(select(Run).where(Run.workspace_id == self._workspace_id, Run.id == run_id))
 
-    def find(self, run_id: str) -> Found | None:
-        """The run, its job as it is in the database now, and its dataset's name."""
-        query = self._with_job_and_dataset().where(Run.id == run_id).execution_options(populate_existing=True)
-        row = self._session.execute(query).one_or_none()
-        return None if row is None else (row[0], row[1], row[2])
+    def find(self, run_id: str) -> RunDetails | None:
+        """As it is in the database now, without its place in the queue."""
+        row = self._session.execute(
+            _DETAILS_OF_ONE, {"workspace_id": self._workspace_id, "run_id": run_id}
+        ).one_or_none()
+        return None if row is None else RunDetails(*row)
 
     def hold(self, run_id: str) -> tuple[Run, Job] | None:
         """The run and its job as they are now, the job's row held until the transaction ends."""
@@ -46,13 +58,14 @@ class RunRepository:
         )
         return None if job is None else (self._runs_of([job])[0], job)
 
-    def of_jobs(self, job_ids: Sequence[str]) -> Sequence[Found]:
+    def of_jobs(self, job_ids: Sequence[str]) -> Sequence[RunDetails]:
         """The runs of these jobs, in the order given; jobs without a run are left out."""
-        query = self._with_job_and_dataset().where(Run.job_id.in_(job_ids)).execution_options(populate_existing=True)
-        found = {row[1].id: (row[0], row[1], row[2]) for row in self._session.execute(query)}
+        query = _DETAILS.where(Run.job_id.in_(job_ids))
+        rows = self._session.execute(query, {"workspace_id": self._workspace_id})
+        found = {row[1].id: RunDetails(*row) for row in rows}
         return [found[job_id] for job_id in job_ids if job_id in found]
 
-    def page(self, page: PageRequest, wanted: RunFilter) -> Page[Found]:
+    def page(self, page: PageRequest, wanted: RunFilter) -> Page[RunDetails]:
         """Newest first.
 
         The ids come first, from one table in the order of an index, and only those of the page are joined: else a plan
@@ -65,8 +78,9 @@ class RunRepository:
         if wanted.has_no_metadata:
             ids = ids.where(false() if wanted.metadata else Run.user_metadata.is_(None))
         page_ids = ids.order_by(run_id.desc()).limit(page.limit + 1).cte("page").prefix_with("materialized")
-        query = self._with_job_and_dataset().join(page_ids, page_ids.c[0] == Run.id).order_by(Run.id.desc())
-        return Page.cut([(row[0], row[1], row[2]) for row in self._session.execute(query)], page.limit)
+        query = _DETAILS.join(page_ids, page_ids.c[0] == Run.id).order_by(Run.id.desc())
+        rows = self._session.execute(query, {"workspace_id": self._workspace_id})
+        return Page.cut([RunDetails(*row) for row in rows], page.limit)
 
     def waiting_for(self, version_id: str) -> Sequence[tuple[Run, Job]]:
         """Runs that wait for this version to be checked, their jobs held until the transaction ends."""
@@ -136,12 +150,3 @@ class RunRepository:
         )
         by_job = {run.job_id: run for run in found}
         return [by_job[job.id] for job in jobs]
-
-    def _with_job_and_dataset(self) -> Select[Run, Job, str]:
-        return (
-            select(Run, Job, Dataset.name)
-            .join(Job, Job.id == Run.job_id)
-            .join(DatasetVersion, DatasetVersion.id == Run.dataset_version_id)
-            .join(Dataset, Dataset.id == DatasetVersion.dataset_id)
-            .where(Run.workspace_id == self._workspace_id)
-        )

@@ -22,7 +22,7 @@ from core.jobs import service as jobs
 from core.jobs.kinds import JobKind
 from core.jobs.models import JobEvent
 from core.jobs.states import JobState
-from core.jobs.types import Curve, QueueOutlook
+from core.jobs.types import Curve
 from core.kit.ids import new_id
 from core.kit.pagination import Page, PageRequest
 from core.training import billing
@@ -30,7 +30,7 @@ from core.training.admission import advance, check_plan, on_version_finished
 from core.training.data import training_version, validation_version
 from core.training.models import Run
 from core.training.quotes import Check, Quote, Rehearsal, check_ready, estimate, known_base_model, rehearse
-from core.training.repository import Found, RunRepository
+from core.training.repository import RunRepository
 from core.training.request import RunRequest, check, new_seed
 from core.training.telling import tell_end
 from core.training.types import RunDetails, RunFilter, RunTerms
@@ -128,26 +128,20 @@ def get(session: Session, *, workspace_id: str, run_id: str) -> RunDetails:
     found = RunRepository(session, workspace_id).find(run_id)
     if found is None:
         raise run_not_found(run_id)
-    outlook = jobs.queue_position(session, workspace_id=workspace_id, job_id=found[1].id)
-    return _details(session, workspace_id=workspace_id, found=[found], outlook=outlook)[0]
+    return _placed(session, found)
 
 
 def list_runs(
     session: Session, *, workspace_id: str, page: PageRequest, wanted: RunFilter | None = None
 ) -> Page[RunDetails]:
     """Newest first."""
-    found = RunRepository(session, workspace_id).page(page, wanted or RunFilter())
-    return Page(items=_details(session, workspace_id=workspace_id, found=found.items), has_more=found.has_more)
+    return RunRepository(session, workspace_id).page(page, wanted or RunFilter())
 
 
 def list_of_jobs(session: Session, *, workspace_id: str, job_ids: Sequence[str]) -> list[RunDetails]:
     """The runs of these jobs, in the order given; the first of them with their places in the queue."""
     found = RunRepository(session, workspace_id).of_jobs(job_ids)
-    listed = _details(session, workspace_id=workspace_id, found=found)
-    return [
-        replace(details, outlook=jobs.queue_position(session, workspace_id=workspace_id, job_id=details.job.id))
-        for details in listed[:_NUM_PLACED]
-    ] + listed[_NUM_PLACED:]
+    return [*(_placed(session, details) for details in found[:_NUM_PLACED]), *found[_NUM_PLACED:]]
 
 
 def cancel(session: Session, *, principal: Principal, run_id: str, bus: EventBus | None = None) -> RunDetails:
@@ -271,11 +265,9 @@ def _get_run(session: Session, *, workspace_id: str, run_id: str) -> Run:
     return run
 
 
-def _details(
-    session: Session, *, workspace_id: str, found: Sequence[Found], outlook: QueueOutlook | None = None
-) -> list[RunDetails]:
-    made = adapters.of_runs(session, workspace_id=workspace_id, run_ids=[run.id for run, _, _ in found])
-    return [
-        RunDetails(run=run, job=job, dataset_name=dataset_name, adapter=made.get(run.id), outlook=outlook)
-        for run, job, dataset_name in found
-    ]
+def _placed(session: Session, details: RunDetails) -> RunDetails:
+    """With its place in the queue, if it waits there."""
+    job = details.job
+    if job.state is not JobState.QUEUED:
+        return details
+    return replace(details, outlook=jobs.queue_position(session, workspace_id=job.workspace_id, job_id=job.id))

@@ -252,12 +252,18 @@ class Arena:
             database.dispose()
 
     def api_process(
-        self, *, env: Mapping[str, str] | None = None, prefix: Sequence[str] = (), is_direct: bool = False
+        self,
+        *,
+        env: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
+        is_direct: bool = False,
+        **changes: Any,  # noqa: ANN401 - settings
     ) -> str:
         """The API as a process of its own, once it answers; its address. `is_direct` is past the proxies."""
         (port,) = choose(["api"], {}).values()
         urls = self.servers.direct if is_direct else None
-        settings = self.settings(urls=urls, listen=f"127.0.0.1:{port}", public_url=f"http://127.0.0.1:{port}")
+        address = f"http://127.0.0.1:{port}"
+        settings = self.settings(urls=urls, listen=f"127.0.0.1:{port}", public_url=address, **changes)
         self.put_base_model(settings)
         own = {"database_url": "DATABASE_URL", "redis_url": "REDIS_URL"}
         own |= {"s3_endpoint_url": "S3_ENDPOINT_URL", "s3_bucket": "S3_BUCKET"}
@@ -265,7 +271,6 @@ class Arena:
         chosen = settings.model_dump(mode="json", include=settings.model_fields_set, exclude_none=True)
         named = {own.get(name, f"TAILORBIRD_{name.upper()}"): str(value) for name, value in chosen.items()}
         self.start_process(f"api-{port}", [*prefix, sys.executable, "-m", "api"], env={**named, **(env or {})})
-        address = f"http://127.0.0.1:{port}"
         self.wait_until(lambda: _is_up(address), timeout_s=STARTED_S, what="the API answers")
         return address
 
