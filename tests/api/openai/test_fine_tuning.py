@@ -174,7 +174,7 @@ class TestCreateBody:
             ({"metadata": {"k": "v" * 513}}, "out_of_range", "metadata"),
             ({"integrations": [{"type": "wandb", "wandb": {"project": "p"}}]}, "unsupported_parameter", "integrations"),
             ({"model": "ft:gpt-4o-mini:org::abc"}, "model_not_found", "model"),
-            ({"training_file": "file-none"}, "file_not_found", "file_id"),
+            ({"training_file": "file-none"}, "file_not_found", "training_file"),
         ],
     )
     def test_what_is_refused_is_named(
