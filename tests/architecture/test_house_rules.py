@@ -100,8 +100,9 @@ def test_every_context_keeps_its_queries_private() -> None:
         if contract["type"] == "protected"
         for module in contract["protected_modules"]
     }
-    repositories = {path.parent.name for path in (ROOT / "core").glob("*/repository.py")}
-    assert protected == {f"core.{name}.repository": {f"core.{name}"} for name in repositories}
+    repositories = [path.relative_to(ROOT).with_suffix("").parts for path in (ROOT / "core").rglob("repository.py")]
+    wanted = {".".join(parts): {f"core.{parts[1]}"} for parts in repositories}
+    assert protected == wanted, "name each repository in the `protected` contract of its context, in pyproject.toml"
 
 
 def test_every_requirement_is_locked() -> None:
