@@ -37,21 +37,22 @@ def literals(values: Iterable[tuple[str, ast.expr]], pattern: re.Pattern[str]) -
     return dict(sorted(found.items()))
 
 
-def actions() -> Iterator[tuple[str, ast.expr]]:
-    for home, node in nodes():
-        if isinstance(node, ast.Call):
-            yield from ((home, argument.value) for argument in node.keywords if argument.arg == "action")
-
-
-def codes() -> Iterator[tuple[str, ast.expr]]:
-    """Whatever is given to something called `code`: by name, by position, in a class, in a dictionary."""
-    places = {name: place for _, node in nodes() for name, place in place_of_code(node)}
+def given_to(parameter: str) -> Iterator[tuple[str, ast.expr]]:
+    """Whatever calls give to a parameter of that name, by name or by position."""
+    places = {name: place for _, node in nodes() for name, place in place_of(parameter, node)}
     for home, node in nodes():
         match node:
             case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
-                yield from ((home, argument.value) for argument in node.keywords if argument.arg == "code")
+                yield from ((home, argument.value) for argument in node.keywords if argument.arg == parameter)
                 if name in places:
                     yield from ((home, argument) for argument in node.args[places[name] : places[name] + 1])
+
+
+def codes() -> Iterator[tuple[str, ast.expr]]:
+    """Whatever is given to something called `code`: in a call, in a class, in a dictionary."""
+    yield from given_to("code")
+    for home, node in nodes():
+        match node:
             case ast.Dict():
                 pairs = zip(node.keys, node.values, strict=True)
                 yield from (
@@ -63,16 +64,16 @@ def codes() -> Iterator[tuple[str, ast.expr]]:
                 yield home, value
 
 
-def place_of_code(node: ast.AST) -> Iterator[tuple[str, int]]:
-    """Which argument of a function, or of a data class, is its `code`."""
+def place_of(parameter: str, node: ast.AST) -> Iterator[tuple[str, int]]:
+    """Which argument of a function, or of a data class, is its `parameter`."""
     names: list[str] = []
     if isinstance(node, ast.FunctionDef):
         names = [argument.arg for argument in node.args.args if argument.arg != "self"]
     elif isinstance(node, ast.ClassDef) and node.decorator_list:
         fields = (field.target for field in node.body if isinstance(field, ast.AnnAssign))
         names = [field.id for field in fields if isinstance(field, ast.Name)]
-    if "code" in names:
-        yield node.name, names.index("code")  # type: ignore[attr-defined, unused-ignore]
+    if parameter in names:
+        yield node.name, names.index(parameter)  # type: ignore[attr-defined, unused-ignore]
 
 
 def settings_table() -> list[str]:
@@ -104,7 +105,7 @@ def render() -> str:
         "Settings": settings_table(),
         "Permissions": permissions_table(),
         "Error codes": found_table("`error.code`", literals(codes(), SNAKE)),
-        "Audit actions": found_table("action", literals(actions(), ACTION)),
+        "Audit actions": found_table("action", literals(given_to("action"), ACTION)),
     }
     text = "# Reference\n\nWritten by `make docs` from the code; edit the code, not this page.\n"
     for title, lines in sections.items():
