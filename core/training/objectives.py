@@ -35,7 +35,6 @@ class ContinuedPretrainingObjective(Closed):
     type: Literal["continued_pretraining"] = "continued_pretraining"
 
 
-PreferenceObjective = DpoObjective | OrpoObjective
 Objective = Annotated[
     SftObjective | DpoObjective | OrpoObjective | ContinuedPretrainingObjective, Field(discriminator="type")
 ]

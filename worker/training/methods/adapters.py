@@ -1,27 +1,25 @@
 """A base with low-rank adapters beside its linear layers, by PEFT."""
 
 import warnings
-from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
 from torch import Tensor, nn
 
 from core.training.methods import LowRankMethod
 from worker.training.methods import base, targets
 from worker.training.methods.decoder import Decoder
-from worker.training.methods.model import Machine
+from worker.training.methods.model import Machine, TunedDecoder
 
 _DROPOUT_NAME = "lora_dropout"
 _B_NAME = ".lora_B."
 
 
 @dataclass(frozen=True, kw_only=True)
-class LowRankModel:
+class LowRankModel(TunedDecoder):
     """`rate_of_b`: the learning rate of every B matrix over that of all else (LoRA+)."""
 
     peft_model: Any
@@ -29,23 +27,8 @@ class LowRankModel:
     rate_of_b: float = 1.0
 
     @property
-    def device(self) -> str:
-        return self.decoder.device
-
-    @property
-    def head(self) -> nn.Module:
-        return self.decoder.head
-
-    @property
-    def logit_softcap(self) -> float | None:
-        return self.decoder.logit_softcap
-
-    @property
     def keeps_base(self) -> bool:
         return True
-
-    def hidden(self, token_ids_T: Tensor, *, sequence_lengths: Sequence[int]) -> Tensor:
-        return self.decoder.hidden(token_ids_T, sequence_lengths=sequence_lengths)
 
     def reference(self) -> AbstractContextManager[None]:
         return cast("AbstractContextManager[None]", self.peft_model.disable_adapter())
@@ -62,18 +45,10 @@ class LowRankModel:
             if _DROPOUT_NAME in name:
                 module.train(is_on)
 
-    def start(self) -> dict[str, Tensor]:
-        return {}
-
     def adapter_tensors(self) -> dict[str, Tensor]:
         """A copy of the adapter under the names that plain PEFT loads."""
         state = get_peft_model_state_dict(self.peft_model)
         return {name: weight.detach().to("cpu", copy=True).contiguous() for name, weight in state.items()}
-
-    def load_trainable(self, tensors: Mapping[str, Tensor]) -> None:
-        with torch.no_grad():
-            for name, weight in self.trainable().items():
-                weight.copy_(tensors[name])
 
     def save_adapter_config(self, folder: Path) -> None:
         self.peft_model.peft_config["default"].save_pretrained(str(folder))

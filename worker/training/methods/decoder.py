@@ -28,7 +28,7 @@ class Decoder:
 
     @property
     def embeddings(self) -> nn.Module:
-        """From token ids to what `run` takes as `embeddings_TD`."""
+        """From token ids to what `hidden_of_embeddings` takes."""
         return cast("nn.Module", self.model.get_input_embeddings())
 
     def hidden(self, token_ids_T: Tensor, *, sequence_lengths: Sequence[int]) -> Tensor:

@@ -5,7 +5,7 @@ What comes out is a model of its own, in the dtype of the arithmetic.
 """
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from copy import copy
 from pathlib import Path
@@ -17,26 +17,14 @@ from transformers.core_model_loading import revert_weight_conversion
 from core.training.methods import FullMethod
 from worker.training.methods import base
 from worker.training.methods.decoder import Decoder
-from worker.training.methods.model import Machine
+from worker.training.methods.model import Machine, TunedDecoder
 
 _TOKENIZER_FILES = ("tokenizer*", "chat_template*", "special_tokens_map.json", "vocab.*", "merges.txt")
 
 
-class FullModel:
+class FullModel(TunedDecoder):
     def __init__(self, decoder: Decoder, model_dir: Path, compute_dtype: torch.dtype) -> None:
         self.decoder, self._model_dir, self._compute_dtype = decoder, model_dir, compute_dtype
-
-    @property
-    def device(self) -> str:
-        return self.decoder.device
-
-    @property
-    def head(self) -> nn.Module:
-        return self.decoder.head
-
-    @property
-    def logit_softcap(self) -> float | None:
-        return self.decoder.logit_softcap
 
     @property
     def keeps_base(self) -> bool:
@@ -55,15 +43,6 @@ class FullModel:
         """Weights that are shared, as by a tied head, once."""
         return dict(self.decoder.model.named_parameters())
 
-    def rate_scale(self, name: str) -> float:  # noqa: ARG002
-        return 1.0
-
-    def set_dropout(self, *, is_on: bool) -> None:
-        pass
-
-    def start(self) -> dict[str, Tensor]:
-        return {}
-
     def adapter_tensors(self) -> dict[str, Tensor]:
         """A copy of the whole model, under the names of the base's own file."""
         model = self.decoder.model
@@ -74,11 +53,6 @@ class FullModel:
             name: weight.to("cpu", self._compute_dtype if weight.is_floating_point() else weight.dtype, copy=True)
             for name, weight in shipped.items()
         }
-
-    def load_trainable(self, tensors: Mapping[str, Tensor]) -> None:
-        with torch.no_grad():
-            for name, weight in self.trainable().items():
-                weight.copy_(tensors[name])
 
     def save_adapter_config(self, folder: Path) -> None:
         """What transformers needs beside the weights: sizes, the end of generation, the tokenizer."""

@@ -1,5 +1,6 @@
 """The model as the loop and the objectives see it, and the machine that a method prepares it for."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -70,3 +71,44 @@ class TunableModel(Protocol):
         """Takes back what `trainable` and `start` gave."""
 
     def save_adapter_config(self, folder: Path) -> None: ...
+
+
+class TunedDecoder(ABC):
+    """A `TunableModel` around a `Decoder`, of which a method says only what is its own.
+
+    Unless it does, nothing is dropped or drawn, and everything learns at the one rate.
+    """
+
+    decoder: Decoder
+
+    @abstractmethod
+    def trainable(self) -> dict[str, nn.Parameter]: ...
+
+    @property
+    def device(self) -> str:
+        return self.decoder.device
+
+    @property
+    def head(self) -> nn.Module:
+        return self.decoder.head
+
+    @property
+    def logit_softcap(self) -> float | None:
+        return self.decoder.logit_softcap
+
+    def hidden(self, token_ids_T: Tensor, *, sequence_lengths: Sequence[int]) -> Tensor:
+        return self.decoder.hidden(token_ids_T, sequence_lengths=sequence_lengths)
+
+    def rate_scale(self, name: str) -> float:  # noqa: ARG002
+        return 1.0
+
+    def set_dropout(self, *, is_on: bool) -> None:  # noqa: B027 - not every method has any
+        pass
+
+    def start(self) -> dict[str, Tensor]:
+        return {}
+
+    def load_trainable(self, tensors: Mapping[str, Tensor]) -> None:
+        with torch.no_grad():
+            for name, weight in self.trainable().items():
+                weight.copy_(tensors[name])

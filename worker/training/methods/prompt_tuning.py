@@ -6,7 +6,7 @@ places is dropped, so that losses see T tokens as with any other method.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,29 +19,17 @@ from core.errors import Invalid
 from core.training.methods import PromptTuningMethod
 from worker.training.methods import base
 from worker.training.methods.decoder import Decoder
-from worker.training.methods.model import Machine
+from worker.training.methods.model import Machine, TunedDecoder
 
 _NAME = "prompt_embeddings"  # PEFT's
 _NUM_COMMON = 5000  # as in the paper; vocabularies made by merging list their commonest tokens first
 
 
-class PromptModel:
+class PromptModel(TunedDecoder):
     def __init__(self, decoder: Decoder, prompt_PD: Tensor) -> None:
         self.decoder = decoder
         self._prompt_PD = nn.Parameter(prompt_PD)
         self._is_on = True
-
-    @property
-    def device(self) -> str:
-        return self.decoder.device
-
-    @property
-    def head(self) -> nn.Module:
-        return self.decoder.head
-
-    @property
-    def logit_softcap(self) -> float | None:
-        return self.decoder.logit_softcap
 
     @property
     def keeps_base(self) -> bool:
@@ -69,21 +57,8 @@ class PromptModel:
     def trainable(self) -> dict[str, nn.Parameter]:
         return {_NAME: self._prompt_PD}
 
-    def rate_scale(self, name: str) -> float:  # noqa: ARG002
-        return 1.0
-
-    def set_dropout(self, *, is_on: bool) -> None:
-        pass
-
-    def start(self) -> dict[str, Tensor]:
-        return {}
-
     def adapter_tensors(self) -> dict[str, Tensor]:
         return {_NAME: self._prompt_PD.detach().to("cpu", copy=True)}
-
-    def load_trainable(self, tensors: Mapping[str, Tensor]) -> None:
-        with torch.no_grad():
-            self._prompt_PD.copy_(tensors[_NAME])
 
     def save_adapter_config(self, folder: Path) -> None:
         sizes = self.decoder.model.config.get_text_config()
