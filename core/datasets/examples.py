@@ -6,10 +6,17 @@ from itertools import chain, islice
 from typing import Any, BinaryIO, Final, TypeVar
 
 from core.datasets import columns, rows
-from core.datasets.formats import conversations, csv, jsonl, plain_text, preferences, refusals
-from core.datasets.formats.csv import CsvRecord
-from core.datasets.formats.jsonl import JsonRecord
-from core.datasets.formats.plain_text import TextRecord
+from core.datasets.formats import conversations, header, preferences, refusals
+from core.datasets.formats.records import (
+    Cells,
+    CellsRecord,
+    ObjectRecord,
+    Objects,
+    Record,
+    TextRecord,
+    Texts,
+)
+from core.datasets.formats.registry import open_file
 from core.datasets.types import FileFormat, Mapping, Problem, RowContent, RowKind, Severity
 
 # as many rows as are looked at to tell what a table's columns are
@@ -27,7 +34,6 @@ _LINE_OF: Final = {
 }
 
 R = TypeVar("R")
-Record = CsvRecord | JsonRecord | TextRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +58,15 @@ class Table:
         self.kind = RowKind.CHAT
         self.columns: list[str] = []
         self._names: list[str] = []
+        opened = open_file(stream, file_format)
+        self.num_bytes_read = opened.num_bytes_read
         self._records: Iterator[Record]
-        if file_format is FileFormat.CSV:
-            self._records = self._open_csv(stream)
-        elif file_format is FileFormat.JSONL:
-            self._records = self._open_jsonl(stream)
+        if isinstance(opened, Cells):
+            self._records = self._open_cells(opened)
+        elif isinstance(opened, Objects):
+            self._records = self._open_objects(opened)
         else:
-            self._records = self._open_text(stream, is_markdown=file_format is FileFormat.MARKDOWN)
+            self._records = self._open_texts(opened)
 
     def examples(self, mapping: Mapping | None) -> Iterator[Example]:
         """Every row, once. Raises Invalid if the mapping does not fit the columns, or at what breaks the file."""
@@ -67,23 +75,21 @@ class Table:
         for record in self._records:
             if isinstance(record, TextRecord):
                 yield _checked(record.row, RowContent(text=rows.clean(record.text)))
-            elif isinstance(record, CsvRecord):
+            elif isinstance(record, CellsRecord):
                 yield self._from_cells(record, mapping)
             else:
                 yield self._from_object(record, mapping)
 
-    def _open_text(self, stream: BinaryIO, *, is_markdown: bool) -> Iterator[Record]:
+    def _open_texts(self, opened: Texts) -> Iterator[Record]:
         self.kind = RowKind.TEXT
-        records = plain_text.read_texts(stream, is_markdown=is_markdown)
-        first = next(records, None)
+        first = next(opened.records, None)
         if first is None:
             raise refusals.file_empty()
-        return chain([first], records)
+        return chain([first], opened.records)
 
-    def _open_csv(self, stream: BinaryIO) -> Iterator[Record]:
-        records = csv.read_records(stream)
-        names = csv.read_header(records)
-        first = _first_of(records, stream)
+    def _open_cells(self, opened: Cells) -> Iterator[Record]:
+        names = header.read_header(opened.records)
+        first = self._first_of(opened.records)
         self.first_rows = [record.cells for record in first]
         found = columns.example_like_cell(names, self.first_rows)
         if found is not None:
@@ -94,7 +100,7 @@ class Table:
                 cause=f"The first row looks like an example, not like column names: {refusals.quoted(found)}.",
                 fix="Put a row above it that names the columns, such as question,answer.",
             )
-        csv.refuse_duplicate_names(names)
+        header.refuse_duplicate_names(names)
         columns.refuse_unfit_names(names, row=1)
         self._names = names
         folded = [name.casefold() for name in names]
@@ -102,17 +108,16 @@ class Table:
             self.kind, self._names = RowKind.PREFERENCE, folded
         else:
             self.columns = names
-        return chain(first, records)
+        return chain(first, opened.records)
 
-    def _open_jsonl(self, stream: BinaryIO) -> Iterator[Record]:
-        records = jsonl.read_objects(stream)
-        first = _first_of(records, stream)
+    def _open_objects(self, opened: Objects) -> Iterator[Record]:
+        first = self._first_of(opened.records)
         if not first:
             raise refusals.file_empty()
         kind = _kind_of(first[0].values)
         if kind is not None:
             self.kind = kind
-            return chain(first, records)
+            return chain(first, opened.records)
         names = list(dict.fromkeys(name for record in first for name in record.values))
         columns.refuse_unfit_names(names, row=first[0].row)
         if len(names) < 2:  # noqa: PLR2004 - a question and an answer
@@ -124,9 +129,18 @@ class Table:
             )
         self.first_rows = [[rows.shown(record.values.get(name)) for name in names] for record in first]
         self.columns = names
-        return chain(first, records)
+        return chain(first, opened.records)
 
-    def _from_cells(self, record: CsvRecord, mapping: Mapping | None) -> Example:
+    def _first_of(self, records: Iterator[R]) -> list[R]:
+        """The rows that are looked at; fewer of a few giants, since what is parsed takes many times its bytes."""
+        first = []
+        for record in islice(records, NUM_ROWS_LOOKED_AT):
+            first.append(record)
+            if self.num_bytes_read() >= _MAX_BYTES_LOOKED_AT:
+                break
+        return first
+
+    def _from_cells(self, record: CellsRecord, mapping: Mapping | None) -> Example:
         extra = [cell for cell in record.cells[len(self._names) :] if cell.strip()]
         if extra:
             problem = Problem(
@@ -144,7 +158,7 @@ class Table:
             return _checked(record.row, preferences.preference(record.row, values))
         return _from_texts(record.row, values, mapping)
 
-    def _from_object(self, record: JsonRecord, mapping: Mapping | None) -> Example:
+    def _from_object(self, record: ObjectRecord, mapping: Mapping | None) -> Example:
         found = _kind_of(record.values)
         if self.columns:
             if found in {RowKind.CHAT, RowKind.PREFERENCE}:
@@ -212,17 +226,7 @@ _READERS: Final[dict[RowKind, Callable[[int, dict[str, Any]], RowContent]]] = {
 }
 
 
-def _first_of(records: Iterator[R], stream: BinaryIO) -> list[R]:
-    """The rows that are looked at; fewer of a few giants, since what is parsed takes many times its bytes."""
-    first = []
-    for record in islice(records, NUM_ROWS_LOOKED_AT):
-        first.append(record)
-        if stream.tell() >= _MAX_BYTES_LOOKED_AT:
-            break
-    return first
-
-
-def _from_values(record: JsonRecord, mapping: Mapping | None) -> Example:
+def _from_values(record: ObjectRecord, mapping: Mapping | None) -> Example:
     chosen = () if mapping is None else (mapping.question, mapping.answer, mapping.system)
     for name, value in record.values.items():
         if isinstance(value, dict | list) and name in chosen:

@@ -13,6 +13,7 @@ from core.datasets import files, inspection
 from core.datasets.files import NewFile
 from core.datasets.formats import refusals
 from core.datasets.formats.lines import StreamGuard
+from core.datasets.formats.registry import format_of
 from core.datasets.models import File
 from core.datasets.purposes import Purpose
 from core.datasets.spool import Spool
@@ -40,7 +41,7 @@ class IncomingFile:
         self.filename = files.safe_filename(filename)
         self._is_judged_early = purpose is Purpose.FINE_TUNE
         if self._is_judged_early:
-            inspection.format_of(self.filename)
+            format_of(self.filename)
         self._guard = StreamGuard()
         self._is_refused = False
         self._spool = Spool(
@@ -113,7 +114,7 @@ class IncomingFile:
             if self._spool.num_bytes == 0:
                 raise Invalid("The file is empty.", code="file_empty", param="file")
             return None, None
-        file_format = inspection.format_of(self.filename)
+        file_format = format_of(self.filename)
         if self._spool.num_bytes == 0:
             raise refusals.file_empty()
         found = inspection.inspect(self._spool.rewound(), file_format, reads_all=self._is_refused)

@@ -15,28 +15,6 @@ _NUM_SAMPLE_ROWS = 5
 _NUM_SAMPLE_VALUES = 3
 _MAX_SAMPLE_CHARS = 300
 
-_FORMATS = {
-    ".csv": FileFormat.CSV,
-    ".jsonl": FileFormat.JSONL,
-    ".txt": FileFormat.TXT,
-    ".md": FileFormat.MARKDOWN,
-    ".markdown": FileFormat.MARKDOWN,
-}
-
-
-def format_of(filename: str) -> FileFormat:
-    """By the name's ending. Raises Invalid for a kind that is not read."""
-    for ending, file_format in _FORMATS.items():
-        if filename.lower().endswith(ending):
-            return file_format
-    dot = filename.rfind(".")
-    kind = f"A {filename[dot:]} file" if dot > 0 else "A file without an ending in its name"
-    raise refusals.refuse(
-        "unsupported_type",
-        cause=f"{kind} cannot be read.",
-        fix="Upload a .csv or .jsonl file, or plain text as .txt or .md; from Excel, choose Save as, CSV UTF-8.",
-    )
-
 
 def inspect(stream: BinaryIO, file_format: FileFormat, *, reads_all: bool = False) -> Inspection:
     """Read the beginning of a file, or all of it if it is small. Raises Invalid if it cannot be used as a whole."""
@@ -47,7 +25,7 @@ def inspect(stream: BinaryIO, file_format: FileFormat, *, reads_all: bool = Fals
     problems: list[Problem] = []
     sample: list[SampleRow] = []
     for example in table.examples(mapping):
-        if not reads_all and (num_rows >= MAX_ROWS_READ or stream.tell() >= MAX_BYTES_READ):
+        if not reads_all and (num_rows >= MAX_ROWS_READ or table.num_bytes_read() >= MAX_BYTES_READ):
             is_complete = False
             break
         num_rows += 1

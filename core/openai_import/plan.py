@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from core.datasets import inspection
+from core.datasets.formats.registry import format_of
 from core.datasets.types import RowKind
 from core.errors import AppError
 from core.openai_import import model_names
@@ -111,7 +112,7 @@ def _read(step: FileStep, stream: BinaryIO) -> None:
     name = step.file.filename or f"{step.file.id}.jsonl"
     step.filename = f"{name}.jsonl" if is_json_lines and not name.lower().endswith(".jsonl") else name
     stream.seek(0)
-    step.kind = inspection.inspect(stream, inspection.format_of(step.filename)).kind
+    step.kind = inspection.inspect(stream, format_of(step.filename)).kind
 
 
 def _decide(

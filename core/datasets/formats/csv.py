@@ -7,25 +7,23 @@ make more rows.
 import csv
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from core.datasets.formats import refusals
 from core.datasets.formats.lines import Position, text_lines
-from core.datasets.formats.refusals import MAX_COLUMNS, MAX_RECORD_BYTES, MAX_ROWS
+from core.datasets.formats.records import Cells, CellsRecord
+from core.datasets.formats.refusals import MAX_RECORD_BYTES, MAX_ROWS
 
 _DELIMITERS = ",;\t"
 # a process-wide number of the standard library; ours is the larger and bounds each record anyway
 csv.field_size_limit(MAX_RECORD_BYTES)
 
 
-@dataclass(frozen=True, slots=True)
-class CsvRecord:
-    row: int
-    cells: list[str]
+def open_cells(stream: BinaryIO) -> Cells:
+    return Cells(read_records(stream), stream.tell)
 
 
-def read_records(stream: BinaryIO) -> Iterator[CsvRecord]:
+def read_records(stream: BinaryIO) -> Iterator[CellsRecord]:
     """Every record that is not blank, the header first. Raises Invalid at the first byte that breaks a rule."""
     records = _Records(stream)
     return records.read()
@@ -37,7 +35,7 @@ class _Records:
         self._record_bytes = 0
         self._lines = text_lines(stream, self._position)
 
-    def read(self) -> Iterator[CsvRecord]:
+    def read(self) -> Iterator[CellsRecord]:
         first = next(self._lines, None)
         if first is None:
             return
@@ -45,7 +43,7 @@ class _Records:
         try:
             for cells in reader:
                 if any(cell.strip() for cell in cells):
-                    yield CsvRecord(self._position.row, cells)
+                    yield CellsRecord(self._position.row, cells)
                 self._position.row += 1
                 self._record_bytes = 0
                 if self._position.row > MAX_ROWS + 1:
@@ -100,36 +98,3 @@ def _malformed(row: int, reason: str) -> Exception:
         cause=f"The quotation marks are not as CSV has them ({reason}).",
         fix='Put a cell that holds quotation marks or commas between "…" and write each mark inside it twice ("").',
     )
-
-
-def read_header(records: Iterator[CsvRecord]) -> list[str]:
-    """The column names, trimmed; a nameless column is called by its place. Raises if it cannot be a header."""
-    record = next(records, None)
-    if record is None:
-        raise refusals.file_empty()
-    names = [cell.strip() or f"column {number}" for number, cell in enumerate(record.cells, start=1)]
-    if len(names) == 1:
-        raise refusals.refuse(
-            "too_few_columns",
-            row=record.row,
-            column=names[0],
-            cause="There is one column; an example needs a question and an answer.",
-            fix="Add a second column, and separate the columns with commas.",
-        )
-    if len(names) > MAX_COLUMNS:
-        raise refusals.too_many_columns(record.row, len(names))
-    return names
-
-
-def refuse_duplicate_names(names: list[str]) -> None:
-    seen: set[str] = set()
-    for name in names:
-        if name.casefold() in seen:
-            raise refusals.refuse(
-                "header_duplicate",
-                row=1,
-                column=name,
-                cause=f"Two columns are called {refusals.quoted(name)}.",
-                fix="Give every column its own name.",
-            )
-        seen.add(name.casefold())

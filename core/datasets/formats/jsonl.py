@@ -1,13 +1,13 @@
 """JSON lines: one object a line, of whatever kind."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import orjson
 
 from core.datasets.formats import refusals
 from core.datasets.formats.lines import Position, text_lines
+from core.datasets.formats.records import ObjectRecord, Objects
 from core.datasets.formats.refusals import MAX_ROWS
 from core.errors import Invalid
 
@@ -15,20 +15,18 @@ _HINT_CHARS = 20
 _CONVERSATION = '{"messages": [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}]}'
 
 
-@dataclass(frozen=True, slots=True)
-class JsonRecord:
-    row: int
-    values: dict[str, Any]
+def open_objects(stream: BinaryIO) -> Objects:
+    return Objects(read_objects(stream), stream.tell)
 
 
-def read_objects(stream: BinaryIO) -> Iterator[JsonRecord]:
+def read_objects(stream: BinaryIO) -> Iterator[ObjectRecord]:
     """Every line that is not blank. Raises Invalid at the first byte or line that breaks a rule."""
     position = Position()
     for line in text_lines(stream, position):
         if line.strip():
             if position.row > MAX_ROWS:
                 raise refusals.too_many_rows(position.row)
-            yield JsonRecord(position.row, _object(position.row, line))
+            yield ObjectRecord(position.row, _object(position.row, line))
         position.row += 1
 
 

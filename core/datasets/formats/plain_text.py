@@ -4,11 +4,11 @@ A row's number is that of its first line. Lengths are in characters; four are ab
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from core.datasets.formats import refusals
 from core.datasets.formats.lines import Position, text_lines
+from core.datasets.formats.records import TextRecord, Texts
 from core.datasets.formats.refusals import MAX_ROWS
 
 # a row ends with the paragraph that brings it to this length: enough before each word to learn from
@@ -19,10 +19,8 @@ _LONG_CHARS = 2_000
 _SECTION_CHARS = 250
 
 
-@dataclass(frozen=True, slots=True)
-class TextRecord:
-    row: int
-    text: str
+def open_texts(stream: BinaryIO, *, is_markdown: bool) -> Texts:
+    return Texts(read_texts(stream, is_markdown=is_markdown), stream.tell)
 
 
 def read_texts(stream: BinaryIO, *, is_markdown: bool) -> Iterator[TextRecord]:

@@ -19,6 +19,7 @@ from core.datasets import files, inspection
 from core.datasets.files import NewFile
 from core.datasets.formats import refusals
 from core.datasets.formats.lines import StreamGuard
+from core.datasets.formats.registry import format_of
 from core.datasets.incoming import entered_after_all, forget
 from core.datasets.models import Upload, UploadPart
 from core.datasets.purposes import Purpose
@@ -215,7 +216,7 @@ def _inspected(work: _Work, purpose: Purpose, blobs: BlobStore) -> tuple[Inspect
     """A first look, before everything is read: most of what is wrong with a file shows in its beginning."""
     if purpose is not Purpose.FINE_TUNE:
         return None, None
-    file_format = inspection.format_of(work.upload.filename)
+    file_format = format_of(work.upload.filename)
     return inspection.inspect(_opened(work, blobs), file_format), file_format
 
 
@@ -224,7 +225,7 @@ def _written(work: _Work, key: str, blobs: BlobStore, *, is_guarded: bool) -> _D
     try:
         blobs.put_stream(key, _opened(work, blobs, watch=digests.watch))
     except _Refused:
-        found = inspection.inspect(_opened(work, blobs), inspection.format_of(work.upload.filename), reads_all=True)
+        found = inspection.inspect(_opened(work, blobs), format_of(work.upload.filename), reads_all=True)
         # the guard may refuse only what the parser refuses; should they ever differ, the safe side is to refuse
         raise refusals.not_text(found.num_rows) from None
     return digests

@@ -5,7 +5,8 @@ import pytest
 
 from core.datasets import examples, inspection
 from core.datasets.examples import Table
-from core.datasets.inspection import format_of, inspect
+from core.datasets.formats.registry import format_of
+from core.datasets.inspection import inspect
 from core.datasets.types import ColumnRole, FileFormat, Mapping, Severity
 from core.errors import Invalid
 from tests.assets.bad_files import BAD_FILES, GOOD_CSV, GOOD_JSONL, BadFile

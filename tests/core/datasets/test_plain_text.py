@@ -6,7 +6,8 @@ import pytest
 
 from core.datasets.formats import plain_text
 from core.datasets.formats.plain_text import read_texts
-from core.datasets.inspection import format_of, inspect
+from core.datasets.formats.registry import format_of
+from core.datasets.inspection import inspect
 from core.datasets.types import FileFormat, RowKind
 from core.errors import Invalid
 
