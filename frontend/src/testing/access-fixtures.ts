@@ -73,7 +73,7 @@ export const MEMBERS: Member[] = [
   },
 ];
 
-export function makeInvitation(overrides: Partial<Invitation> = {}): Invitation {
+function makeInvitation(overrides: Partial<Invitation> = {}): Invitation {
   return {
     id: "inv_1",
     object: "invitation",

@@ -144,7 +144,7 @@ export const WORKERS: AdminWorker[] = [
   }),
 ];
 
-export function makeJob(overrides: Partial<AdminJob> = {}): AdminJob {
+function makeJob(overrides: Partial<AdminJob> = {}): AdminJob {
   return {
     object: "job",
     id: "job_1",

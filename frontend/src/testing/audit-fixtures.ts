@@ -3,7 +3,7 @@ import { NOW_S } from "@/testing/fixtures";
 
 const HASH = "9f2c4e1b7a6d08355c1e9b0f4d7a2c68e3b1f5097d4c8a26be1f3075c9d84a12";
 
-export function makeAuditEvent(overrides: Partial<AuditEvent> = {}): AuditEvent {
+function makeAuditEvent(overrides: Partial<AuditEvent> = {}): AuditEvent {
   return {
     id: "aud_1",
     object: "audit_event",

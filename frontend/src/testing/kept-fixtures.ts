@@ -27,7 +27,7 @@ export function makeKept(changes: Partial<KeptAnswer> = {}): KeptAnswer {
   };
 }
 
-export function makeChoice(index: number, content: string): KeptAnswer["choices"][number] {
+function makeChoice(index: number, content: string): KeptAnswer["choices"][number] {
   return {
     index,
     message: { role: "assistant", content, refusal: null },

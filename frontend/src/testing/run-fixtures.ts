@@ -32,7 +32,7 @@ export const WAITING: Run[] = [
   waiting("ftjob-6", "Night shift notes", 4, null, { start_after: NOW_S + 64_000 }),
 ];
 
-export const PAUSED: Run = makeRun({
+const PAUSED: Run = makeRun({
   id: "ftjob-7",
   name: "Discharge letters",
   status: "paused",
@@ -60,7 +60,7 @@ const LOST = {
   param: null,
 };
 
-export const LOST_RUN: Run = makeRun({
+const LOST_RUN: Run = makeRun({
   id: "ftjob-3",
   name: "First try",
   status: "failed",

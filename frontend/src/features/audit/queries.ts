@@ -38,7 +38,7 @@ function startOfDay(day: string): number | undefined {
 }
 
 /** The part of an address that the API understands; also of the file that is taken out. */
-export function auditParams(scope: AuditScope, search: AuditSearch) {
+function auditParams(scope: AuditScope, search: AuditSearch) {
   const until = search.to ? startOfDay(search.to) : undefined;
   return filled({
     q: search.q,

@@ -121,7 +121,7 @@ export function useMoveRun() {
   });
 }
 
-export function placed(runs: Run[], id: string, place: Place): Run[] {
+function placed(runs: Run[], id: string, place: Place): Run[] {
   const moved = runs.find((run) => run.id === id);
   if (!moved) return runs;
   const others = runs.filter((run) => run.id !== id);

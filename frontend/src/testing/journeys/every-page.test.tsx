@@ -1,3 +1,5 @@
+import { QueryClient } from "@tanstack/react-query";
+import { createAppRouter } from "@/app/router";
 import { TUNED } from "@/testing/fixtures";
 import { accessibilityProblems, openPage, settled } from "@/testing/open-page";
 
@@ -68,6 +70,17 @@ function visibleWords(): string {
   copy.querySelectorAll("details, pre, code, script, style").forEach((node) => node.remove());
   return copy.textContent;
 }
+
+it("is told of every page that there is", () => {
+  const opened = PAGES.map((address) => address.replace(/[?#].*/, ""));
+  const paths = Object.keys(createAppRouter(new QueryClient()).routesByPath);
+  const missing = paths.filter((path) => {
+    const fits = new RegExp(`^${path.replace(/\$\w+/g, "[^/]+")}$`);
+    return !opened.some((address) => fits.test(address));
+  });
+  expect(paths.length).toBeGreaterThan(20);
+  expect(missing).toEqual([]);
+});
 
 describe.each(PAGES)("the page %s", (address) => {
   it("passes axe and speaks plainly", async () => {

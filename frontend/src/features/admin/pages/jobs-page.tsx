@@ -4,6 +4,7 @@ import { getRouteApi, Link } from "@tanstack/react-router";
 import { useState } from "react";
 import type { AdminJob } from "@/api/types";
 import { ButtonLink } from "@/components/ui/button-link";
+import { Paging } from "@/components/ui/paging";
 import { SkeletonLines } from "@/components/ui/skeletons";
 import { Empty, QueryView } from "@/components/ui/states";
 import { AdminPage } from "@/features/admin/components/admin-page";
@@ -62,7 +63,7 @@ function Content() {
                     : "No job matches."}
                 </p>
               )}
-              <Paging last={list.has_more ? list.last_id : null} />
+              <Turns last={list.has_more ? list.last_id : null} />
             </>
           );
         }}
@@ -124,22 +125,25 @@ function Filters({ typed, onType }: { typed: string; onType: (words: string) => 
   );
 }
 
-function Paging({ last }: { last: string | null }) {
+function Turns({ last }: { last: string | null }) {
   const search = route.useSearch();
   const { after, ...newest } = search;
-  if (!last && !after) return null;
   return (
-    <nav className={classes.paging} aria-label="Pages">
-      {after && (
-        <Link to="/admin/jobs" search={newest}>
-          Back to the newest
-        </Link>
-      )}
-      {last && (
-        <ButtonLink size="xs" variant="default" to="/admin/jobs" search={{ ...search, after: last }}>
-          Older jobs
-        </ButtonLink>
-      )}
-    </nav>
+    <Paging
+      newest={
+        after && (
+          <Link to="/admin/jobs" search={newest}>
+            Back to the newest
+          </Link>
+        )
+      }
+      older={
+        last && (
+          <ButtonLink size="xs" variant="default" to="/admin/jobs" search={{ ...search, after: last }}>
+            Older jobs
+          </ButtonLink>
+        )
+      }
+    />
   );
 }

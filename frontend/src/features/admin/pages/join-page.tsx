@@ -4,8 +4,8 @@ import { useState, type SubmitEvent } from "react";
 import { messageOf } from "@/api/errors";
 import type { MadeWorkerToken } from "@/api/types";
 import { CodeBlock } from "@/components/ui/code-block";
-import { Notice } from "@/components/ui/notice";
 import { Section } from "@/components/ui/page";
+import { ShownOnce } from "@/components/ui/shown-once";
 import { SkeletonLines } from "@/components/ui/skeletons";
 import { Empty, QueryView } from "@/components/ui/states";
 import { AdminPage } from "@/features/admin/components/admin-page";
@@ -83,15 +83,12 @@ function onLines(command: string): string {
 
 function Made({ made, onDone }: { made: MadeWorkerToken; onDone: () => void }) {
   return (
-    <div className={classes.once}>
-      <Notice tone="warn" title="Copy this command now">
-        It holds the token, which is shown this once and stored nowhere. Run it on the machine “{made.name}”;
-        its worker appears under Workers within seconds.
-      </Notice>
+    <ShownOnce
+      title="Copy this command now"
+      note={`It holds the token, which is shown this once and stored nowhere. Run it on the machine “${made.name}”; its worker appears under Workers within seconds.`}
+      onDone={onDone}
+    >
       <CodeBlock label={`On ${made.name}`} code={onLines(made.command)} />
-      <div>
-        <Button onClick={onDone}>I have copied it</Button>
-      </div>
-    </div>
+    </ShownOnce>
   );
 }

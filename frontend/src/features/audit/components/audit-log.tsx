@@ -1,6 +1,7 @@
 import { Button, Menu } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Section } from "@/components/ui/page";
+import { Paging } from "@/components/ui/paging";
 import { SkeletonLines } from "@/components/ui/skeletons";
 import { Empty, QueryView } from "@/components/ui/states";
 import { AuditFilters } from "@/features/audit/components/audit-filters";
@@ -63,9 +64,28 @@ export function AuditLog({ scope, search, onSearch }: AuditLogProps) {
                 </Empty>
               )}
               <Paging
-                after={after}
-                last={list.has_more ? list.last_id : null}
-                onTurn={(next) => onSearch({ ...search, after: next })}
+                newest={
+                  after && (
+                    <Button
+                      size="xs"
+                      variant="subtle"
+                      onClick={() => onSearch({ ...search, after: undefined })}
+                    >
+                      Back to the newest
+                    </Button>
+                  )
+                }
+                older={
+                  list.has_more && (
+                    <Button
+                      size="xs"
+                      variant="default"
+                      onClick={() => onSearch({ ...search, after: list.last_id ?? undefined })}
+                    >
+                      Older entries
+                    </Button>
+                  )
+                }
               />
             </>
           )}
@@ -93,29 +113,5 @@ function TakeOut({ scope, search }: Omit<AuditLogProps, "onSearch">) {
         </Menu.Item>
       </Menu.Dropdown>
     </Menu>
-  );
-}
-
-interface PagingProps {
-  after: string | undefined;
-  last: string | null;
-  onTurn: (after: string | undefined) => void;
-}
-
-function Paging({ after, last, onTurn }: PagingProps) {
-  if (!last && !after) return null;
-  return (
-    <nav className={classes.paging} aria-label="Pages">
-      {after && (
-        <Button size="xs" variant="subtle" onClick={() => onTurn(undefined)}>
-          Back to the newest
-        </Button>
-      )}
-      {last && (
-        <Button size="xs" variant="default" onClick={() => onTurn(last)}>
-          Older entries
-        </Button>
-      )}
-    </nav>
   );
 }

@@ -5,6 +5,7 @@ import type { KeptAnswer } from "@/api/types";
 import { ButtonLink } from "@/components/ui/button-link";
 import { CodeBlock } from "@/components/ui/code-block";
 import { Page } from "@/components/ui/page";
+import { Paging } from "@/components/ui/paging";
 import { SkeletonLines } from "@/components/ui/skeletons";
 import { Empty, Forbidden, QueryView } from "@/components/ui/states";
 import { Table, type TableColumn } from "@/components/ui/table";
@@ -81,7 +82,7 @@ function Content() {
             ) : (
               <p>No answer of this model is kept.</p>
             )}
-            <Paging last={list.has_more ? list.last_id : null} />
+            <Turns last={list.has_more ? list.last_id : null} />
           </div>
         )
       }
@@ -130,22 +131,25 @@ function ModelFilter() {
   );
 }
 
-function Paging({ last }: { last: string | null }) {
+function Turns({ last }: { last: string | null }) {
   const search = route.useSearch();
   const { after, ...newest } = search;
-  if (!last && !after) return null;
   return (
-    <nav className={classes.paging} aria-label="Pages">
-      {after && (
-        <Link to="/playground/kept" search={newest}>
-          Back to the newest
-        </Link>
-      )}
-      {last && (
-        <ButtonLink size="xs" variant="default" to="/playground/kept" search={{ ...search, after: last }}>
-          Older answers
-        </ButtonLink>
-      )}
-    </nav>
+    <Paging
+      newest={
+        after && (
+          <Link to="/playground/kept" search={newest}>
+            Back to the newest
+          </Link>
+        )
+      }
+      older={
+        last && (
+          <ButtonLink size="xs" variant="default" to="/playground/kept" search={{ ...search, after: last }}>
+            Older answers
+          </ButtonLink>
+        )
+      }
+    />
   );
 }

@@ -4,7 +4,7 @@ import { Link } from "@tanstack/react-router";
 import { useState, type SubmitEvent } from "react";
 import { messageOf } from "@/api/errors";
 import { Notice } from "@/components/ui/notice";
-import { Entry } from "@/features/session/components/entry";
+import { Entry } from "@/components/layout/entry";
 import { signInOptionsQuery, useAskForReset } from "@/features/session/queries";
 
 export function ForgotPasswordPage() {

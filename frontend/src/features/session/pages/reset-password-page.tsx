@@ -5,7 +5,7 @@ import { messageOf } from "@/api/errors";
 import { ButtonLink } from "@/components/ui/button-link";
 import { NewPassword } from "@/components/ui/new-password";
 import { Notice } from "@/components/ui/notice";
-import { Entry } from "@/features/session/components/entry";
+import { Entry } from "@/components/layout/entry";
 import { useLinkToken } from "@/features/session/components/link-token";
 import { useFinishReset } from "@/features/session/queries";
 

@@ -4,10 +4,10 @@ import { getRouteApi, Link, useNavigate } from "@tanstack/react-router";
 import { useState, type SubmitEvent } from "react";
 import { ApiError, messageOf } from "@/api/errors";
 import { Notice } from "@/components/ui/notice";
-import { Entry } from "@/features/session/components/entry";
+import { Entry } from "@/components/layout/entry";
 import { problemSentence } from "@/features/session/problems";
 import { signInOptionsQuery, useSignIn, useStartSingleSignOn } from "@/features/session/queries";
-import classes from "@/features/session/components/entry.module.css";
+import classes from "./sign-in-page.module.css";
 
 const route = getRouteApi("/sign-in");
 const LEAD = "A language model of your own, made from your examples.";

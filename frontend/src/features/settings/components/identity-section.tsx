@@ -42,7 +42,7 @@ export function IdentitySection({ profile }: { profile: Profile }) {
       title={`Sign in with ${name ?? "the single sign-on"}`}
       lead="Linked, it opens this account without its password."
     >
-      <div className={classes.once}>
+      <div className={classes.stack}>
         {identities.length > 0 && (
           <Table label="Linked identities" columns={columns} items={identities} rowKey={(item) => item.id} />
         )}

@@ -77,7 +77,7 @@ function Sent({ sent, onDone }: { sent: SentInvitation; onDone: () => void }) {
     ? `It is on its way to ${sent.email}. You can also pass the link on yourself.`
     : `This installation sends no mail: pass the link on to ${sent.email} yourself.`;
   return (
-    <div className={classes.once}>
+    <div className={classes.stack}>
       <Notice tone="good" title={`${sent.email} is invited`}>
         {wayThere} Whoever opens it takes the seat, once, within a week. It is shown here this once.
       </Notice>

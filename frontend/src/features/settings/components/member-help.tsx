@@ -46,7 +46,7 @@ function Ways({ member, name }: { member: Member; name: string }) {
 function ResetLink({ member, name }: { member: Member; name: string }) {
   const make = useMakeResetLink();
   return (
-    <section className={classes.once} aria-label="A forgotten password">
+    <section className={classes.stack} aria-label="A forgotten password">
       <p>
         <strong>A forgotten password.</strong> A link lets them set a new one, and signs them out everywhere.
       </p>
@@ -77,7 +77,7 @@ function ResetLink({ member, name }: { member: Member; name: string }) {
 function LostPhone({ member, name }: { member: Member; name: string }) {
   const turnOff = useTurnOffTotpOf();
   return (
-    <section className={classes.once} aria-label="A lost phone">
+    <section className={classes.stack} aria-label="A lost phone">
       <p>
         <strong>A lost phone, and no recovery codes.</strong> Without codes, their password alone lets them
         in. Make sure that it is really {name} who asks.

@@ -6,6 +6,7 @@ import { CodeBlock } from "@/components/ui/code-block";
 import { Notice } from "@/components/ui/notice";
 import { tell } from "@/components/ui/notices";
 import { Section } from "@/components/ui/page";
+import { ShownOnce } from "@/components/ui/shown-once";
 import { Status } from "@/components/ui/status";
 import {
   useBeginTotp,
@@ -13,6 +14,7 @@ import {
   useNewRecoveryCodes,
   useTurnTotpOff,
 } from "@/features/settings/account-queries";
+import { plural } from "@/lib/format";
 import classes from "./panel.module.css";
 import { PasswordPrompt } from "./password-prompt";
 import totpClasses from "./totp-section.module.css";
@@ -132,16 +134,14 @@ function Enrolment({ enrolment, onCancel, onConfirmed }: EnrolmentProps) {
 
 function RecoveryCodeList({ codes, onDone }: { codes: string[]; onDone: () => void }) {
   return (
-    <div className={classes.once}>
-      <Notice tone="warn" title="Keep these recovery codes somewhere safe">
-        Each stands in for your app once, should you lose it. They are shown this once; a printer or a
-        password manager is a good place.
-      </Notice>
+    <ShownOnce
+      title="Keep these recovery codes somewhere safe"
+      note="Each stands in for your app once, should you lose it. They are shown this once; a printer or a password manager is a good place."
+      done="I have kept them"
+      onDone={onDone}
+    >
       <CodeBlock label="Recovery codes" code={codes.join("\n")} />
-      <div>
-        <Button onClick={onDone}>I have kept them</Button>
-      </div>
-    </div>
+    </ShownOnce>
   );
 }
 
@@ -160,12 +160,10 @@ function TurnedOn({ numCodes, onCodes }: TurnedOnProps) {
     turnOff.reset();
   };
   return (
-    <div className={classes.once}>
+    <div className={classes.stack}>
       <Group gap="md">
         <Status tone="good">On</Status>
-        <span>
-          {numCodes} recovery code{numCodes === 1 ? "" : "s"} left
-        </span>
+        <span>{plural(numCodes, "recovery code")} left</span>
         <Button variant="default" onClick={() => setAsks("renew")}>
           New recovery codes
         </Button>

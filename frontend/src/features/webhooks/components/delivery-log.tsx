@@ -5,6 +5,7 @@ import type { Webhook, WebhookDelivery } from "@/api/types";
 import { ButtonLink } from "@/components/ui/button-link";
 import { tell, tellFailure } from "@/components/ui/notices";
 import { Section } from "@/components/ui/page";
+import { Paging } from "@/components/ui/paging";
 import { SkeletonLines } from "@/components/ui/skeletons";
 import { QueryView } from "@/components/ui/states";
 import { Status } from "@/components/ui/status";
@@ -62,7 +63,7 @@ export function DeliveryLog({ webhook }: { webhook: Webhook }) {
                 ))}
               </ol>
             )}
-            <Paging id={webhook.id} last={list.has_more ? list.last_id : null} />
+            <Turns id={webhook.id} last={list.has_more ? list.last_id : null} />
           </>
         )}
       </QueryView>
@@ -130,27 +131,30 @@ function NextTry({ delivery }: { delivery: WebhookDelivery }) {
   return <span> · next try {next * 1000 > now ? relativeTime(next, now) : "in a moment"}</span>;
 }
 
-function Paging({ id, last }: { id: string; last: string | null }) {
+function Turns({ id, last }: { id: string; last: string | null }) {
   const { after, ...newest } = route.useSearch();
-  if (!last && !after) return null;
   return (
-    <nav className={classes.paging} aria-label="Pages">
-      {after && (
-        <Link to="/settings/webhooks/$webhookId" params={{ webhookId: id }} search={newest}>
-          Back to the newest
-        </Link>
-      )}
-      {last && (
-        <ButtonLink
-          size="xs"
-          variant="default"
-          to="/settings/webhooks/$webhookId"
-          params={{ webhookId: id }}
-          search={{ ...newest, after: last }}
-        >
-          Older
-        </ButtonLink>
-      )}
-    </nav>
+    <Paging
+      newest={
+        after && (
+          <Link to="/settings/webhooks/$webhookId" params={{ webhookId: id }} search={newest}>
+            Back to the newest
+          </Link>
+        )
+      }
+      older={
+        last && (
+          <ButtonLink
+            size="xs"
+            variant="default"
+            to="/settings/webhooks/$webhookId"
+            params={{ webhookId: id }}
+            search={{ ...newest, after: last }}
+          >
+            Older
+          </ButtonLink>
+        )
+      }
+    />
   );
 }

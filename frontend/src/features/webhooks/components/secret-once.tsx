@@ -1,10 +1,8 @@
-import { Button } from "@mantine/core";
 import type { MadeWebhook } from "@/api/types";
 import { ButtonLink } from "@/components/ui/button-link";
 import { CodeBlock } from "@/components/ui/code-block";
-import { Notice } from "@/components/ui/notice";
+import { ShownOnce } from "@/components/ui/shown-once";
 import { receiverSnippet } from "@/features/webhooks/components/snippet";
-import classes from "./webhooks.module.css";
 
 interface SecretOnceProps {
   made: MadeWebhook;
@@ -16,21 +14,20 @@ interface SecretOnceProps {
 /** The secret of a new or changed webhook, which is not shown a second time. */
 export function SecretOnce({ made, onDone, isThere = false }: SecretOnceProps) {
   return (
-    <div className={classes.once}>
-      <Notice tone="warn" title="Copy this secret now">
-        It is shown this once. With it the program that is called can tell that a call is from here: give it
-        to whoever looks after that program, and to nobody else.
-      </Notice>
-      <CodeBlock label={`The secret of “${made.name}”`} code={made.signing_secret} />
-      <CodeBlock label="A receiver in Python, with this secret" code={receiverSnippet(made.signing_secret)} />
-      <div className={classes.buttons}>
-        <Button onClick={onDone}>I have copied it</Button>
-        {!isThere && (
+    <ShownOnce
+      title="Copy this secret now"
+      note="It is shown this once. With it the program that is called can tell that a call is from here: give it to whoever looks after that program, and to nobody else."
+      onDone={onDone}
+      beside={
+        !isThere && (
           <ButtonLink variant="default" to="/settings/webhooks/$webhookId" params={{ webhookId: made.id }}>
             Go on and try it
           </ButtonLink>
-        )}
-      </div>
-    </div>
+        )
+      }
+    >
+      <CodeBlock label={`The secret of “${made.name}”`} code={made.signing_secret} />
+      <CodeBlock label="A receiver in Python, with this secret" code={receiverSnippet(made.signing_secret)} />
+    </ShownOnce>
   );
 }

@@ -1,10 +1,10 @@
 import { Button, PasswordInput, Stack, TextInput } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link, useNavigate } from "@tanstack/react-router";
-import { useEffect, useState, type ReactNode, type SubmitEvent } from "react";
+import { useState, type SubmitEvent } from "react";
 import { ApiError, messageOf } from "@/api/errors";
 import type { Offer, Session } from "@/api/types";
-import { Mark } from "@/components/ui/mark";
+import { Entry } from "@/components/layout/entry";
 import { Notice } from "@/components/ui/notice";
 import { roleLabel, ROLES } from "@/components/ui/roles";
 import { SkeletonLines } from "@/components/ui/skeletons";
@@ -20,42 +20,31 @@ export function JoinPage() {
   const offer = useQuery(offerQuery(token));
   // whoever is not signed in has none, which is no failure here
   const session = useQuery(sessionQuery);
-  useEffect(() => {
-    document.title = "Join · Tailorbird";
-  }, []);
-  if (offer.error) return <Frame title="Tailorbird">{<Over error={offer.error} />}</Frame>;
+  if (offer.error) {
+    return (
+      <Entry title="Join">
+        <Over error={offer.error} />
+      </Entry>
+    );
+  }
   if (!offer.data || session.isPending) {
     return (
-      <Frame title="Tailorbird">
+      <Entry title="Join">
         <div role="status" aria-label="Loading the invitation">
           <SkeletonLines count={4} height={36} />
         </div>
-      </Frame>
+      </Entry>
     );
   }
   return (
-    <Frame title={`Join ${offer.data.workspace_name}`}>
+    <Entry title="Join" heading={`Join ${offer.data.workspace_name}`}>
       <Terms offer={offer.data} />
       {session.data ? (
         <AsMember offer={offer.data} token={token} session={session.data} />
       ) : (
         <AsNewcomer offer={offer.data} token={token} />
       )}
-    </Frame>
-  );
-}
-
-function Frame({ title, children }: { title: string; children: ReactNode }) {
-  return (
-    <main className={classes.page}>
-      <div className={classes.panel}>
-        <div className={classes.brand}>
-          <Mark size={40} />
-          <h1>{title}</h1>
-        </div>
-        {children}
-      </div>
-    </main>
+    </Entry>
   );
 }
 

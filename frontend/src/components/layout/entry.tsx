@@ -5,14 +5,15 @@ import classes from "./entry.module.css";
 interface EntryProps {
   /** Stands in the browser's tab. */
   title: string;
-  lead: string;
+  heading?: string;
+  lead?: string;
   /** Below everything, small: what to do if this page is not the right one. */
   help?: ReactNode;
   children: ReactNode;
 }
 
 /** The frame of the pages that one sees before one is in. */
-export function Entry({ title, lead, help, children }: EntryProps) {
+export function Entry({ title, heading = "Tailorbird", lead, help, children }: EntryProps) {
   useEffect(() => {
     document.title = `${title} · Tailorbird`;
   }, [title]);
@@ -21,8 +22,8 @@ export function Entry({ title, lead, help, children }: EntryProps) {
       <div className={classes.panel}>
         <div className={classes.brand}>
           <Mark size={40} />
-          <h1>Tailorbird</h1>
-          <p>{lead}</p>
+          <h1>{heading}</h1>
+          {lead && <p>{lead}</p>}
         </div>
         {children}
         {help && <div className={classes.help}>{help}</div>}
