@@ -27,7 +27,8 @@ from core.training.checkpoints import service as stored_checkpoints
 from core.training.checkpoints.service import StoredCheckpoint
 from core.training.execution import Fenced
 from worker.context import WorkContext
-from worker.tasks import uploads
+from worker.tasks import verified_store
+from worker.tasks.verified_store import MAX_READS
 from worker.training import snapshot
 from worker.training.recovery import damage_data, damage_message
 from worker.training.snapshot import Damaged, Snapshot
@@ -35,8 +36,6 @@ from worker.training.snapshot import Damaged, Snapshot
 logger = logging.getLogger(__name__)
 
 _FIRST_WAIT_S, _MAX_WAIT_S = 1.0, 60.0
-# as in uploads: what came back wrong three times is wrong there
-_MAX_READS = 3
 _FAREWELL_S = 2.0
 _UPLOADING = ".uploading"
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV}
@@ -150,9 +149,9 @@ class CheckpointUploader:
         for file in found.files:
             if self._abandoned.is_set():
                 raise Fenced("Nobody waits for this checkpoint any more.")
-            uploads.put_verified(blobs, f"{prefix}/{file.name}", found.path / file.name, file.sha256)
+            verified_store.put_verified(blobs, f"{prefix}/{file.name}", found.path / file.name, file.sha256)
         manifest = (found.path / snapshot.MANIFEST).read_bytes()
-        uploads.put_manifest(blobs, f"{prefix}/{snapshot.MANIFEST}", manifest)
+        verified_store.put_manifest(blobs, f"{prefix}/{snapshot.MANIFEST}", manifest)
 
     def _record(self, found: Snapshot, prefix: str) -> list[str]:
         stored = StoredCheckpoint(
@@ -199,7 +198,7 @@ def put_in_place(context: WorkContext, lease: Lease, run_id: str, folder: Path, 
 def _fetch(context: WorkContext, wanted: StoredCheckpoint, folder: Path) -> Snapshot:
     """Download to the side, verify, rename. Raises `Damaged` for one that comes back wrong again and again."""
     name = snapshot.name_of(wanted.step)
-    for number in range(1, _MAX_READS + 1):
+    for number in range(1, MAX_READS + 1):
         partial = folder / ".partial-download" / name
         shutil.rmtree(partial.parent, ignore_errors=True)
         partial.mkdir(parents=True)
@@ -207,8 +206,8 @@ def _fetch(context: WorkContext, wanted: StoredCheckpoint, folder: Path) -> Snap
             _download(context, wanted, partial)
             found = snapshot.read(partial)
         except Damaged as problem:
-            logger.warning("%s came back damaged (%d of %d): %s", wanted.key_prefix, number, _MAX_READS, problem)
-            if number == _MAX_READS:
+            logger.warning("%s came back damaged (%d of %d): %s", wanted.key_prefix, number, MAX_READS, problem)
+            if number == MAX_READS:
                 raise
         except NotFound as missing:
             raise Damaged("a file of it is missing in the object store") from missing

@@ -38,7 +38,7 @@ from worker import base_model_supply
 from worker.context import WorkContext
 from worker.supervise import ChildLimits, ChildResult, run_child
 from worker.tasks.endings import give_back_or_fail
-from worker.tasks.uploads import MAX_READS
+from worker.tasks.verified_store import MAX_READS
 
 _MIB = 1024 * 1024
 # the tokenizer and two digests a row need a few hundred MiB; a file that needs more is an attack

@@ -17,7 +17,7 @@ from core.kit.hashing import sha256_bytes, sha256_file
 from core.training.execution import Published
 from worker.context import WorkContext
 from worker.supervise import ChildResult
-from worker.tasks import uploads
+from worker.tasks import verified_store
 from worker.tasks.patience import patiently
 from worker.training import snapshot
 
@@ -81,9 +81,9 @@ def publish(blobs: BlobStore, folder: Path, prefix: str) -> Published:
             raise Unavailable(f"{name} changed on disk after it was written.", code="adapter_damaged")
         snapshot.sync(path)
         key = f"{prefix}/{name}"
-        uploads.put_verified(blobs, key, path, sha256)
+        verified_store.put_verified(blobs, key, path, sha256)
         files.append(AdapterFile(name=name, key=key, sha256=sha256, num_bytes=path.stat().st_size))
-    uploads.put_manifest(blobs, f"{prefix}/{MANIFEST}", manifest)
+    verified_store.put_manifest(blobs, f"{prefix}/{MANIFEST}", manifest)
     return Published(key_prefix=prefix, digest=sha256_bytes(manifest), files=files)
 
 

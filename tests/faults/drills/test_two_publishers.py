@@ -12,7 +12,7 @@ from core.errors import Conflict
 from core.kit.ids import new_id
 from tests.faults.arena import LEASE_S, RECONCILE_S, STARTED_S, Arena, Submitted, stub
 from tests.faults.recording import Record
-from worker.tasks import uploads
+from worker.tasks import verified_store
 
 pytestmark = pytest.mark.stack
 
@@ -21,7 +21,7 @@ MIB = 1024 * 1024
 
 def wins(blobs: S3BlobStore, key: str, manifest: bytes) -> bool:
     try:
-        uploads.put_manifest(blobs, key, manifest)
+        verified_store.put_manifest(blobs, key, manifest)
     except Conflict:
         return False
     return True
