@@ -5,7 +5,7 @@ belong to none, is in the log of the installation.
 """
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 from sqlalchemy.orm import Session
 
@@ -63,14 +63,18 @@ def retry(
             code="job_state_conflict",
             details={"state": state.value},
         )
-    if before.kind is JobKind.DATASET_INGEST:
-        raise Conflict(
-            "A version whose examples could not be read stays as it is. Read the file once more under Data.",
-            code="job_state_conflict",
-            details={"state": state.value},
-        )
-    there = replace(principal, workspace_id=before.workspace_id)
-    control.resume(session, principal=there, run_id=str(before.payload["run_id"]), queue=queue, bus=bus)
+    match before.kind:
+        case JobKind.DATASET_INGEST:
+            raise Conflict(
+                "A version whose examples could not be read stays as it is. Read the file once more under Data.",
+                code="job_state_conflict",
+                details={"state": state.value},
+            )
+        case JobKind.TRAINING_RUN:
+            there = replace(principal, workspace_id=before.workspace_id)
+            control.resume(session, principal=there, run_id=str(before.payload["run_id"]), queue=queue, bus=bus)
+        case _:
+            assert_never(before.kind)
     _record(session, principal, before, "admin.job_retried", {"state": state.value})
 
 
@@ -81,12 +85,15 @@ def cancel(
     before = find_any(session, job_id=job_id)
     is_first = before.cancel_requested_at is None and before.state is not JobState.CANCELLED
     state = before.state
-    if before.kind is JobKind.TRAINING_RUN:
-        there = replace(principal, workspace_id=before.workspace_id)
-        training.cancel(session, principal=there, run_id=str(before.payload["run_id"]), bus=bus)
-    else:
-        job = leased.request_cancel(session, workspace_id=before.workspace_id, job_id=job_id, bus=bus)
-        _settle(session, job, queue=queue, bus=bus)
+    match before.kind:
+        case JobKind.DATASET_INGEST:
+            job = leased.request_cancel(session, workspace_id=before.workspace_id, job_id=job_id, bus=bus)
+            _settle(session, job, queue=queue, bus=bus)
+        case JobKind.TRAINING_RUN:
+            there = replace(principal, workspace_id=before.workspace_id)
+            training.cancel(session, principal=there, run_id=str(before.payload["run_id"]), bus=bus)
+        case _:
+            assert_never(before.kind)
     if is_first:
         _record(session, principal, before, "admin.job_cancelled", {"state": state.value})
 
@@ -182,6 +189,8 @@ def _settle(session: Session, job: Job, *, queue: TaskQueue | None, bus: EventBu
             )
         case JobKind.TRAINING_RUN:
             execution.end_cancelled(session, workspace_id=job.workspace_id, run_id=str(job.payload["run_id"]))
+        case _:
+            assert_never(job.kind)
 
 
 def _record(session: Session, principal: Principal, job: Job, action: str, details: dict[str, Any]) -> None:
