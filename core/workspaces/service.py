@@ -156,7 +156,8 @@ def rename_api_key(session: Session, *, principal: Principal, key_id: str, name:
 def rotate_api_key(session: Session, *, principal: Principal, key_id: str, overlap_s: int) -> MadeKey:
     """Give a key a new secret at once; the old one opens for `overlap_s` more. Rights and end stay as they are.
 
-    Raises `Conflict` (`key_has_expired`) for one that is over.
+    Raises `Conflict` (`key_has_expired`) for one that is over; and `Forbidden` for a person's key, unless it is one's
+    own (`not_your_key`), and for one that the principal could not make: whoever rotates it holds it.
     """
     if not 0 <= overlap_s <= MAX_OVERLAP_S:
         raise Invalid(
@@ -168,6 +169,7 @@ def rotate_api_key(session: Session, *, principal: Principal, key_id: str, overl
         raise Conflict(
             "This key has expired, and a new secret would not open anything. Make a new key.", code="key_has_expired"
         )
+    _require_may_hold(session, principal, key)
     secret = api_keys.new_key()
     keys.rotate(key, token_sha256=sha256_bytes(secret.encode()), last4=secret[-4:], overlap_s=overlap_s)
     return MadeKey(key=key, secret=secret)
@@ -187,6 +189,30 @@ def _own_key(session: Session, principal: Principal, key_id: str) -> ApiKey:
     if key.owner_id != principal.user_id and not principal.may(Permission.WORKSPACE_ADMIN):
         raise Forbidden("This key is somebody else's. Its owner or an admin can change it.", code="not_your_key")
     return key
+
+
+def _require_may_hold(session: Session, principal: Principal, key: ApiKey) -> None:
+    """Whoever is handed a key's secret acts as its owner, by all of its rights, for as long as it lasts."""
+    is_manager = key.service_account_id is not None and principal.may(Permission.MEMBERS_MANAGE)
+    if key.owner_id != principal.user_id and not is_manager:
+        raise Forbidden(
+            "Only whom a key acts for gets its new secret. Revoke this one, and have its owner make another.",
+            code="not_your_key",
+        )
+    if principal.api_key_id in {None, key.id}:
+        return
+    # one key renews another: it could do no more by making one
+    if lesser(Role(key.role), principal.role).value != key.role:
+        raise Forbidden(
+            f"That key has the role {key.role}, and this one {principal.role}. Use a key with as much, or a browser.",
+            code="role_too_high",
+        )
+    if principal.scopes is not None and (key.scopes is None or not principal.scopes.issuperset(key.scopes)):
+        raise Forbidden(
+            "That key has rights that this one is not limited to. Use a key with as many, or a browser.",
+            code="scope_too_broad",
+        )
+    _expiry(session, principal, key.expires_at)
 
 
 def _require_seat(session: Session, principal: Principal) -> None:

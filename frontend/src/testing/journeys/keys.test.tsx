@@ -1,6 +1,7 @@
 import { screen, waitFor, within } from "@testing-library/react";
 import { http, HttpResponse } from "msw";
 import { KEYS, makeKey } from "@/testing/access-fixtures";
+import { listOf } from "@/testing/fixtures";
 import { openPage } from "@/testing/open-page";
 import { server } from "@/testing/setup";
 
@@ -68,6 +69,15 @@ describe("API keys", () => {
     await user.click(screen.getByRole("button", { name: "New secret" }));
     expect(await screen.findByText("tb_live_anew")).toBeVisible();
     expect(asked).toEqual([["key_1", { overlap_s: 3600 }]]);
+  });
+
+  it("of somebody else get no new secret: whoever gets it holds the key", async () => {
+    const theirs = makeKey({ id: "key_9", name: "Their job", user_id: "user_2" });
+    server.use(http.get("*/v1/api_keys", () => HttpResponse.json(listOf([theirs]))));
+    const { user } = openPage("/settings?part=keys");
+    await user.click(await screen.findByRole("button", { name: "Change Their job" }));
+    expect(await screen.findByRole("menuitem", { name: "Revoke" })).toBeInTheDocument();
+    expect(screen.queryByRole("menuitem", { name: "Give it a new secret" })).toBeNull();
   });
 
   it("are revoked only after a question", async () => {

@@ -17,11 +17,12 @@ type Doing = "rename" | "rotate" | "revoke" | null;
 
 interface KeyActionsProps {
   apiKey: ApiKey;
-  isExpired: boolean;
+  /** Whoever gets a key's new secret holds the key: of a person's, only that person. */
+  mayRotate: boolean;
   onMade: (made: CreatedApiKey) => void;
 }
 
-export function KeyActions({ apiKey, isExpired, onMade }: KeyActionsProps) {
+export function KeyActions({ apiKey, mayRotate, onMade }: KeyActionsProps) {
   const [doing, setDoing] = useState<Doing>(null);
   const revoke = useRevokeKey();
   const close = () => setDoing(null);
@@ -43,7 +44,7 @@ export function KeyActions({ apiKey, isExpired, onMade }: KeyActionsProps) {
         </Menu.Target>
         <Menu.Dropdown>
           <Menu.Item onClick={() => setDoing("rename")}>Rename</Menu.Item>
-          {!isExpired && <Menu.Item onClick={() => setDoing("rotate")}>Give it a new secret</Menu.Item>}
+          {mayRotate && <Menu.Item onClick={() => setDoing("rotate")}>Give it a new secret</Menu.Item>}
           <Menu.Item onClick={() => setDoing("revoke")}>Revoke</Menu.Item>
         </Menu.Dropdown>
       </Menu>

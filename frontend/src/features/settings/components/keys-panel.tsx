@@ -53,6 +53,8 @@ function KeyTable({ keys, onMade }: { keys: ApiKey[]; onMade: (made: CreatedApiK
   const nowS = useNow() / 1000;
   const owners = useOwners();
   const isOver = (key: ApiKey) => key.expires_at !== null && key.expires_at <= nowS;
+  const isMine = (key: ApiKey) =>
+    key.user_id === me || (key.service_account_id !== null && can("members:manage"));
   const columns: TableColumn<ApiKey>[] = [
     {
       key: "name",
@@ -93,7 +95,7 @@ function KeyTable({ keys, onMade }: { keys: ApiKey[]; onMade: (made: CreatedApiK
       align: "end",
       cell: (key) =>
         (key.user_id === me || can("workspace:admin")) && (
-          <KeyActions apiKey={key} isExpired={isOver(key)} onMade={onMade} />
+          <KeyActions apiKey={key} mayRotate={!isOver(key) && isMine(key)} onMade={onMade} />
         ),
     },
   ];
