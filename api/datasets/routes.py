@@ -114,6 +114,7 @@ def list_rows(
     session: SessionDep,
     page: PageDep,
     row_filter: Annotated[RowFilter, Query(alias="filter")] = RowFilter.ALL,
+    finding: Annotated[str | None, Query(max_length=60, description="The code of a finding that a row has.")] = None,
     q: Annotated[str | None, Query(max_length=200, description="Words that a row or its problem holds.")] = None,
 ) -> ListBody[RowBody]:
     """The examples in the file's order."""
@@ -124,6 +125,7 @@ def list_rows(
         after_number=number_of_row(page.after),
         limit=page.limit,
         row_filter=row_filter,
+        finding=finding,
         search=q,
     )
     return list_body(found, row_body)

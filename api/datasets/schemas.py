@@ -79,7 +79,7 @@ class RowBody(ResponseBody):
     rejected: list[Message] | None = Field(description="Of a preference, the answer that was not.")
     text: str | None = Field(description="Of plain text, all of the row.")
     num_tokens: int
-    problem: Problem | None
+    problems: list[Problem] = Field(description="Everything that was found in it.")
 
 
 def dataset_body(details: DatasetDetails) -> DatasetBody:
@@ -131,7 +131,7 @@ def row_body(row: Row) -> RowBody:
         rejected=row.rejected,
         text=row.text,
         num_tokens=row.num_tokens or 0,
-        problem=None if row.problem is None else Problem.model_validate(row.problem),
+        problems=[Problem.model_validate(problem) for problem in row.problems or []],
     )
 
 

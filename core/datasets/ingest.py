@@ -79,5 +79,5 @@ def _values(row: IngestedRow) -> dict[str, Any]:
         "rejected": row.rejected,
         "text": row.text,
         "num_tokens": row.num_tokens,
-        "problem": None if row.problem is None else row.problem.model_dump(mode="json"),
+        "problems": [problem.model_dump(mode="json") for problem in row.problems] or None,
     }

@@ -26,7 +26,7 @@ class IngestedRow(RowContent):
     number: int
     split: Split
     num_tokens: int | None
-    problem: Problem | None
+    problems: list[Problem]
 
 
 class IngestReport(BaseModel):

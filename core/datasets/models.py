@@ -141,9 +141,10 @@ class Row(WorkspaceOwned, Base):
     rejected: Mapped[list[Any] | None]
     text: Mapped[str | None]
     num_tokens: Mapped[int | None]
-    problem: Mapped[dict[str, Any] | None]
+    problems: Mapped[list[Any] | None]
+    """Everything that was found in it; null of a row without."""
 
 
-Index("ix_rows_version_id_problems", Row.version_id, Row.number, postgresql_where=Row.problem.is_not(None))
+Index("ix_rows_version_id_problems", Row.version_id, Row.number, postgresql_where=Row.problems.is_not(None))
 Index("ix_files_expires_at", File.expires_at, postgresql_where=File.deleted_at.is_(None))
 Index("ix_uploads_expires_at", Upload.expires_at, postgresql_where=Upload.swept_at.is_(None))

@@ -2,8 +2,8 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Select, column, delete, exists, func, insert, literal, or_, select, update
-from sqlalchemy.dialects.postgresql import JSONB, distinct_on
+from sqlalchemy import Select, Text, cast, column, delete, exists, func, insert, literal, or_, select, update
+from sqlalchemy.dialects.postgresql import JSONB, JSONPATH, distinct_on
 from sqlalchemy.orm import Session, defer
 
 from core.datasets.models import Dataset, DatasetVersion, File, Row
@@ -216,14 +216,23 @@ class RowRepository:
         self._session.execute(delete(Row).where(Row.workspace_id == self._workspace_id, Row.version_id == version_id))
 
     def page(
-        self, version_id: str, *, after_number: int, limit: int, row_filter: RowFilter, search: str | None
+        self,
+        version_id: str,
+        *,
+        after_number: int,
+        limit: int,
+        row_filter: RowFilter,
+        finding: str | None,
+        search: str | None,
     ) -> Page[Row]:
         """In the file's order."""
         query = self._of(version_id).where(Row.number > after_number)
         if row_filter is RowFilter.PROBLEMS:
-            query = query.where(Row.problem.is_not(None))
+            query = query.where(Row.problems.is_not(None))
         elif row_filter is RowFilter.HELDOUT:
             query = query.where(Row.split == Split.HELDOUT)
+        if finding is not None:
+            query = query.where(Row.problems.contains([{"code": finding}]))
         if search:
             query = query.where(_says(search))
         return Page.cut(self._session.scalars(query.order_by(Row.number).limit(limit + 1)).all(), limit)
@@ -261,5 +270,5 @@ def _says(search: str) -> Any:  # noqa: ANN401 - a SQL expression
     return or_(
         found,
         Row.text.icontains(search, autoescape=True),
-        Row.problem["cause"].astext.icontains(search, autoescape=True),
+        func.jsonb_path_query_array(Row.problems, cast("$[*].cause", JSONPATH)).cast(Text).icontains(search, autoescape=True),
     )

@@ -181,12 +181,13 @@ def list_rows(
     after_number: int = 0,
     limit: int = 20,
     row_filter: RowFilter = RowFilter.ALL,
+    finding: str | None = None,
     search: str | None = None,
 ) -> Page[Row]:
     """Rows in the file's order, left-out ones too. Raises Conflict while the version is not ready."""
     _ready_version(session, workspace_id, version_id)
     return RowRepository(session, workspace_id).page(
-        version_id, after_number=after_number, limit=limit, row_filter=row_filter, search=search
+        version_id, after_number=after_number, limit=limit, row_filter=row_filter, finding=finding, search=search
     )
 
 

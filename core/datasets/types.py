@@ -79,6 +79,19 @@ class Severity(StrEnum):
     ERROR = "error"
     # the row is used; somebody should look
     WARNING = "warning"
+    # worth knowing; nothing is wrong
+    NOTE = "note"
+
+
+class Fix(StrEnum):
+    """What can be done about a finding without asking anybody: `core.datasets.health.fixed`."""
+
+    # the row is left out
+    LEAVE_OUT = "leave_out"
+    # what was found is replaced by a word in brackets that says what was there
+    MASK = "mask"
+    # what does not belong is taken away, the rest stays
+    CLEAN = "clean"
 
 
 class FileFormat(StrEnum):
@@ -180,17 +193,22 @@ class Inspection(_Value):
     num_problems: int
 
 
+class Finding(_Value):
+    """What was found in some rows of a version, or in all of them together."""
+
+    code: str
+    severity: Severity
+    count: int = Field(description="How many rows have it.")
+    rows: list[int] = Field(description="The numbers of the first few of them.")
+    sentence: str = Field(description="In plain words.")
+    advice: str = Field(description="What to do about it.")
+    fixes: list[Fix] = Field(description="What can be done about it at once, the best first; else it is for a person.")
+
+
 class Health(_Value):
-    """How many rows have what.
+    """What was found, worst first."""
 
-    `contradictions` counts questions that have more than one answer, or pairs that are preferred both ways round.
-    """
-
-    duplicates: int = 0
-    contradictions: int = 0
-    too_long: int = 0
-    empty: int = 0
-    card_numbers: int = 0
+    findings: list[Finding] = []
 
 
 class RowRecord(RowContent):

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from core.audit import service as audit
+from core.datasets.types import Health
 from core.db import migrate
 from core.db.health import newest_revision
 from core.db.session import SYSTEM, Database, Scope
@@ -262,3 +263,39 @@ class TestAuditChain:
                 audit.record(session, principal=principal, action="thing.made", target_id="x")
         finally:
             database.dispose()
+
+
+class TestAllFindings:
+    """0015: all problems of a row, and findings in place of counts."""
+
+    VERSION = (
+        "insert into dataset_versions (id, workspace_id, dataset_id, number, status, job_id, health) "
+        "values ('dsv_1', 'ws_1', 'ds_1', 1, 'ready', 'job_1', "
+        "jsonb_build_object('duplicates', 1200, 'contradictions', 0, 'empty', 1))"
+    )
+    ROW = (
+        "insert into rows (version_id, number, workspace_id, split, messages, problem) "
+        "values ('dsv_1', {number}, 'ws_1', 'train', '[]', {problem})"
+    )
+
+    def test_the_problem_of_a_row_is_the_first_of_its_problems_and_counts_are_findings(
+        self, empty_urls: tuple[str, str]
+    ) -> None:
+        owner_url, app_url = empty_urls
+        rows = [
+            self.ROW.format(number=1, problem="jsonb_build_object('code', 'duplicate')"),
+            self.ROW.format(number=2, problem="null"),
+        ]
+        migrate.upgrade(owner_url, app_url, "0014")
+        TestRowKinds._run(owner_url, [self.VERSION, *rows])
+        migrate.upgrade(owner_url, app_url, "0015")
+        found = TestRowKinds._run(owner_url, [], "select number, problems from rows order by number")
+        assert found == [(1, [{"code": "duplicate"}]), (2, None)]
+        [(health,)] = TestRowKinds._run(owner_url, [], "select health from dataset_versions")
+        findings = Health.model_validate(health).findings
+        assert [(finding.code, finding.count) for finding in findings] == [("empty", 1), ("duplicate", 1200)]
+        assert findings[1].sentence == "1,200 examples say the same as an earlier one."
+        migrate.downgrade(owner_url, "0014")
+        found = TestRowKinds._run(owner_url, [], "select number, problem from rows order by number")
+        assert found == [(1, {"code": "duplicate"}), (2, None)]
+        assert TestRowKinds._run(owner_url, [], "select health ->> 'duplicates' from dataset_versions") == [("1200",)]

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
-from core.datasets import health
 from core.datasets.examples import Example, Table
 from core.datasets.formats import refusals
 from core.datasets.formats.refusals import MIN_ROWS
-from core.datasets.health import Repetition
+from core.datasets.health import HealthCheck, content_digest
 from core.datasets.ingest_files import (
     EVENTS_NAME,
     REPORT_NAME,
@@ -24,7 +23,7 @@ from core.datasets.ingest_files import (
     IngestSpec,
 )
 from core.datasets.splits import choose_heldout
-from core.datasets.types import MAX_PROBLEMS_SHOWN, Health, Problem, RowContent, RowKind, Split
+from core.datasets.types import MAX_PROBLEMS_SHOWN, Problem, RowContent, RowKind, Split
 from core.errors import AppError, Invalid
 from core.jobs.exit_codes import ExitCode
 from worker.ingest.events import Events
@@ -61,20 +60,20 @@ def ingest(run_dir: Path, spec: IngestSpec, events: Events) -> IngestReport:
     """Read `file`, write `rows.jsonl`. Raises Invalid if the file holds too little to learn from."""
     source = run_dir / SOURCE_NAME
     events.stage("reading")
-    repetition = Repetition()
+    health = HealthCheck(max_row_tokens=spec.max_row_tokens)
     with source.open("rb") as stream:
         num_read = 0
         table = Table(stream, spec.format)
         for example in table.examples(spec.mapping):
             num_read += 1
             if example.problem is None:
-                repetition.add(example.row, _content(example))
+                health.observe(example.row, _content(example))
             if num_read % _PROGRESS_EVERY_ROWS == 0:
                 # the file's bytes twice over: once to read, once to write
                 events.progress(stream.tell(), 2 * source.stat().st_size)
-    _refuse_too_little(repetition, num_read, table.kind)
+    _refuse_too_little(health, num_read, table.kind)
     events.stage("checking")
-    writer = _Writer(spec, repetition, table.kind)
+    writer = _Writer(spec, health, table.kind)
     with source.open("rb") as stream, (run_dir / ROWS_NAME).open("w", encoding="utf-8") as out:
         for number, example in enumerate(_examples(stream, spec), start=1):
             writer.write(example, out)
@@ -94,8 +93,8 @@ def _content(example: Example) -> RowContent:
     return example.content or RowContent()
 
 
-def _refuse_too_little(repetition: Repetition, num_read: int, kind: RowKind) -> None:
-    num_usable = repetition.counts.total()
+def _refuse_too_little(health: HealthCheck, num_read: int, kind: RowKind) -> None:
+    num_usable = health.num_observed
     if num_read < MIN_ROWS:
         raise refusals.too_few_rows(num_read, kind)
     if num_usable < MIN_ROWS:
@@ -104,7 +103,7 @@ def _refuse_too_little(repetition: Repetition, num_read: int, kind: RowKind) -> 
             cause=f"Only {num_usable} of {num_read} rows can be used; a model needs at least {MIN_ROWS}.",
             fix="Check that the right columns are chosen, and mend the rows that are listed as problems.",
         )
-    if len(repetition.counts) == 1:
+    if len(health.counts) == 1:
         raise refusals.refuse(
             "rows_all_alike",
             cause="All rows say the same, so nothing could be measured.",
@@ -146,16 +145,15 @@ def token_counter(tokenizer_dir: Path) -> CountTokens:
 
 
 class _Writer:
-    """The second pass: each row with its split, tokens and problem, and the sums of all."""
+    """The second pass: each row with its split, tokens and problems, and the sums of all."""
 
-    def __init__(self, spec: IngestSpec, repetition: Repetition, kind: RowKind) -> None:
+    def __init__(self, spec: IngestSpec, health: HealthCheck, kind: RowKind) -> None:
         self._kind = kind
         self._max_row_tokens = spec.max_row_tokens
         self._count_tokens = None if spec.tokenizer_dir is None else token_counter(Path(spec.tokenizer_dir))
-        self._repetition = repetition
-        self._heldout = choose_heldout(repetition.counts)
+        self._health = health
+        self._heldout = choose_heldout(health.counts)
         self._splits: Counter[Split] = Counter()
-        self._codes: Counter[str] = Counter()
         self._lengths: list[int] = []
         self._num_tokens = 0
         self._content = hashlib.sha256()
@@ -165,10 +163,8 @@ class _Writer:
     def write(self, example: Example, out: TextIO) -> None:
         row = self._left_out(example) if example.problem is not None else self._usable(example)
         self._splits[row.split] += 1
-        if row.problem is not None:
-            self._num_problems += 1
-            if len(self._problems) < MAX_PROBLEMS_SHOWN:
-                self._problems.append(row.problem)
+        self._num_problems += len(row.problems)
+        self._problems += row.problems[: MAX_PROBLEMS_SHOWN - len(self._problems)]
         out.write(row.model_dump_json() + "\n")
 
     def report(self) -> IngestReport:
@@ -184,30 +180,24 @@ class _Writer:
             max_row_tokens=lengths[-1] if lengths else 0,
             p99_row_tokens=lengths[(len(lengths) - 1) * 99 // 100] if lengths else 0,
             content_sha256=self._content.hexdigest(),
-            health=Health(
-                duplicates=self._repetition.num_duplicates,
-                contradictions=self._repetition.num_contradictions,
-                too_long=self._codes["too_long"],
-                empty=self._codes["empty"],
-                card_numbers=self._codes["card_number"],
-            ),
+            health=self._health.summary(),
             problems=self._problems,
         )
 
     def _left_out(self, example: Example) -> IngestedRow:
         if example.problem is not None:
-            self._codes[example.problem.code] += 1
+            self._health.leave_out(example.row, example.problem)
         return IngestedRow(
             number=example.row,
             split=Split.LEFT_OUT,
             num_tokens=None,
-            problem=example.problem,
+            problems=[] if example.problem is None else [example.problem],
             **_content(example).dump_content(),
         )
 
     def _usable(self, example: Example) -> IngestedRow:
         row, content = example.row, _content(example)
-        digest = health.content_digest(content)
+        digest = content_digest(content)
         self._content.update(digest)
         tokens = None if self._count_tokens is None else self._count_tokens(content)
         if tokens is not None:
@@ -217,18 +207,6 @@ class _Writer:
             number=row,
             split=Split.HELDOUT if digest in self._heldout else Split.TRAIN,
             num_tokens=None if tokens is None else tokens.total,
-            problem=self._warning(row, content, tokens),
+            problems=self._health.problems(row, content, num_tokens=tokens.longest if tokens else None),
             **content.dump_content(),
         )
-
-    def _warning(self, row: int, content: RowContent, tokens: TokenCount | None) -> Problem | None:
-        """The gravest of what is odd about a row; each kind is counted even where another is shown."""
-        found = []
-        if any(health.has_card_number(text) for text in content.words()):
-            found.append(health.card_number_problem(row))
-        # a long text is learned in pieces, nothing of it is lost
-        if tokens is not None and tokens.longest > self._max_row_tokens and content.text is None:
-            found.append(health.too_long_problem(row, tokens.longest, self._max_row_tokens))
-        self._codes.update(problem.code for problem in found)
-        repeated = self._repetition.problem(row, content)
-        return next(iter([*found, *([repeated] if repeated else [])]), None)

@@ -3778,6 +3778,40 @@ export interface components {
          * @enum {string}
          */
         FileFormat: "csv" | "jsonl" | "txt" | "md";
+        /**
+         * Finding
+         * @description What was found in some rows of a version, or in all of them together.
+         */
+        Finding: {
+            /**
+             * Advice
+             * @description What to do about it.
+             */
+            advice: string;
+            /** Code */
+            code: string;
+            /**
+             * Count
+             * @description How many rows have it.
+             */
+            count: number;
+            /**
+             * Fixes
+             * @description What can be done about it at once, the best first; else it is for a person.
+             */
+            fixes: components["schemas"]["Fix"][];
+            /**
+             * Rows
+             * @description The numbers of the first few of them.
+             */
+            rows: number[];
+            /**
+             * Sentence
+             * @description In plain words.
+             */
+            sentence: string;
+            severity: components["schemas"]["Severity"];
+        };
         /** FineTuningCheckpoint */
         FineTuningCheckpoint: {
             /** Created At */
@@ -3956,6 +3990,12 @@ export interface components {
             validation_file: string | null;
             warning: components["schemas"]["JobWarning"] | null;
         };
+        /**
+         * Fix
+         * @description What can be done about a finding without asking anybody: `core.datasets.health.fixed`.
+         * @enum {string}
+         */
+        Fix: "leave_out" | "mask" | "clean";
         /** FixBody */
         FixBody: {
             /**
@@ -4020,36 +4060,14 @@ export interface components {
         };
         /**
          * Health
-         * @description How many rows have what.
-         *
-         *     `contradictions` counts questions that have more than one answer, or pairs that are preferred both ways round.
+         * @description What was found, worst first.
          */
         Health: {
             /**
-             * Card Numbers
-             * @default 0
+             * Findings
+             * @default []
              */
-            card_numbers: number;
-            /**
-             * Contradictions
-             * @default 0
-             */
-            contradictions: number;
-            /**
-             * Duplicates
-             * @default 0
-             */
-            duplicates: number;
-            /**
-             * Empty
-             * @default 0
-             */
-            empty: number;
-            /**
-             * Too Long
-             * @default 0
-             */
-            too_long: number;
+            findings: components["schemas"]["Finding"][];
         };
         /** HealthBody */
         HealthBody: {
@@ -5808,7 +5826,11 @@ export interface components {
              * @constant
              */
             object: "row";
-            problem: components["schemas"]["Problem"] | null;
+            /**
+             * Problems
+             * @description Everything that was found in it.
+             */
+            problems: components["schemas"]["Problem"][];
             /**
              * Rejected
              * @description Of a preference, the answer that was not.
@@ -6012,7 +6034,7 @@ export interface components {
          * Severity
          * @enum {string}
          */
-        Severity: "error" | "warning";
+        Severity: "error" | "warning" | "note";
         /** SignInBody */
         SignInBody: {
             /**
@@ -8390,6 +8412,8 @@ export interface operations {
         parameters: {
             query?: {
                 filter?: components["schemas"]["RowFilter"];
+                /** @description The code of a finding that a row has. */
+                finding?: string | null;
                 /** @description Words that a row or its problem holds. */
                 q?: string | null;
                 /** @description Id of the last item of the page before. */

@@ -13,6 +13,7 @@ import type {
   Session,
   UploadedFile,
 } from "@/api/types";
+import { FINDINGS } from "@/testing/findings";
 
 export const NOW_S = Math.floor(Date.now() / 1000);
 export const BASE = "smollm2-135m-instruct";
@@ -104,7 +105,7 @@ export function makeVersion(overrides: Partial<DatasetVersion> = {}): DatasetVer
     num_tokens: 88_412,
     max_row_tokens: 412,
     content_sha256: "0".repeat(64),
-    health: { duplicates: 31, contradictions: 2, too_long: 0, empty: 1, card_numbers: 4 },
+    health: { findings: FINDINGS },
     problems: [
       {
         row: 214,
@@ -194,7 +195,7 @@ export function makeRow(index: number, overrides: Partial<Row> = {}): Row {
     rejected: null,
     text: null,
     num_tokens: 74,
-    problem: index === 2 ? (makeVersion().problems[2] ?? null) : null,
+    problems: index === 2 ? makeVersion().problems.slice(2, 3) : [],
     ...overrides,
   };
 }

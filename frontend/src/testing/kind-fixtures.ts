@@ -1,4 +1,5 @@
 import type { Dataset, Row, RowKind } from "@/api/types";
+import { CONTRADICTION } from "@/testing/findings";
 import { makeDataset, makeRow, makeVersion, messagesOf } from "@/testing/fixtures";
 
 const CALL = {
@@ -28,13 +29,7 @@ export const DATASETS_OF_KINDS: Dataset[] = Object.entries(KINDS).map(([id, { na
       num_heldout: 20,
       num_problems: 0,
       problems: [],
-      health: {
-        duplicates: 0,
-        contradictions: kind === "preference" ? 1 : 0,
-        too_long: 0,
-        empty: 0,
-        card_numbers: 0,
-      },
+      health: { findings: kind === "preference" ? [CONTRADICTION] : [] },
     }),
   }),
 );
@@ -53,7 +48,7 @@ export function rowsOfKind(versionId: unknown): Row[] | undefined {
         chosen: answer ? [answer] : [],
         rejected: [{ role: "assistant", content: "Please look at our web page for this." }],
         split: "train",
-        problem: null,
+        problems: [],
       });
     });
   }
@@ -62,7 +57,7 @@ export function rowsOfKind(versionId: unknown): Row[] | undefined {
       "# Holidays\n\nWhoever works on a holiday chooses another day within the month. Ask the desk first; it keeps the list.",
       "# Keys\n\n" + "The key to the store room hangs behind the desk. ".repeat(20),
     ];
-    return texts.map((text, index) => makeRow(index, { messages: [], text, split: "train", problem: null }));
+    return texts.map((text, index) => makeRow(index, { messages: [], text, split: "train", problems: [] }));
   }
   if (versionId === "dsv_5") {
     return [

@@ -32,6 +32,10 @@ def preference(number: int, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 -
     return {"prompt": f"What is {number}?", "chosen": f"It is {number}.", "rejected": "I do not know."} | changes
 
 
+def found_in(folder: IngestFolder) -> dict[str, int]:
+    return {finding.code: finding.count for finding in folder.report.health.findings}
+
+
 def ingest(folder: IngestFolder, content: bytes, **changes: object) -> None:
     found = folder.ingest(content, **({"format": FileFormat.JSONL, "mapping": None} | changes))
     assert found is ExitCode.DONE, folder.events
@@ -45,7 +49,7 @@ def test_preferences_are_split_counted_and_told_apart(folder: IngestFolder, toke
     ingest(folder, lines(*rows), tokenizer_dir=tokenizer)
     report = folder.report
     assert (report.kind, report.num_rows, report.num_problems) == (RowKind.PREFERENCE, 15, 5)
-    assert [(row.number, row.problem.code) for row in folder.rows if row.problem] == [
+    assert [(row.number, problem.code) for row in folder.rows for problem in row.problems] == [
         (2, "contradiction"),
         (13, "duplicate"),
         (14, "contradiction"),
@@ -53,7 +57,7 @@ def test_preferences_are_split_counted_and_told_apart(folder: IngestFolder, toke
         (16, "card_number"),
     ]
     assert folder.rows[14].split is Split.LEFT_OUT
-    assert (report.health.duplicates, report.health.contradictions, report.health.card_numbers) == (1, 1, 1)
+    assert found_in(folder) == {"answers_alike": 1, "duplicate": 1, "contradiction": 2, "card_number": 1}
 
 
 def test_the_tokens_of_a_preference_are_those_of_both_conversations(folder: IngestFolder, tokenizer: str) -> None:
@@ -66,7 +70,7 @@ def test_the_tokens_of_a_preference_are_those_of_both_conversations(folder: Inge
     assert folder.report.max_row_tokens == max(lengths) + 1  # 10 and 11 have a digit more
     assert folder.report.num_tokens == sum(row.num_tokens or 0 for row in folder.rows)
     assert max(lengths) < 50
-    assert folder.report.health.too_long == 0
+    assert "too_long" not in found_in(folder)
 
 
 def test_a_conversation_with_tools_is_kept_and_counted_whatever_the_template_can_say(
@@ -97,7 +101,7 @@ def test_plain_text_is_split_and_counted_and_a_long_one_is_no_problem(folder: In
     ingest(folder, lines(*texts, {"text": "long " * 100}, texts[0]), tokenizer_dir=tokenizer)
     report = folder.report
     assert (report.kind, report.num_rows, report.num_problems) == (RowKind.TEXT, 13, 1)
-    assert (report.health.too_long, report.health.duplicates, report.health.contradictions) == (0, 1, 0)
+    assert found_in(folder) == {"duplicate": 1}
     chat_format = ChatFormat.load(Path(tokenizer))
     assert folder.rows[0].num_tokens == len(chat_format.encode_text(texts[0]["text"]))
     assert folder.rows[0].dump_content() == texts[0]

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from core.datasets.ingest_files import IngestedRow
 from core.datasets.types import Split
 from core.jobs.exit_codes import ExitCode
 from tests.assets.bad_files import GOOD_CSV
@@ -12,6 +13,10 @@ from tests.factories.tokenizer import put_tokenizer
 @pytest.fixture
 def folder(tmp_path: Path) -> IngestFolder:
     return IngestFolder(tmp_path)
+
+
+def codes(row: IngestedRow) -> list[str]:
+    return [problem.code for problem in row.problems]
 
 
 def test_every_row_is_learned_from_or_held_out(folder: IngestFolder) -> None:
@@ -43,23 +48,36 @@ def test_what_is_odd_is_counted_and_said_of_each_row(folder: IngestFolder) -> No
         b"one,two,three\n",
     ]
     assert folder.ingest(GOOD_CSV + b"".join(odd)) is ExitCode.DONE
-    assert [(row.number, row.split, row.problem.code) for row in folder.rows if row.problem] == [
-        (3, folder.rows[1].split, "contradiction"),
-        (14, folder.rows[0].split, "duplicate"),
-        (15, folder.rows[13].split, "contradiction"),
-        (16, folder.rows[14].split, "card_number"),
-        (17, Split.LEFT_OUT, "empty"),
-        (18, Split.LEFT_OUT, "too_many_cells"),
+    assert [(row.number, row.split, codes(row)) for row in folder.rows if row.problems] == [
+        (3, folder.rows[1].split, ["contradiction"]),
+        (14, folder.rows[0].split, ["duplicate"]),
+        (15, folder.rows[13].split, ["contradiction"]),
+        (16, folder.rows[14].split, ["card_number"]),
+        (17, Split.LEFT_OUT, ["empty"]),
+        (18, Split.LEFT_OUT, ["too_many_cells"]),
     ]
     report = folder.report
     assert (report.num_rows, report.num_problems) == (15, 6)
-    assert report.health.model_dump() == {
-        "duplicates": 1,
-        "contradictions": 1,
-        "too_long": 0,
-        "empty": 1,
-        "card_numbers": 1,
+    found = {finding.code: (finding.count, finding.rows) for finding in report.health.findings}
+    assert found == {
+        "empty": (1, [17]),
+        "too_many_cells": (1, [18]),
+        "contradiction": (2, [3, 15]),
+        "duplicate": (1, [14]),
+        "card_number": (1, [16]),
     }
+
+
+def test_a_row_has_everything_that_was_found_in_it(folder: IngestFolder) -> None:
+    card = b"What is 0 plus one?,4111 1111 1111 1111\n"
+    assert folder.ingest(GOOD_CSV + card + card) is ExitCode.DONE
+    assert [codes(row) for row in folder.rows if row.problems] == [
+        ["contradiction"],
+        ["card_number", "contradiction"],
+        ["card_number", "contradiction", "duplicate"],
+    ]
+    assert folder.report.num_problems == 6
+    assert [problem.code for problem in folder.report.problems][:2] == ["contradiction", "card_number"]
 
 
 def test_tokens_are_counted_as_training_counts_them(folder: IngestFolder, tmp_path: Path) -> None:
@@ -71,13 +89,12 @@ def test_tokens_are_counted_as_training_counts_them(folder: IngestFolder, tmp_pa
     last = folder.rows[-1]
     # one token a byte, and the two marks of each message
     assert last.num_tokens == len(rendered) + 4
-    assert last.problem is not None
-    assert last.problem.code == "too_long"
+    assert codes(last) == ["too_long"]
     report = folder.report
     assert report.max_row_tokens == last.num_tokens
     assert report.num_tokens == sum(row.num_tokens or 0 for row in folder.rows)
     assert report.p99_row_tokens < report.max_row_tokens
-    assert report.health.too_long == 1
+    assert [(finding.code, finding.count) for finding in report.health.findings] == [("too_long", 1)]
 
 
 @pytest.mark.parametrize(

@@ -232,7 +232,7 @@ class TestAZombie:
     def test_its_rows_are_not_kept(
         self, leases: tuple[Lease, Lease], ready_context: WorkContext, workspace_id: str
     ) -> None:
-        row = ingest.IngestedRow(number=2, split=Split.TRAIN, messages=[], num_tokens=1, problem=None)
+        row = ingest.IngestedRow(number=2, split=Split.TRAIN, messages=[], num_tokens=1, problems=[])
         with pytest.raises(ingest.Fenced), ready_context.database.session(workspace_scope(workspace_id)) as session:
             ingest.insert_rows(session, leases[0], [row], lease_s=60)
         assert num_rows(ready_context.database, leases[0].payload["version_id"]) == 0
@@ -246,7 +246,7 @@ class TestAZombie:
         as_member: Headers,
     ) -> None:
         version_id = leases[1].payload["version_id"]
-        leftover = ingest.IngestedRow(number=99_999, split=Split.TRAIN, messages=[], num_tokens=1, problem=None)
+        leftover = ingest.IngestedRow(number=99_999, split=Split.TRAIN, messages=[], num_tokens=1, problems=[])
         with ready_context.database.session(workspace_scope(workspace_id)) as session:
             ingest.insert_rows(session, leases[1], [leftover], lease_s=60)
         task.run(ready_context, leases[1])

@@ -23,7 +23,7 @@ describe("bringing examples", () => {
     expect(screen.queryByText("Can I move my appointment on Friday to next week?")).toBeNull();
     expect(screen.getByText("billing")).toBeVisible();
     await user.click(screen.getByRole("button", { name: "Use these examples" }));
-    await screen.findByText("31 say the same thing twice.");
+    await screen.findByText("31 examples say the same as an earlier one.");
     expect(history.location.pathname).toBe("/data/ds_1");
     expect(sent).toEqual({
       file_id: "file-1",
@@ -61,7 +61,7 @@ describe("other kinds of rows", () => {
     if (!list) throw new Error("the list has no section");
     await within(list).findAllByText("Preferred");
     expect(within(list).getAllByText("Not preferred")).toHaveLength(4);
-    expect(screen.getByText("1 pair of answers is preferred both ways round.")).toBeVisible();
+    expect(screen.getByText("1 example contradicts another.")).toBeVisible();
   });
 
   it("shows a text as a text, a long one on demand", async () => {

@@ -81,11 +81,11 @@ export function RowList({ versionId, filter, search, onChange }: RowListProps) {
               <div className={classes.body}>
                 <RowView row={row} showLearned={row.split === "train"} />
                 {row.split === "heldout" && <p className={classes.note}>Held back to check the result.</p>}
-                {row.problem && (
-                  <p className={classes.problem}>
-                    {row.problem.cause} {row.problem.fix}
+                {row.problems.map((problem) => (
+                  <p key={problem.code} className={classes.problem}>
+                    {problem.cause} {problem.fix}
                   </p>
-                )}
+                ))}
               </div>
             </li>
           ))}

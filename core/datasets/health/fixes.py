@@ -1,0 +1,44 @@
+"""What can be mended in a row without asking anybody."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from core.datasets.health.cards import mask_card_numbers
+from core.datasets.types import Message, RowContent
+
+_MENDED: Final[Mapping[str, Callable[[str], str]]] = {"card_number": mask_card_numbers}
+
+
+def fixed(code: str, row: RowContent) -> RowContent | None:
+    """The row without what was found in it; None where only leaving it out helps, or where nothing is left of it."""
+    mend = _MENDED.get(code)
+    return None if mend is None else with_texts(row, mend)
+
+
+def with_texts(row: RowContent, change: Callable[[str], str]) -> RowContent:
+    """The row with every text changed: contents, arguments of calls, plain text."""
+    return row.model_copy(
+        update={
+            "messages": _with_texts(row.messages, change),
+            "chosen": None if row.chosen is None else _with_texts(row.chosen, change),
+            "rejected": None if row.rejected is None else _with_texts(row.rejected, change),
+            "text": None if row.text is None else change(row.text),
+        }
+    )
+
+
+def _with_texts(messages: list[Message], change: Callable[[str], str]) -> list[Message]:
+    found = []
+    for message in messages:
+        copy = message.copy()
+        if message["content"] is not None:
+            copy["content"] = change(message["content"])
+        if "tool_calls" in message:
+            calls = [call.copy() for call in message["tool_calls"]]
+            for call in calls:
+                function = call["function"].copy()
+                function["arguments"] = change(function["arguments"])
+                call["function"] = function
+            copy["tool_calls"] = calls
+        found.append(copy)
+    return found
