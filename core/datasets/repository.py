@@ -270,5 +270,7 @@ def _says(search: str) -> Any:  # noqa: ANN401 - a SQL expression
     return or_(
         found,
         Row.text.icontains(search, autoescape=True),
-        func.jsonb_path_query_array(Row.problems, cast("$[*].cause", JSONPATH)).cast(Text).icontains(search, autoescape=True),
+        func.jsonb_path_query_array(Row.problems, cast("$[*].cause", JSONPATH))
+        .cast(Text)
+        .icontains(search, autoescape=True),
     )
