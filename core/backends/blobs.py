@@ -17,7 +17,24 @@ from core.errors import Conflict, NotFound, Unavailable
 from core.kit.clock import utc_now
 
 _MIB = 1024 * 1024
-_TRANSFER = TransferConfig(multipart_threshold=16 * _MIB, multipart_chunksize=16 * _MIB, max_concurrency=4)
+# the store's limit of 10,000 parts makes that 80 GiB, ten times the largest file that is taken
+_PART_BYTES = 8 * _MIB
+_PARTS_AT_ONCE = 3
+MAX_IN_FLIGHT_BYTES = 64 * _MIB
+"""Of one stream on its way to the store, whatever its length, at most so much is in memory."""
+
+
+def _transfer(*, whole_below_bytes: int = _PART_BYTES) -> TransferConfig:
+    config = TransferConfig(multipart_threshold=whole_below_bytes, multipart_chunksize=_PART_BYTES)
+    config.max_request_concurrency = _PARTS_AT_ONCE
+    # boto3's own is ten, which no argument of it changes; one more part is read while these are sent
+    config.max_in_memory_upload_chunks = _PARTS_AT_ONCE
+    return config
+
+
+_TRANSFER = _transfer()
+# a file on disk is sent from there, and nothing of it need be in memory
+_TRANSFER_OF_FILES = _transfer(whole_below_bytes=64 * _MIB + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +50,7 @@ class BlobStore(Protocol):
         """Store `data`. With `if_absent`, raises `Conflict` if the key exists (`If-None-Match: *`)."""
 
     def put_stream(self, key: str, stream: BinaryIO) -> None:
-        """Store a stream of any length in parts; nothing is left behind when it fails."""
+        """Store a stream of any length in parts, with a bounded part of it in memory; failing, it leaves nothing."""
 
     def put_file(self, key: str, path: Path) -> None:
         """Store a file in parts."""
@@ -113,7 +130,8 @@ class S3BlobStore:
 
     def put_stream(self, key: str, stream: BinaryIO) -> None:
         try:
-            self._client.upload_fileobj(stream, self._bucket, key, Config=_TRANSFER)
+            config = _TRANSFER_OF_FILES if stream.seekable() else _TRANSFER
+            self._client.upload_fileobj(stream, self._bucket, key, Config=config)
         except (ClientError, BotoCoreError) as error:
             raise _translate(error, key) from error
 
