@@ -44,7 +44,7 @@ _FORM: dict[str, Any] = {
 def create_upload(
     body: CreateUploadBody, principal: WriterDep, session: SessionDep, settings: SettingsDep, once: OnceDep
 ) -> UploadBody:
-    """Begin a file that arrives in parts, within an hour."""
+    """Begin a file that arrives in parts. It stays open for an hour, and for another with each part."""
     expires_after = body.expires_after
     expires_after_s = files.check_expires_after(expires_after.anchor, expires_after.seconds) if expires_after else None
     return once.answer(
@@ -96,7 +96,12 @@ async def add_upload_part(
     try:
         incoming = await form.read(request.stream())
         part = await run_in_threadpool(
-            incoming.finish, principal=principal, upload_id=upload_id, database=database, blobs=backends.blobs
+            incoming.finish,
+            principal=principal,
+            upload_id=upload_id,
+            database=database,
+            blobs=backends.blobs,
+            expires_after_s=settings.upload_expires_s,
         )
     finally:
         form.close()

@@ -1,7 +1,8 @@
 """The file of an upload's parts: they are read once, in the order named, and written as one object as they are read.
 
-Of all that a file may hold, a few mebibytes are in memory at a time. Who makes the file holds a claim on the upload, so
-that of two who complete it at once one makes it, and the other is answered with what that one made.
+Of a file of any size so much is in memory as `core.backends.blobs.MAX_IN_FLIGHT_BYTES` says. Who makes the file holds
+a claim on the upload, so that of two who complete it at once one makes it, and the other is answered with what that one
+made.
 """
 
 import hashlib

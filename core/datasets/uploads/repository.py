@@ -80,6 +80,11 @@ class UploadRepository:
     def cancel(self, upload_id: str) -> None:
         self._change(upload_id, status=UploadStatus.CANCELLED)
 
+    def prolong(self, upload_id: str, *, expires_after_s: int) -> None:
+        """As long as parts come it stays open."""
+        until = func.now() + timedelta(seconds=expires_after_s)
+        self._change(upload_id, expires_at=func.greatest(Upload.expires_at, until))
+
     def add_part(self, part: UploadPart) -> UploadPart:
         self._session.add(part)
         self._session.flush()

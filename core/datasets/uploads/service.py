@@ -157,8 +157,13 @@ class IncomingPart:
         self._spool.write(chunk)
         return True
 
-    def finish(self, *, principal: Principal, upload_id: str, database: Database, blobs: BlobStore) -> UploadPart:
-        """Store and enter it. Raises as `lock_open`, and `Conflict` for more than such an upload can need."""
+    def finish(
+        self, *, principal: Principal, upload_id: str, database: Database, blobs: BlobStore, expires_after_s: int
+    ) -> UploadPart:
+        """Store and enter it, and keep the upload open for `expires_after_s` from now on.
+
+        Raises as `lock_open`, and `Conflict` for more than such an upload can need.
+        """
         if self._spool.num_bytes == 0:
             raise Invalid("The part is empty.", code="part_empty", param="data")
         part_id = new_id("part_")
@@ -176,6 +181,7 @@ class IncomingPart:
                         sha256=self._spool.sha256,
                         object_key=key,
                     ),
+                    expires_after_s=expires_after_s,
                 )
         except BaseException:
             # one whose entry was only seemingly lost is not named by anybody: its sender has no id of it
@@ -223,7 +229,7 @@ def mark_swept(session: Session, *, upload_ids: Sequence[str]) -> None:
     LeftoverRepository(session).mark_swept(upload_ids)
 
 
-def _enter_part(session: Session, part: UploadPart) -> UploadPart:
+def _enter_part(session: Session, part: UploadPart, *, expires_after_s: int) -> UploadPart:
     upload = lock_open(session, workspace_id=part.workspace_id, upload_id=part.upload_id)
     uploads = UploadRepository(session, part.workspace_id)
     num_parts, num_bytes = uploads.received(upload.id)
@@ -235,6 +241,7 @@ def _enter_part(session: Session, part: UploadPart) -> UploadPart:
             code="too_many_parts",
             param="data",
         )
+    uploads.prolong(upload.id, expires_after_s=expires_after_s)
     return uploads.add_part(part)
 
 

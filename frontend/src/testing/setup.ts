@@ -37,6 +37,20 @@ window.matchMedia = (query: string) =>
   }) as unknown as MediaQueryList;
 window.ResizeObserver = FakeObserver;
 window.scrollTo = () => undefined;
+Object.defineProperty(Blob.prototype, "arrayBuffer", {
+  value(this: Blob) {
+    return new Promise((resolve) => {
+      const reader = new FileReader();
+      reader.onload = () => {
+        // digests are Node's own, and take no buffer of another realm
+        const copy = Buffer.alloc(this.size);
+        copy.set(new Uint8Array(reader.result as ArrayBuffer));
+        resolve(copy.buffer);
+      };
+      reader.readAsArrayBuffer(this);
+    });
+  },
+});
 Element.prototype.scrollIntoView = () => undefined;
 vi.stubGlobal("EventSource", FakeEventSource);
 

@@ -300,6 +300,16 @@ class TestEnds:
         assert keys_of(backends, workspace_id, "uploads") == []
         assert sweep_files(database, backends.blobs) == 0
 
+    def test_an_upload_whose_parts_come_slowly_stays_open(
+        self, ai: OpenAI, begin: Begin, rows: bytes, database: Database
+    ) -> None:
+        upload = begin()
+        make_old(database, 3000)
+        first = ai.uploads.parts.create(upload.id, data=rows[:1000])
+        make_old(database, 3000)
+        last = ai.uploads.parts.create(upload.id, data=rows[1000:])
+        assert ai.uploads.complete(upload.id, part_ids=[first.id, last.id]).status == "completed"
+
     def test_open_uploads_have_a_quota(self, app: FastAPI, client_of: ClientOf, as_member: Headers) -> None:
         limits = {"max_open_uploads_per_workspace": 2, "max_open_upload_bytes_per_workspace": 1000}
         app.state.settings = app.state.settings.model_copy(update=limits)

@@ -2,7 +2,7 @@
 
 import io
 import threading
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 import pytest
 from botocore.awsrequest import AWSRequest, AWSResponse
@@ -63,7 +63,7 @@ class SlowStore:
         self._num_held = 0
         self._lock = threading.Lock()
 
-    def answer(self, request: AWSRequest, **_: Any) -> AWSResponse:
+    def answer(self, request: AWSRequest, **_: object) -> AWSResponse:
         if request.method == "POST":
             return _answer(request, _BEGUN if "uploads" in request.url.partition("?")[2] else _ENDED)
         num_bytes = int(request.headers["Content-Length"])

@@ -16,6 +16,7 @@ import type {
   Sample,
   UploadedFile,
 } from "@/api/types";
+import { findUpload } from "@/api/upload";
 
 const PAGE_SIZE = 25;
 const POLL_MS = 1500;
@@ -93,6 +94,14 @@ export function fileQuery(id: string) {
     queryFn: ({ signal }) =>
       unwrap<UploadedFile>(api.GET("/v1/files/{file_id}", { params: { path: { file_id: id } }, signal })),
     staleTime: Infinity,
+  });
+}
+
+export function uploadQuery(id: string) {
+  return queryOptions({
+    queryKey: ["uploads", id],
+    queryFn: ({ signal }) => findUpload(id, signal),
+    retry: false,
   });
 }
 

@@ -2,12 +2,13 @@ import { Button } from "@mantine/core";
 import { useRef, useState, type DragEvent } from "react";
 import { Sprig } from "@/components/ui/sprig";
 import { Stitches } from "@/components/ui/stitches";
+import type { Sending } from "@/features/datasets/components/use-upload";
 import { bytes, percent } from "@/lib/format";
 import classes from "./drop-zone.module.css";
 
 interface DropZoneProps {
   onFile: (file: File) => void;
-  upload: { name: string; size: number; fraction: number } | null;
+  upload: Sending | null;
   onStop: () => void;
 }
 
@@ -39,8 +40,8 @@ export function DropZone({ onFile, upload, onStop }: DropZoneProps) {
             <strong>{upload.name}</strong> · {bytes(upload.size)}
           </p>
           <Stitches fraction={upload.fraction} label={`Sending ${upload.name}`} />
-          <p className={classes.hint}>
-            {upload.fraction < 1 ? `${percent(upload.fraction)} sent` : "Sent. Reading the first rows…"}
+          <p className={classes.hint} role="status">
+            {progressOf(upload)}
           </p>
           <Button variant="default" onClick={onStop}>
             Stop
@@ -71,4 +72,11 @@ export function DropZone({ onFile, upload, onStop }: DropZoneProps) {
       />
     </div>
   );
+}
+
+function progressOf({ fraction, isBroken, isInParts }: Sending): string {
+  if (isBroken)
+    return `The server cannot be reached. ${isInParts ? `${percent(fraction)} of it is safe there. ` : ""}This goes on by itself; leave the page open.`;
+  if (fraction === 1) return isInParts ? "Sent. Putting it together…" : "Sent. Reading the first rows…";
+  return `${percent(fraction)} sent`;
 }

@@ -5,6 +5,11 @@ function text(value: unknown): string | null {
   return typeof value === "string" || typeof value === "number" ? String(value) : null;
 }
 
+/** Nothing is wrong with the file, as far as anybody knows. */
+function isTrouble(error: unknown): boolean {
+  return !(error instanceof ApiError) || error.status >= 500 || error.status === 429 || error.isSignedOut;
+}
+
 /** Why a file was not taken: where, why, and how to mend it. */
 export function Refusal({ name, error }: { name: string; error: unknown }) {
   const details = error instanceof ApiError ? (error.body.details ?? {}) : {};
@@ -13,6 +18,13 @@ export function Refusal({ name, error }: { name: string; error: unknown }) {
   const cause = text(details.cause) ?? messageOf(error);
   const fix = text(details.fix);
   const where = [row && `row ${row}`, column && `column “${column}”`].filter(Boolean).join(", ");
+  if (isTrouble(error))
+    return (
+      <Notice tone="bad" title={`“${name}” has not arrived`}>
+        <p>{messageOf(error)}</p>
+        <p>Choose it once more. Of a large file only what is missing is sent.</p>
+      </Notice>
+    );
   return (
     <Notice tone="bad" title={`“${name}” was not taken`}>
       <p>

@@ -8,6 +8,7 @@ import { DropZone } from "@/features/datasets/components/drop-zone";
 import { FilePreview } from "@/features/datasets/components/file-preview";
 import { Refusal } from "@/features/datasets/components/refusal";
 import { SampleList } from "@/features/datasets/components/sample-list";
+import { UnfinishedUploads } from "@/features/datasets/components/unfinished-uploads";
 import { useUpload } from "@/features/datasets/components/use-upload";
 import { fileQuery } from "@/features/datasets/queries";
 import { useCan } from "@/features/session/queries";
@@ -46,6 +47,7 @@ function Choose() {
   return (
     <>
       {upload.refusal && <Refusal name={upload.refusal.name} error={upload.refusal.error} />}
+      {!upload.sending && <UnfinishedUploads />}
       <DropZone onFile={upload.send} upload={upload.sending} onStop={upload.stop} />
       <Section title="Or try it with ours">
         <SampleList />

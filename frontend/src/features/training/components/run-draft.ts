@@ -2,6 +2,7 @@ import type { CloneRun, CreateRun, Recipe, RowKind, Run } from "@/api/types";
 import { NO_SCHEDULE, type Schedule } from "@/features/training/components/schedule-fields";
 import { isRecipe } from "@/features/training/components/wording";
 import { toKnobFields, type Knobs } from "@/features/training/knobs";
+import { newKey } from "@/lib/new-key";
 
 /** What was chosen for a run that has not been started. */
 export interface Draft {
@@ -23,7 +24,7 @@ export function emptyDraft(): Draft {
     name: "",
     knobs: {},
     schedule: NO_SCHEDULE,
-    idempotencyKey: crypto.randomUUID(),
+    idempotencyKey: newKey(),
   };
 }
 

@@ -9,6 +9,7 @@ import { ChangeList } from "@/features/training/components/change-list";
 import { changesOf } from "@/features/training/components/changes";
 import { useCloneRun, useResumeRun } from "@/features/training/mutations";
 import { count, money } from "@/lib/format";
+import { newKey } from "@/lib/new-key";
 import classes from "./run-failure.module.css";
 
 const TITLES: Record<string, string> = {
@@ -114,7 +115,7 @@ function Fix({ run, failure, datasetId }: { run: Run; failure: RunFailure; datas
   const resume = useResumeRun(run.id);
   const clone = useCloneRun();
   // One press, one run: a repeated one is told the same answer.
-  const [idempotencyKey] = useState(() => crypto.randomUUID());
+  const [idempotencyKey] = useState(() => newKey());
   const { fix } = failure;
   const label = PLAIN[failure.class]?.label ?? fix?.label ?? "Start it again";
   if (fix?.action === "edit_data") {

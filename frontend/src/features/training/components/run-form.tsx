@@ -21,6 +21,7 @@ import { hyperparametersOf, knobsOf, mergeKnobs, toKnobFields } from "@/features
 import { useCloneRun, useStartRun } from "@/features/training/mutations";
 import { estimateQuery } from "@/features/training/queries";
 import { plural, whenLabel } from "@/lib/format";
+import { newKey } from "@/lib/new-key";
 import { useDraft } from "@/lib/use-draft";
 import { useNow } from "@/lib/use-now";
 import classes from "./run-form.module.css";
@@ -230,7 +231,7 @@ function useRunForm({ datasets, bases, wanted, copied }: RunFormProps) {
   return {
     draft,
     // A key belongs to one exact request: whatever is changed afterwards is another run.
-    edit: (part: Partial<Draft>) => change({ ...part, idempotencyKey: crypto.randomUUID() }),
+    edit: (part: Partial<Draft>) => change({ ...part, idempotencyKey: newKey() }),
     dataset,
     kind,
     base,
