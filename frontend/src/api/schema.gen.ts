@@ -1974,7 +1974,7 @@ export interface paths {
         put?: never;
         /**
          * Create Upload
-         * @description Begin a file that arrives in parts, within an hour.
+         * @description Begin a file that arrives in parts. It stays open for an hour, and for another with each part.
          */
         post: operations["create_upload"];
         delete?: never;
