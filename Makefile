@@ -9,8 +9,12 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 FRONTEND_SOURCES := $(shell find frontend -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
 
-# two halves of the tests at a time, each with servers of its own; a file's tests stay together, as their fixtures do
+# two halves of the tests at a time, each with servers of its own; what shares slow fixtures stays together: a file's
+# tests, and those of the folders that tests/conftest.py names
 SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
+
+# the service's checks and the page's side by side, for each keeps one core busy; what one says is shown when it is done
+STATICALLY = $(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync) static frontend-check
 
 # npm in frontend, or in the folder of the second argument: with the machine's node if it is new enough, else with the one
 # that requirements.lock brings
@@ -59,10 +63,12 @@ up: setup ## Run everything on this machine until Ctrl-C
 demo: setup ## Tune the small bundled model on sample data by the REST API, and compare it with its base
 	@exec $(BIN)/tailorbird demo
 
-check: static frontend-check ## Format, lint, types, import rules, quick tests: what to run before a commit
+check: setup ## Format, lint, types, import rules, quick tests: what to run before a commit
+	@$(STATICALLY)
 	$(BIN)/python -m pytest -q $(SIDE_BY_SIDE) -m "not stack and not model and not tokenizers and not e2e"
 
-test: static frontend-check browser tokenizers node-client ## Everything that check does, and every test: real servers, real model, real browser
+test: setup browser tokenizers node-client ## Everything that check does, and every test: real servers, real model, real browser
+	@$(STATICALLY)
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 TOKENIZERS := tests/assets/tokenizers

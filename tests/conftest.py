@@ -7,14 +7,19 @@ as_admin, as_member, as_viewer   request headers of the workspace's people; as_s
 as_operator                      request headers of who runs the installation, who is admin of a third workspace
 """
 
-from collections.abc import Iterator
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, create_engine, text
+from xdist.scheduler import LoadFileScheduling
 
 from api.main import create_app
 from core.backends.blobs import S3BlobStore
@@ -26,6 +31,8 @@ from core.db.session import SYSTEM, Database
 from core.identity import service as identity
 from core.identity.repository import UserRepository
 from core.kit.ids import new_id
+from core.stack.home import held_home
+from core.stack.programs import prepare_base_model
 from core.stack.servers import ServerUrls, embedded_servers
 from core.workspaces import service as workspaces
 from core.workspaces.principal import Principal
@@ -34,6 +41,20 @@ from tests.factories.backends import memory_backends
 from tests.faults.recording import begin, pytest_runtest_makereport, record_figure  # noqa: F401 - for pytest
 
 Headers = dict[str, str]
+
+# folders whose tests share what is slow to start: the whole product, the servers of the drills
+_TOGETHER = ("tests/e2e/", "tests/faults/")
+
+
+class FoldersTogether(LoadFileScheduling):
+    """Of the processes that run the tests, one has all of such a folder, and others have one file at a time."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((folder for folder in _TOGETHER if nodeid.startswith(folder)), super()._split_scope(nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FoldersTogether | None:  # noqa: ANN401 - untyped
+    return FoldersTogether(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -50,11 +71,29 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerUrls]:
 
 @pytest.fixture(scope="session")
 def bundled_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the model that comes with the product. Converted once: it takes most of a minute."""
-    # slow imports, for the few tests that want it
-    from worker.base_models import prepare
+    """The folder of the model that comes with the product, made as `tailorbird up` makes it; nothing writes into it.
 
-    return prepare(Settings(home=tmp_path_factory.mktemp("models")), default_base_model().id)
+    Converted once for all processes of the tests: it takes most of a minute.
+    """
+    is_one_of_several = "PYTEST_XDIST_WORKER" in os.environ
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if is_one_of_several else base) / "models"
+    shared.mkdir(exist_ok=True)
+    with (shared / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with held_home(shared / "home") as home:
+            prepare_base_model(home, os.environ | {"TAILORBIRD_HOME": str(home.path)})
+    return Settings(home=shared / "home").base_models_dir / default_base_model().id
+
+
+@pytest.fixture(scope="session")
+def put_bundled_model(bundled_model: Path) -> Callable[[Path], None]:
+    """Into a home: links, so that it costs neither time nor room."""
+
+    def put(home: Path) -> None:
+        shutil.copytree(bundled_model, home / "base_models" / bundled_model.name, copy_function=os.link)
+
+    return put
 
 
 @pytest.fixture(scope="session")

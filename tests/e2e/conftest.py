@@ -1,8 +1,7 @@
 """The whole product as processes, started once for all end-to-end tests, and a real Chromium to drive it with."""
 
-import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -26,10 +25,11 @@ _PAGE_TIMEOUT_MS = 30_000
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory, bundled_model: Path) -> Iterator[RunningStack]:
+def stack(
+    tmp_path_factory: pytest.TempPathFactory, put_bundled_model: Callable[[Path], None]
+) -> Iterator[RunningStack]:
     home = tmp_path_factory.mktemp("stack") / "home"
-    # links, not copies: nothing writes into a prepared model
-    shutil.copytree(bundled_model, home / "base_models" / bundled_model.name, copy_function=os.link)
+    put_bundled_model(home)
     settings = {"TAILORBIRD_OUTBOUND_ALLOW": "127.0.0.1"}  # receivers of webhooks are beside it
     with running_stack(home, public_port=choose(["api"], {})["api"], settings=settings, timeout_s=900) as running:
         yield running

@@ -49,8 +49,10 @@ def port() -> int:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("stack") / "home"
+def home(tmp_path_factory: pytest.TempPathFactory, put_bundled_model: Callable[[Path], None]) -> Path:
+    home = tmp_path_factory.mktemp("stack") / "home"
+    put_bundled_model(home)
+    return home
 
 
 @pytest.fixture(scope="module")
