@@ -5,6 +5,7 @@ client                           the API in this process
 workspace_id, principal          a workspace and its admin; other_workspace_id is somebody else's
 as_admin, as_member, as_viewer   request headers of the workspace's people; as_stranger is admin of the other one
 as_operator                      request headers of who runs the installation, who is admin of a third workspace
+submit, look                     a new job in the database; a job as it is now
 """
 
 import fcntl
@@ -30,6 +31,9 @@ from core.db import migrate
 from core.db.session import SYSTEM, Database
 from core.identity import service as identity
 from core.identity.repository import UserRepository
+from core.jobs import service as jobs
+from core.jobs.kinds import JobKind
+from core.jobs.models import Job
 from core.kit.ids import new_id
 from core.stack.home import held_home
 from core.stack.programs import prepare_base_model
@@ -230,6 +234,35 @@ def operator(database: Database) -> Principal:
 @pytest.fixture
 def as_operator(database: Database, operator: Principal) -> Headers:
     return key_headers(database, operator)
+
+
+@pytest.fixture
+def submit(database: Database, workspace_id: str) -> Callable[..., Job]:
+    """Submit a job; of the workspace unless another is named."""
+
+    def _submit(**changes: object) -> Job:
+        values: dict[str, object] = {
+            "workspace_id": workspace_id,
+            "kind": JobKind.DATASET_INGEST,
+            "payload": {},
+            "created_by": None,
+            **changes,
+        }
+        with database.session(SYSTEM) as session:
+            return jobs.submit(session, **values)  # type: ignore[arg-type]
+
+    return _submit
+
+
+@pytest.fixture
+def look(database: Database) -> Callable[[str], Job]:
+    """The job as it is now."""
+
+    def _look(job_id: str) -> Job:
+        with database.session(SYSTEM) as session:
+            return session.get_one(Job, job_id)
+
+    return _look
 
 
 def make_principal(database: Database, workspace_id: str, role: Role) -> Principal:

@@ -16,8 +16,8 @@ from api.schemas import RequestBody
 from core.config import Settings
 from core.db.session import Database
 from tests.factories.backends import memory_backends
-from tests.factories.children import eventually
 from tests.factories.http_server import connection, exchange, rest_of, served
+from tests.factories.waiting import eventually
 
 SLOW = Settings(
     header_timeout_s=0.5,

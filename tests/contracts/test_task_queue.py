@@ -10,8 +10,8 @@ import redis
 
 from core.backends.queue import TASK_NAME, CeleryTaskQueue, RecordingTaskQueue, TaskQueue
 from core.config import Settings
-from tests.factories.children import eventually
 from tests.factories.proxied import proxied
+from tests.factories.waiting import eventually
 
 
 @pytest.fixture(params=["recording", pytest.param("celery", marks=pytest.mark.stack)])

@@ -1,6 +1,5 @@
 """Small children of jobs: scripts that keep the contract of `docs/jobs.md`, or break it."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,13 +14,6 @@ WAIT_FOR_EVER = "say(type='stage', stage='ready')\nwhile True: time.sleep(0.05)"
 DEAF = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + WAIT_FOR_EVER
 # saves its place when it is asked to end
 GENTLE = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))\n"
-
-
-def eventually(condition: Callable[[], object], *, timeout_s: float = 15) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def on_ready(action: Callable[[], object]) -> Callable[[dict[str, Any]], None]:

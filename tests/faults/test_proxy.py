@@ -3,11 +3,12 @@
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
 
+from tests.factories.waiting import eventually
 from tests.faults.proxy import FaultProxy
 from tests.faults.proxy_rules import Rule
 
@@ -75,13 +76,6 @@ def say(proxy: FaultProxy, data: bytes = b"hello") -> bytes:
         return client.recv(65536)
 
 
-def wait_until(is_true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not is_true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def get(proxy: FaultProxy, path: str = "/", body: bytes = b"") -> bytes:
     with connect(proxy) as client:
         client.sendall(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % path.encode() + body)
@@ -147,7 +141,7 @@ def test_what_a_black_hole_swallowed_stays_dead_when_it_heals(tcp: tuple[FaultPr
             assert client.recv(10) == b"a"
         proxy.faults.black_hole = True
         swallowed.sendall(b"hello")
-        wait_until(lambda: proxy.counts["swallowed"] == 1)
+        eventually(lambda: proxy.counts["swallowed"] == 1)
         proxy.heal()
         swallowed.settimeout(0.2)
         swallowed.sendall(b"still there?")
@@ -175,7 +169,7 @@ def test_a_half_closed_server_says_no_more_but_still_hears(tcp: tuple[FaultProxy
         client.sendall(b"one")
         assert client.recv(10) == b""
         client.sendall(b"two")
-        wait_until(lambda: echo.received == b"onetwo")
+        eventually(lambda: echo.received == b"onetwo")
 
 
 def test_a_connection_is_cut_after_so_many_bytes(tcp: tuple[FaultProxy, Echo]) -> None:

@@ -9,7 +9,6 @@ from core.backends.registry import Backends
 from core.config import Settings
 from core.db.session import SYSTEM, Database
 from core.jobs import service as jobs
-from core.jobs.kinds import JobKind
 from core.jobs.models import Job
 from core.jobs.types import Lease
 from tests.factories.children import PRELUDE
@@ -25,39 +24,12 @@ def context(settings: Settings, database: Database, backends: Backends, tmp_path
 
 
 @pytest.fixture
-def submit(database: Database, workspace_id: str) -> Callable[..., Job]:
-    def _submit(**changes: object) -> Job:
-        values: dict[str, object] = {
-            "workspace_id": workspace_id,
-            "kind": JobKind.DATASET_INGEST,
-            "payload": {},
-            "created_by": None,
-            **changes,
-        }
-        with database.session(SYSTEM) as session:
-            return jobs.submit(session, **values)  # type: ignore[arg-type]
-
-    return _submit
-
-
-@pytest.fixture
 def lease(database: Database, submit: Callable[..., Job]) -> Lease:
     submit()
     with database.session(SYSTEM) as session:
         lease = jobs.claim(session, queue_name="io", worker_id="w1", lease_s=60)
     assert lease is not None
     return lease
-
-
-@pytest.fixture
-def look(database: Database) -> Callable[[str], Job]:
-    """The job as it is now."""
-
-    def _look(job_id: str) -> Job:
-        with database.session(SYSTEM) as session:
-            return session.get_one(Job, job_id)
-
-    return _look
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -22,6 +21,7 @@ from core.jobs.models import Job
 from core.jobs.states import AttemptOutcome, Blame, JobState
 from core.jobs.types import Lease
 from core.workers import service as workers
+from tests.factories.waiting import eventually
 from worker.app import WorkerProcess, work_once
 from worker.base_model_supply import BaseModelMissing
 from worker.context import WorkContext
@@ -36,13 +36,6 @@ pytestmark = [
 
 Submit = Callable[..., Job]
 Look = Callable[[str], Job]
-
-
-def eventually(condition: Callable[[], object], *, timeout_s: float = 15) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 @dataclass

@@ -26,8 +26,8 @@ from core.workspaces.principal import Principal
 from core.workspaces.roles import Role
 from tests.conftest import make_principal
 from tests.core.webhooks.conftest import Outbox
-from tests.factories.children import eventually
 from tests.factories.receiver import Received, Receiver, Reply, receiver
+from tests.factories.waiting import eventually
 from worker.context import WorkContext
 from worker.courier import NUM_SLOTS, Courier
 

@@ -16,7 +16,7 @@ from core.jobs.states import AttemptOutcome, JobState
 from core.jobs.types import Lease
 from core.workers import service as workers
 from core.workers.models import Worker
-from tests.factories.children import eventually
+from tests.factories.waiting import eventually
 from worker.app import WorkerProcess
 from worker.context import WorkContext
 from worker.supervise import run_child

@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.factories.children import DEAF, PRELUDE, eventually
+from tests.factories.children import DEAF, PRELUDE
+from tests.factories.waiting import eventually
 
 # keeps a lease of two seconds, as the real keeper does, for as long as this process may run
 SUPERVISOR = """

@@ -19,8 +19,8 @@ from core.jobs.kinds import JobKind, QueueName
 from core.jobs.models import Job
 from core.jobs.states import JobState
 from core.jobs.types import Lease
-from tests.factories.children import eventually
 from tests.factories.proxied import proxied
+from tests.factories.waiting import eventually
 from worker.app import WorkerProcess
 from worker.context import WorkContext
 from worker.supervise import ChildResult

@@ -15,7 +15,8 @@ from core.db.session import SYSTEM, Database
 from core.jobs import service as jobs
 from core.jobs.models import Job
 from core.jobs.types import Lease
-from tests.factories.children import DEAF, WAIT_FOR_EVER, eventually, on_ready
+from tests.factories.children import DEAF, WAIT_FOR_EVER, on_ready
+from tests.factories.waiting import eventually
 from worker import lease_keeper
 from worker.context import WorkContext
 from worker.lease_keeper import LeaseKeeper

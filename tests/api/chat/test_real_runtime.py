@@ -4,9 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +14,15 @@ from openai import OpenAI, Stream
 from openai.types.chat import ChatCompletionChunk
 
 from core.base_models.service import default_base_model
-from core.base_models.types import MARKER_NAME, MarkedFile, ModelFolder
 from core.config import Settings
 from core.errors import Unavailable
 from core.inference.client import InferenceClient
-from core.kit.hashing import sha256_file
 from core.stack import ports
 from tests.api.chat.conftest import HELLO
+from tests.factories.waiting import eventually
 
 pytestmark = pytest.mark.stack
 
-DEADLINE_S = 60
 # the token that ends an answer of the tiny model; banned, its answers are as long as they may be
 END_ID = "2"
 LONG: dict[str, Any] = {"logit_bias": {END_ID: -100}, "max_tokens": 900, "temperature": 0.7}
@@ -50,7 +46,7 @@ class Runtime:
         return subprocess.Popen([sys.executable, "-m", "worker.inference"], env=environment)
 
     def wait_until_ready(self) -> None:
-        wait_until(self._is_ready)
+        eventually(self._is_ready)
 
     def _is_ready(self) -> bool:
         try:
@@ -78,26 +74,12 @@ class Runtime:
         self._client.close()
 
 
-def wait_until(is_true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not is_true():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.05)
-
-
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # slow imports
-    from tests.worker.inference.tiny_models import make_base_model
+    from tests.worker.inference.tiny_models import make_home
 
-    home = tmp_path_factory.mktemp("home")
-    model = default_base_model()
-    folder = make_base_model(home / "base_models" / model.id)
-    files = {
-        path.name: MarkedFile(sha256=sha256_file(path), num_bytes=path.stat().st_size) for path in folder.iterdir()
-    }
-    (folder / MARKER_NAME).write_text(ModelFolder(id=model.id, revision=model.revision, files=files).model_dump_json())
-    return home
+    return make_home(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +168,7 @@ def test_one_workspace_is_told_to_come_back_and_hanging_up_makes_room(ai: OpenAI
     assert refused.value.response.headers["x-should-retry"] == "true"
     for stream in streams:
         stream.close()
-    wait_until(lambda: runtime.num_active == 0)
+    eventually(lambda: runtime.num_active == 0)
     assert ai.chat.completions.create(model=model, messages=HELLO, max_tokens=3).usage
 
 

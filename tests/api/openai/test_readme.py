@@ -10,9 +10,9 @@ from openai import OpenAI
 
 from core.jobs.types import Lease
 from tests.factories import documented_code
-from tests.factories.children import eventually
 from tests.factories.documented_code import PROJECT
 from tests.factories.inference import WORDS
+from tests.factories.waiting import eventually
 
 pytestmark = pytest.mark.stack
 

@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from core.backends.hints import HintSender
-from tests.factories.children import eventually
+from tests.factories.waiting import eventually
 
 
 def test_a_hint_that_waits_already_is_sent_once() -> None:

@@ -5,27 +5,7 @@ from sqlalchemy import text
 
 from core.db.session import SYSTEM, Database
 from core.jobs import service as jobs
-from core.jobs.kinds import JobKind
-from core.jobs.models import Job
 from core.jobs.types import Lease
-
-
-@pytest.fixture
-def submit(database: Database, workspace_id: str) -> Callable[..., Job]:
-    """Submit a job; of the workspace unless another is named."""
-
-    def _submit(**changes: object) -> Job:
-        values: dict[str, object] = {
-            "workspace_id": workspace_id,
-            "kind": JobKind.DATASET_INGEST,
-            "payload": {},
-            "created_by": None,
-            **changes,
-        }
-        with database.session(SYSTEM) as session:
-            return jobs.submit(session, **values)  # type: ignore[arg-type]
-
-    return _submit
 
 
 @pytest.fixture
@@ -35,17 +15,6 @@ def claim(database: Database) -> Callable[..., Lease | None]:
             return jobs.claim(session, queue_name=queue_name, worker_id=worker_id, lease_s=lease_s)
 
     return _claim
-
-
-@pytest.fixture
-def look(database: Database) -> Callable[[str], Job]:
-    """The job as it is now."""
-
-    def _look(job_id: str) -> Job:
-        with database.session(SYSTEM) as session:
-            return session.get_one(Job, job_id)
-
-    return _look
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -22,16 +21,10 @@ from core.errors import AppError, Conflict
 from core.stack import postgres
 from core.stack.home import Home
 from core.stack.servers import ServerUrls, embedded_servers
+from tests.factories.waiting import eventually
 
 ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.stack
-
-
-def until(condition: Callable[[], bool], *, timeout_s: float = 30) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.05)
 
 
 def owner_connection(urls: ServerUrls) -> psycopg.Connection:
@@ -142,7 +135,7 @@ def test_after_a_kill_the_next_start_ends_the_leftovers_and_keeps_the_data(
 def test_the_servers_end_when_their_parent_is_killed(home: Path, holder: subprocess.Popen[str]) -> None:
     pids = started_pids(home)
     holder.kill()
-    until(lambda: not any(psutil.pid_exists(pid) for pid in pids))
+    eventually(lambda: not any(psutil.pid_exists(pid) for pid in pids))
 
 
 def test_a_stale_number_never_kills_a_stranger(home: Path) -> None:

@@ -23,7 +23,7 @@ from core.stack.home import Home
 from core.stack.join import with_addresses
 from core.workers import service as workers
 from core.workers.models import Worker
-from tests.factories.children import eventually
+from tests.factories.waiting import eventually
 
 PROJECT = Path(__file__).parents[3]
 

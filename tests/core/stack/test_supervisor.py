@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,13 +14,7 @@ from core.errors import AppError, Unavailable
 from core.stack.home import Home, held_home
 from core.stack.processes import Child, Program, spawn, stop_all, wait_until
 from core.stack.supervisor import MAX_FAILURES_IN_A_ROW, Service, Supervisor
-
-
-def until(condition: Callable[[], bool], *, timeout_s: float = 20) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.02)
+from tests.factories.waiting import eventually
 
 
 def program(home: Home, name: str, code: str, **options: object) -> Program:
@@ -77,7 +70,7 @@ def test_what_dies_is_started_again_and_said(home: Home, said: list[str]) -> Non
         supervisor.look()
         return supervisor.groups[0][0].child.process.pid != first
 
-    until(is_another)
+    eventually(is_another)
     assert supervisor.groups[0][0].child.exit_code() is None
     assert [child["pid"] for child in home.read("state.json")["children"]] != [first]
     assert said == [f"loyal ended (exit -9); it is started again in 0 s. See {home.log('loyal')}."]
@@ -99,7 +92,7 @@ def test_what_keeps_dying_stops_the_stack_with_its_last_words(
             failed.append(error.message)
         return bool(failed)
 
-    until(gave_up)
+    eventually(gave_up)
     assert "hopeless ended 6 times in a row (exit 1)" in failed[0]
     assert "no such thing as luck" in failed[0]
     assert len(said) == MAX_FAILURES_IN_A_ROW
@@ -111,11 +104,11 @@ def test_a_program_that_will_not_end_is_ended_by_force_with_its_group(home: Home
         "child = subprocess.Popen(['sleep', '600'])\nprint(child.pid, flush=True)\nwhile True: time.sleep(1)\n"
     )
     child = spawn(program(home, "stubborn", code, stop_timeout_s=0.2))
-    until(lambda: home.log("stubborn").read_text().strip() != "")
+    eventually(lambda: home.log("stubborn").read_text().strip() != "")
     grandchild = int(home.log("stubborn").read_text())
     stop_all([child])
     assert child.exit_code() == -signal.SIGKILL
-    until(lambda: not psutil.pid_exists(grandchild) or psutil.Process(grandchild).status() == psutil.STATUS_ZOMBIE)
+    eventually(lambda: not psutil.pid_exists(grandchild) or psutil.Process(grandchild).status() == psutil.STATUS_ZOMBIE)
 
 
 def test_a_start_that_fails_tells_the_last_words_and_where_to_read_more(home: Home) -> None:

@@ -7,7 +7,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,15 +20,9 @@ from core.stack.home import Home
 from core.stack.ports import choose
 from core.stack.programs import PROJECT
 from core.stack.up import RunningStack, running_stack
+from tests.factories.waiting import eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.model]
-
-
-def until(condition: Callable[[], bool], *, timeout_s: float = 60) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.1)
 
 
 def children(home: Path) -> dict[str, int]:
@@ -103,14 +96,14 @@ def test_a_taken_port_is_one_sentence_and_starts_nothing(tmp_path: Path) -> None
 def test_a_worker_that_dies_is_replaced(stack: RunningStack, home: Path) -> None:
     dead = children(home)["worker-io"]
     os.kill(dead, signal.SIGKILL)
-    until(lambda: children(home).get("worker-io") not in {None, dead})
+    eventually(lambda: children(home).get("worker-io") not in {None, dead})
     assert "worker-io ended (exit -9)" in (home / "up.log").read_text()
 
 
 def test_after_a_kill_the_next_start_has_everything_and_stops_whole(stack: RunningStack, home: Path, port: int) -> None:
     before = children(home)
     os.kill(stack.pid, signal.SIGKILL)
-    until(lambda: not any(psutil.pid_exists(pid) for pid in before.values()))
+    eventually(lambda: not any(psutil.pid_exists(pid) for pid in before.values()))
     with running_stack(home, public_port=port) as again:
         assert again.admin == stack.admin
         assert again.admin is not None

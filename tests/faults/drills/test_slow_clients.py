@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from core.stack.ports import choose
+from tests.factories.waiting import eventually
 from tests.faults.recording import Record
 
 ROOT = Path(__file__).parents[3]
@@ -52,7 +53,7 @@ def api(tmp_path: Path) -> Iterator[tuple[int, psutil.Process]]:
     with (tmp_path / "api.log").open("wb") as log:
         process = subprocess.Popen([sys.executable, "-m", "api"], cwd=ROOT, env=environment, stdout=log, stderr=log)
     try:
-        wait_for(lambda: is_up(port))
+        eventually(lambda: is_up(port))
         yield port, psutil.Process(process.pid)
     finally:
         process.terminate()
@@ -67,11 +68,11 @@ def test_five_hundred_slow_clients_are_shed_and_honest_ones_do_not_notice(
     port, process = api
     honest = Honest(port)
     with honest.asking():
-        wait_for(lambda: len(honest.seconds) > 20)
+        eventually(lambda: len(honest.seconds) > 20)
     before_mib = process.memory_info().rss / 2**20
     with slow_clients(port) as clients, honest.asking():
         started_at = time.monotonic()
-        wait_for(lambda: not drip(clients), within_s=5 * TIMEOUT_S)
+        eventually(lambda: not drip(clients), timeout_s=5 * TIMEOUT_S)
         shed_s = time.monotonic() - started_at
         grown_mib = process.memory_info().rss / 2**20 - before_mib
     p99_s = statistics.quantiles(honest.seconds, n=100)[98]
@@ -180,10 +181,3 @@ def is_up(port: int) -> bool:
         return health(port) == 200
     except OSError:
         return False
-
-
-def wait_for(holds: Callable[[], bool], *, within_s: float = 30) -> None:
-    deadline = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

@@ -6,11 +6,10 @@ import pytest
 import torch
 
 from core.base_models import service as base_models
-from core.base_models.types import MARKER_NAME, MarkedFile, ModelFolder
 from core.config import Settings
 from core.inference.types import AdapterFile, AdapterRef
 from core.kit.hashing import sha256_bytes, sha256_file
-from tests.worker.inference.tiny_models import load_adapter, make_adapter, make_base_model, make_prompt
+from tests.worker.inference.tiny_models import load_adapter, make_adapter, make_home, make_prompt
 from worker.inference.adapter_weights import AdapterWeights
 from worker.inference.runtime import BaseRuntime, load_runtime
 
@@ -24,15 +23,7 @@ def _one_thread() -> None:
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home whose default base model is the tiny one."""
-    home = tmp_path_factory.mktemp("home")
-    model = base_models.default_base_model()
-    folder = make_base_model(home / "base_models" / model.id)
-    files = {
-        path.name: MarkedFile(sha256=sha256_file(path), num_bytes=path.stat().st_size) for path in folder.iterdir()
-    }
-    marker = ModelFolder(id=model.id, revision=model.revision, files=files)
-    (folder / MARKER_NAME).write_text(marker.model_dump_json())
-    return home
+    return make_home(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ import functools
 import http.server
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from core.config import Settings
 from core.errors import Invalid, NotFound, Unavailable
 from core.inference.client import InferenceClient
 from core.inference.types import AdapterRef, ChatDelta, ChatRequest, Message, Sampling
+from tests.factories.waiting import eventually
 from tests.worker.inference.tiny_models import chat_request
 from worker.inference.generation import Generation, Sink
 from worker.inference.runtime import load_runtime
@@ -60,23 +60,16 @@ def served(home: Path) -> Iterator[Served]:
     server = uvicorn.Server(uvicorn.Config(create_app(settings, service), port=0, log_level="warning", ws="none"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    wait_until(lambda: server.started)
+    eventually(lambda: server.started)
     port = server.servers[0].sockets[0].getsockname()[1]
     reachable = settings.model_copy(update={"inference_url": f"http://127.0.0.1:{port}"})
     client = InferenceClient(reachable)
-    wait_until(lambda: client.health().status == "ready")
+    eventually(lambda: client.health().status == "ready")
     yield Served(reachable, client, service)
     client.close()
     server.should_exit = True
     thread.join(DEADLINE_S)
     assert not thread.is_alive()
-
-
-def wait_until(is_true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not is_true():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.02)
 
 
 async def collect(client: InferenceClient, *requests: ChatRequest) -> list[list[ChatDelta]]:
@@ -132,7 +125,7 @@ def test_hanging_up_cancels_the_answer(served: Served, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(served.service, "generate", remember)
     asyncio.run(take_one_and_leave())
-    wait_until(lambda: served.client.health().active == 0)
+    eventually(lambda: served.client.health().active == 0)
     assert started[0].is_cancelled
     assert started[0]._num_tokens < 900
 
@@ -268,6 +261,6 @@ def test_before_the_model_is_read_the_server_says_that_it_starts(settings: Setti
 def test_without_a_base_model_the_server_says_what_is_missing(tmp_path: Path) -> None:
     service = InferenceService(Settings(home=tmp_path))
     service.start()
-    wait_until(lambda: service.health().status == "failed")
+    eventually(lambda: service.health().status == "failed")
     assert "worker.base_models" in (service.health().problem or "")
     service.stop()

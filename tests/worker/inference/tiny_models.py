@@ -9,7 +9,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from core.base_models import service as base_models
+from core.base_models.types import MARKER_NAME, MarkedFile, ModelFolder
 from core.inference.types import AdapterRef, ChatRequest, Message, Sampling
+from core.kit.hashing import sha256_file
 from worker.inference.adapter_config import parse_adapter_config
 from worker.inference.adapter_weights import AdapterWeights, read_adapter_weights
 from worker.inference.runtime import BaseRuntime
@@ -53,6 +55,18 @@ def make_base_model(folder: Path) -> Path:
     )
     LlamaForCausalLM(config).save_pretrained(folder)
     return folder
+
+
+def make_home(home: Path) -> Path:
+    """A home whose default base model is the tiny one."""
+    model = base_models.default_base_model()
+    folder = make_base_model(home / "base_models" / model.id)
+    files = {
+        path.name: MarkedFile(sha256=sha256_file(path), num_bytes=path.stat().st_size) for path in folder.iterdir()
+    }
+    marker = ModelFolder(id=model.id, revision=model.revision, files=files)
+    (folder / MARKER_NAME).write_text(marker.model_dump_json())
+    return home
 
 
 def make_adapter(

@@ -11,7 +11,8 @@ from core.config import Settings
 from core.jobs.states import JobState
 from core.kit.hashing import sha256_bytes
 from core.workspaces.principal import Principal
-from tests.worker.tasks.workshop import Workshop, wait_for
+from tests.factories.waiting import eventually
+from tests.worker.tasks.workshop import Workshop
 from tests.worker.training.conftest import base_model_dir
 from worker.context import WorkContext
 
@@ -60,7 +61,7 @@ def test_a_run_stopped_here_and_continued_there_ends_in_the_same_bits(
 
     stopped = open_shop(context, principal, tmp_path / "two", base_model_dir)
     working = stopped.working()
-    wait_for(lambda: (stopped.look().job.progress_step or 0) >= 3, within_s=90)
+    eventually(lambda: (stopped.look().job.progress_step or 0) >= 3, timeout_s=90)
     stopped.context.stopping.set()
     working.join(timeout=60)
     assert stopped.look().job.state is JobState.QUEUED

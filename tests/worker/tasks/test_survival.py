@@ -14,8 +14,9 @@ from core.backends.blobs import MemoryBlobStore
 from core.errors import Unavailable
 from core.jobs.states import JobState
 from core.workspaces.principal import Principal
+from tests.factories.waiting import eventually
 from tests.faults import stub_trainer
-from tests.worker.tasks.workshop import Workshop, wait_for
+from tests.worker.tasks.workshop import Workshop
 from worker.context import WorkContext
 from worker.tasks import publishing
 from worker.training import snapshot
@@ -168,7 +169,7 @@ def test_a_checkpoint_damaged_on_this_machine_is_fetched_whole_from_the_store(sh
 def test_a_deploy_stores_the_last_step_before_it_hands_the_job_back(shop: Stubbed, tmp_path: Path) -> None:
     shop.faults(step_s=0.05)
     working = shop.working()
-    wait_for(lambda: shop.look().job.progress_step)
+    eventually(lambda: shop.look().job.progress_step)
     shop.context.stopping.set()
     working.join(timeout=30)
     stopped = shop.look().job
@@ -192,8 +193,8 @@ def test_at_most_two_checkpoints_are_stored(shop: Stubbed) -> None:
 def test_a_store_that_is_away_while_training_costs_nothing(shop: Stubbed) -> None:
     shop.blobs.is_away.set()
     working = shop.working()
-    wait_for(lambda: shop.look().job.stage == "publishing")
-    wait_for(lambda: shop.blobs.num_refused > 2)
+    eventually(lambda: shop.look().job.stage == "publishing")
+    eventually(lambda: shop.blobs.num_refused > 2)
     assert shop.look().job.state is JobState.RUNNING
     shop.blobs.is_away.clear()
     working.join(timeout=30)
@@ -204,7 +205,7 @@ def test_a_store_that_is_away_while_training_costs_nothing(shop: Stubbed) -> Non
 def test_a_finished_adapter_is_not_trained_again_after_an_interruption(shop: Stubbed) -> None:
     shop.blobs.is_away_for_adapters.set()
     working = shop.working()
-    wait_for(lambda: shop.look().job.stage == "publishing" and shop.blobs.num_refused)
+    eventually(lambda: shop.look().job.stage == "publishing" and shop.blobs.num_refused)
     shop.context.stopping.set()
     working.join(timeout=30)
     assert shop.look().job.state is JobState.QUEUED
@@ -218,7 +219,7 @@ def test_a_finished_adapter_is_not_trained_again_after_an_interruption(shop: Stu
 def test_another_machine_publishes_from_the_last_checkpoint_without_a_step(shop: Stubbed, tmp_path: Path) -> None:
     shop.blobs.is_away_for_adapters.set()
     working = shop.working()
-    wait_for(lambda: [row.step for row in shop.checkpoints()][:1] == [STEPS] and shop.blobs.num_refused)
+    eventually(lambda: [row.step for row in shop.checkpoints()][:1] == [STEPS] and shop.blobs.num_refused)
     shop.context.stopping.set()
     working.join(timeout=30)
     shop.blobs.is_away_for_adapters.clear()
@@ -248,7 +249,7 @@ def test_a_store_that_stays_away_gives_the_job_back_and_keeps_the_adapter(
 def test_a_cancel_while_publishing_is_answered_at_once_and_charged_once(shop: Stubbed) -> None:
     shop.blobs.is_away.set()
     working = shop.working()
-    wait_for(lambda: shop.look().job.stage == "publishing" and shop.blobs.num_refused)
+    eventually(lambda: shop.look().job.stage == "publishing" and shop.blobs.num_refused)
     shop.cancel()
     working.join(timeout=10)
     ended = shop.look()
@@ -261,7 +262,7 @@ def test_a_cancel_while_publishing_is_answered_at_once_and_charged_once(shop: St
 def test_a_paused_run_keeps_its_place_and_goes_on_when_told(shop: Stubbed) -> None:
     shop.faults(step_s=0.05)
     working = shop.working()
-    wait_for(lambda: shop.look().job.progress_step)
+    eventually(lambda: shop.look().job.progress_step)
     shop.pause()
     working.join(timeout=30)
     paused = shop.look()
@@ -339,7 +340,7 @@ def test_a_loss_that_went_astray_is_not_published(shop: Stubbed) -> None:
 def test_a_lease_taken_away_while_publishing_publishes_nothing(shop: Stubbed) -> None:
     shop.blobs.is_away.set()
     working = shop.working()
-    wait_for(lambda: shop.look().job.stage == "publishing" and shop.blobs.num_refused)
+    eventually(lambda: shop.look().job.stage == "publishing" and shop.blobs.num_refused)
     shop.steal_lease()
     working.join(timeout=10)
     assert shop.look().adapter is None

@@ -12,7 +12,8 @@ from core.serving.completions import service as completions
 from core.serving.completions.models import Completion
 from core.workspaces.principal import Principal
 from tests.factories.completions import new_completion
-from tests.worker.tasks.workshop import Workshop, wait_for
+from tests.factories.waiting import eventually
+from tests.worker.tasks.workshop import Workshop
 from worker.context import WorkContext
 from worker.tasks.sweeping import Sweeper, sweep_completions, sweep_folders, sweep_objects, sweep_run
 
@@ -64,7 +65,7 @@ class TestSweep:
         shop.cancel()
         sweeper = Sweeper(shop.context.database, shop.context.backends.blobs, shop.context.settings.runs_dir)
         sweeper.tick(is_leading=True)
-        wait_for(lambda: not shop.stored_keys() and not shop.folder.exists())
+        eventually(lambda: not shop.stored_keys() and not shop.folder.exists())
         self.leave(shop)
         sweeper.tick(is_leading=True)  # not due again so soon
         assert sweeper._thread is not None
@@ -76,7 +77,7 @@ class TestSweep:
         shop.cancel()
         sweeper = Sweeper(shop.context.database, shop.context.backends.blobs, shop.context.settings.runs_dir)
         sweeper.tick(is_leading=False)
-        wait_for(lambda: not shop.folder.exists())
+        eventually(lambda: not shop.folder.exists())
         assert len(shop.stored_keys()) == 2
 
     def test_a_failed_run_keeps_its_folder(self, shop: Workshop) -> None:

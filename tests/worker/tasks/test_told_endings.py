@@ -10,8 +10,8 @@ from core.jobs.states import JobState
 from core.webhooks.types import EventType
 from core.workspaces.principal import Principal
 from tests.core.webhooks.conftest import Outbox, outbox
+from tests.factories.waiting import eventually
 from tests.worker.tasks.test_training import GOOD_END, Scripted
-from tests.worker.tasks.workshop import wait_for
 from worker.context import WorkContext
 from worker.reconcile import reconcile
 
@@ -55,7 +55,7 @@ def test_a_failure_after_a_retry(workshop: Scripted, outbox: Outbox) -> None:
 def test_a_cancel_at_work(workshop: Scripted, outbox: Outbox) -> None:
     workshop.trainer("time.sleep(60)")
     working = workshop.working()
-    wait_for(lambda: workshop.look().job.stage == "training")
+    eventually(lambda: workshop.look().job.stage == "training")
     workshop.cancel()
     working.join(timeout=30)
     assert (workshop.look().job.state, told(outbox)) == (JobState.CANCELLED, ["cancelled"])
@@ -64,7 +64,7 @@ def test_a_cancel_at_work(workshop: Scripted, outbox: Outbox) -> None:
 def test_a_pause_that_a_cancel_overtook(workshop: Scripted, outbox: Outbox) -> None:
     workshop.trainer("time.sleep(60)")
     working = workshop.working()
-    wait_for(lambda: workshop.look().job.stage == "training")
+    eventually(lambda: workshop.look().job.stage == "training")
     workshop.pause()
     workshop.cancel()
     working.join(timeout=30)

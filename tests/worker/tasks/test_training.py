@@ -16,7 +16,8 @@ from core.jobs import service as jobs
 from core.jobs.states import JobState
 from core.workspaces.principal import Principal
 from tests.factories.training import NUM_HELDOUT, NUM_TRAIN
-from tests.worker.tasks.workshop import Workshop, wait_for
+from tests.factories.waiting import eventually
+from tests.worker.tasks.workshop import Workshop
 from worker.context import WorkContext
 from worker.tasks import training as task
 from worker.tasks.sweeping import sweep_objects
@@ -181,7 +182,7 @@ def test_a_cancelled_run_stops_and_pays_for_its_seconds(workshop: Scripted) -> N
     workshop.trainer("time.sleep(60)")
     working = threading.Thread(target=workshop.work)
     working.start()
-    wait_for(lambda: workshop.look().job.stage == "training")
+    eventually(lambda: workshop.look().job.stage == "training")
     workshop.cancel()
     working.join(timeout=30)
     ended = workshop.look()
@@ -195,7 +196,7 @@ def test_an_interrupted_run_is_queued_again_and_keeps_its_checkpoints(workshop: 
     workshop.trainer('(folder / "checkpoints" / "step-1").mkdir(parents=True)\ntime.sleep(60)')
     working = threading.Thread(target=workshop.work)
     working.start()
-    wait_for(lambda: workshop.look().job.stage == "training")
+    eventually(lambda: workshop.look().job.stage == "training")
     workshop.context.stopping.set()
     working.join(timeout=30)
     assert workshop.look().job.state is JobState.QUEUED

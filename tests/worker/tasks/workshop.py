@@ -2,12 +2,10 @@
 
 import json
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
 from sqlalchemy import text
 
 from core.db.session import SYSTEM, workspace_scope
@@ -128,12 +126,3 @@ class Workshop:
     def stored_keys(self, below: str = "") -> list[str]:
         prefix = f"workspaces/{self.principal.workspace_id}/runs/{self.run_id}/{below}"
         return self.context.backends.blobs.keys(prefix)
-
-
-def wait_for(is_true: Callable[[], object], *, within_s: float = 20) -> None:
-    deadline = threading.Event()
-    for _ in range(int(within_s * 20)):
-        if is_true():
-            return
-        deadline.wait(0.05)
-    pytest.fail(f"it did not happen within {within_s} s")
