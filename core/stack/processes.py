@@ -81,6 +81,8 @@ def spawn(program: Program) -> Child:
             env=dict(program.env),
             cwd=program.cwd,
             start_new_session=True,
+            # what it writes is nobody else's, even where the home is open to others
+            umask=0o077,
             pass_fds=program.pass_fds,
             preexec_fn=_die_with_parent(program.stop_signal),  # noqa: PLW1509 - calls only a loaded prctl
             **as_user(program.user),

@@ -9,6 +9,7 @@ from pathlib import Path
 from core.backends.blobs import S3BlobStore
 from core.config import Settings
 from core.errors import Unavailable
+from core.stack import seaweedfs_locks
 from core.stack.home import Home, Secrets, disk_errors
 from core.stack.ports import HOST
 from core.stack.processes import Child, Program, spawn, wait_until
@@ -28,6 +29,7 @@ def start(home: Home, secrets: Secrets, ports: dict[str, int]) -> Child:
         folder.mkdir(mode=0o700, exist_ok=True)
         # options remembered from an earlier start would compete with ours
         (folder / "mini.options").unlink(missing_ok=True)
+        seaweedfs_locks.write(folder, HOST)
     flags = [f"-{name}.port={ports[name]}" for name in _LISTENERS]
     flags += [f"-{name}.port.grpc={ports[f'{name}_grpc']}" for name in _LISTENERS]
     return spawn(
@@ -36,7 +38,7 @@ def start(home: Home, secrets: Secrets, ports: dict[str, int]) -> Child:
             argv=[
                 str(installed_binary()), "mini", f"-dir={folder}", f"-ip={HOST}", f"-ip.bind={HOST}", *flags,
                 "-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-admin.ui=false",
-                "-master.telemetry=false", "-volume.preStopSeconds=0",
+                "-master.telemetry=false", "-volume.preStopSeconds=0", "-disableHttp",
             ],
             log=home.log("s3"),
             env={

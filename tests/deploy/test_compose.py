@@ -3,11 +3,14 @@
 import re
 import subprocess
 import sys
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
 import yaml
+from starlette.datastructures import Headers
 
+from api.client_address import ClientAddresses
 from api.middleware import _SECURITY_HEADERS
 from core.config import Settings
 
@@ -77,6 +80,25 @@ def test_only_the_web_server_is_reachable_from_outside(env_file: Path) -> None:
     services = yaml.safe_load(compose("--env-file", env_file, "--profile", "gpu", "config").stdout)["services"]
     assert "worker-gpu" in services
     assert {name for name, service in services.items() if service.get("ports")} == {"web"}
+
+
+def test_the_api_believes_its_web_server_and_nobody_else_in_the_network(env_file: Path) -> None:
+    """Docker's own proxy, by which IPv6 comes, connects from the gateway, and passes on what its client claims."""
+    described = yaml.safe_load(compose("--env-file", env_file, "config").stdout)
+    proxies = ClientAddresses(described["services"]["api"]["environment"]["TAILORBIRD_TRUSTED_PROXIES"])
+    web = described["services"]["web"]["networks"]["default"]["ipv4_address"]
+    (network,) = described["networks"]["default"]["ipam"]["config"]
+    assert ip_address(web) not in ip_network(network["ip_range"]), "another might be given it"
+    told = Headers({"x-forwarded-for": f"6.6.6.6, {network['gateway']}"})
+    assert proxies.of({"client": (web, 1)}, told) == network["gateway"]
+    assert proxies.of({"client": (network["gateway"], 1)}, told) == network["gateway"]
+
+
+def test_the_parts_behind_the_s3_port_serve_nobody_without_a_token(env_file: Path) -> None:
+    s3 = yaml.safe_load(compose("--env-file", env_file, "config").stdout)["services"]["s3"]
+    assert "-disableHttp" in s3["command"]
+    names = {f"WEED_JWT_{part}" for part in ("SIGNING", "SIGNING_READ", "FILER_SIGNING", "FILER_SIGNING_READ")}
+    assert {s3["environment"][f"{name}_KEY"] for name in names} == {"a1" * 32}
 
 
 def test_a_missing_secret_is_refused() -> None:
