@@ -15,6 +15,8 @@ from api.auth.routes import router as auth
 from api.chat.kept import router as kept_completions
 from api.chat.routes import router as chat
 from api.datasets.routes import router as datasets
+from api.datasets.row_routes import router as dataset_rows
+from api.datasets.version_routes import router as dataset_versions
 from api.description import describe
 from api.errors import add_error_handlers
 from api.files.routes import router as files
@@ -72,6 +74,8 @@ _ROUTERS: tuple[APIRouter, ...] = (
     monitoring,
     metrics,
     datasets,
+    dataset_versions,
+    dataset_rows,
     samples,
     service_accounts,
     uploads,

@@ -1,6 +1,6 @@
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 
 from api.datasets.schemas import (
     DatasetBody,
@@ -9,10 +9,7 @@ from api.datasets.schemas import (
     DeletedDatasetBody,
     NewDataset,
     NewVersion,
-    RowBody,
     dataset_body,
-    number_of_row,
-    row_body,
     version_body,
 )
 from api.dependencies import BackendsDep, SessionDep, require
@@ -21,7 +18,6 @@ from api.pagination import ListBody, PageDep, list_body
 from api.rate_limits import JOBS_COUNTED
 from api.retries import RetriedRoute
 from core.datasets import service as datasets
-from core.datasets.types import RowFilter
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Permission
 
@@ -105,27 +101,3 @@ def create_dataset_version(
 def get_dataset_version(version_id: str, principal: ReaderDep, session: SessionDep) -> DatasetVersionBody:
     found = datasets.get_version_details(session, workspace_id=principal.workspace_id, version_id=version_id)
     return version_body(found)
-
-
-@router.get("/v1/dataset_versions/{version_id}/rows")
-def list_rows(
-    version_id: str,
-    principal: ReaderDep,
-    session: SessionDep,
-    page: PageDep,
-    row_filter: Annotated[RowFilter, Query(alias="filter")] = RowFilter.ALL,
-    finding: Annotated[str | None, Query(max_length=60, description="The code of a finding that a row has.")] = None,
-    q: Annotated[str | None, Query(max_length=200, description="Words that a row or its problem holds.")] = None,
-) -> ListBody[RowBody]:
-    """The examples in the file's order."""
-    found = datasets.list_rows(
-        session,
-        workspace_id=principal.workspace_id,
-        version_id=version_id,
-        after_number=number_of_row(page.after),
-        limit=page.limit,
-        row_filter=row_filter,
-        finding=finding,
-        search=q,
-    )
-    return list_body(found, row_body)

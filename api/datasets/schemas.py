@@ -2,7 +2,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from api.pagination import ListBody
 from api.schemas import RequestBody, ResponseBody
+from core.datasets.changes import CHANGE, Change
 from core.datasets.models import Row
 from core.datasets.service import DatasetDetails, VersionDetails
 from core.datasets.types import Health, Mapping, Message, Problem, RowKind, Split, VersionStatus
@@ -38,10 +40,14 @@ class DatasetVersionBody(ResponseBody):
     kind: RowKind = Field(description="What every row holds: a conversation, a preference, or plain text.")
     status: VersionStatus
     created_at: int
+    parent_id: str | None = Field(description="The version that was changed; null for one that was read from the file.")
+    changes: list[Change] | None = Field(description="What was done to the parent, in this order.")
+    num_changed: int = Field(description="Rows that differ from the parent's.")
     mapping: Mapping | None
     num_rows: int = Field(description="Rows that can be learned from: `num_train` and `num_heldout`.")
     num_train: int
     num_heldout: int
+    num_visible: int = Field(description="All rows, with those that are left out or excluded.")
     num_problems: int
     num_tokens: int
     max_row_tokens: int
@@ -80,6 +86,13 @@ class RowBody(ResponseBody):
     text: str | None = Field(description="Of plain text, all of the row.")
     num_tokens: int
     problems: list[Problem] = Field(description="Everything that was found in it.")
+    is_edited: bool = Field(description="Somebody changed what it holds since the file was read.")
+    is_excluded: bool = Field(description="Somebody left it out; it can be included again.")
+    tags: list[str]
+
+
+class RowListBody(ListBody[RowBody]):
+    total: int | None = Field(description="Rows that match, on all pages; null for a search, where nobody counts.")
 
 
 def dataset_body(details: DatasetDetails) -> DatasetBody:
@@ -102,10 +115,14 @@ def version_body(details: VersionDetails) -> DatasetVersionBody:
         kind=version.kind,
         status=version.status,
         created_at=unix_s(version.created_at),
+        parent_id=version.parent_id,
+        changes=None if version.changes is None else [CHANGE.validate_python(change) for change in version.changes],
+        num_changed=version.num_changed or 0,
         mapping=None if version.mapping is None else Mapping.model_validate(version.mapping),
         num_rows=version.num_rows or 0,
         num_train=version.num_train or 0,
         num_heldout=version.num_heldout or 0,
+        num_visible=version.num_visible or 0,
         num_problems=version.num_problems or 0,
         num_tokens=version.num_tokens or 0,
         max_row_tokens=version.max_row_tokens or 0,
@@ -120,9 +137,9 @@ def version_body(details: VersionDetails) -> DatasetVersionBody:
     )
 
 
-def row_body(row: Row) -> RowBody:
+def row_body(row: Row, *, version_id: str) -> RowBody:
     return RowBody(
-        id=f"{row.version_id}.{row.number}",
+        id=f"{version_id}.{row.number}",
         number=row.number,
         split=row.split,
         messages=row.messages,
@@ -132,6 +149,9 @@ def row_body(row: Row) -> RowBody:
         text=row.text,
         num_tokens=row.num_tokens or 0,
         problems=[Problem.model_validate(problem) for problem in row.problems or []],
+        is_edited=row.is_edited,
+        is_excluded=row.excluded_from is not None,
+        tags=row.tags or [],
     )
 
 

@@ -1,7 +1,6 @@
 from collections.abc import Iterator
 from functools import partial
 from typing import Annotated, Any, Literal
-from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
@@ -10,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from api.dependencies import BackendsDep, DatabaseDep, SessionDep, SettingsDep, require
 from api.files.base64_stream import encoded_length, in_base64
 from api.files.multipart import FileForm
+from api.files.names import attachment
 from api.files.schemas import DeletedFileBody, FileBody, file_body, listed_file_body
 from api.idempotency import attempt_of
 from api.middleware import MULTIPART_SLACK_BYTES
@@ -159,7 +159,7 @@ def get_file_content(
     num_bytes = file.num_bytes
     if (encoding or by_default) == "base64":
         chunks, num_bytes = in_base64(chunks), encoded_length(num_bytes)
-    headers = {"content-length": str(num_bytes), "content-disposition": _attachment(file.filename)}
+    headers = {"content-length": str(num_bytes), "content-disposition": attachment(file.filename)}
     return StreamingResponse(chunks, media_type="application/octet-stream", headers=headers)
 
 
@@ -168,10 +168,3 @@ def _expires_after_s(fields: dict[str, str]) -> int | None:
     if seconds is not None and not (seconds.isascii() and seconds.isdecimal() and len(seconds) <= len(str(2**63))):
         raise Invalid("expires_after.seconds must be a number.", code="invalid_value", param="expires_after.seconds")
     return files.check_expires_after(anchor, None if seconds is None else int(seconds))
-
-
-def _attachment(filename: str) -> str:
-    """RFC 6266: a name that any client reads, and the real one for those that know how to."""
-    plain = "".join(char if char.isascii() and char not in '"\\' else "_" for char in filename)
-    real = "" if plain == filename else f"; filename*=UTF-8''{quote(filename, safe='')}"
-    return f'attachment; filename="{plain}"{real}'

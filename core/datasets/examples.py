@@ -169,6 +169,11 @@ class Table:
         return _checked(record.row, _READERS[self.kind](record.row, record.values))
 
 
+def read_content(kind: RowKind, row: int, values: dict[str, Any]) -> RowContent:
+    """A row that says by itself what it is, as a line of a file would. Raises Invalid for what is none of its kind."""
+    return _READERS[kind](row, values)
+
+
 def _kind_of(values: dict[str, Any]) -> RowKind | None:
     """None for a line of named values, which a mapping makes a conversation of."""
     if "messages" in values:

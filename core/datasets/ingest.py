@@ -7,9 +7,11 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from core.datasets import files, service
+from core.datasets.artifacts import VersionArtifact
 from core.datasets.ingest_files import IngestedRow, IngestReport
 from core.datasets.models import DatasetVersion, File
-from core.datasets.repository import DatasetRepository, RowRepository, VersionRepository
+from core.datasets.repository import DatasetRepository, VersionRepository
+from core.datasets.table.repository import RowRepository, Snapshot
 from core.datasets.types import VersionStatus
 from core.jobs import leases
 from core.jobs.types import JobError, Lease
@@ -39,19 +41,21 @@ def source_of(session: Session, lease: Lease) -> Source:
 
 def discard_rows(session: Session, lease: Lease, *, lease_s: float) -> None:
     """Remove what an earlier attempt left. Raises Fenced."""
-    _renew(session, lease, lease_s)
-    RowRepository(session, lease.workspace_id).delete_all(lease.payload["version_id"])
+    renew(session, lease, lease_s)
+    RowRepository(session, lease.workspace_id).delete_reading(lease.payload["version_id"])
 
 
 def insert_rows(session: Session, lease: Lease, rows: Sequence[IngestedRow], *, lease_s: float) -> None:
     """Add a batch and keep the lease. Rows are not shown before the version is ready. Raises Fenced."""
-    _renew(session, lease, lease_s)
-    RowRepository(session, lease.workspace_id).insert(lease.payload["version_id"], [_values(row) for row in rows])
+    renew(session, lease, lease_s)
+    RowRepository(session, lease.workspace_id).insert(lease.payload["version_id"], 0, [values_of(row) for row in rows])
 
 
-def make_ready(session: Session, lease: Lease, report: IngestReport, *, base_model: str) -> None:
+def make_ready(
+    session: Session, lease: Lease, report: IngestReport, *, base_model: str, artifact: VersionArtifact
+) -> None:
     """Publish the version with all its rows. The caller ends the job in the same transaction."""
-    values = report.model_dump(mode="json") | {"base_model": base_model}
+    values = report.model_dump(mode="json") | {"base_model": base_model, "artifact": artifact.model_dump(mode="json")}
     VersionRepository(session, lease.workspace_id).finish(lease.payload["version_id"], VersionStatus.READY, values)
 
 
@@ -60,16 +64,21 @@ def fail(session: Session, *, workspace_id: str, version_id: str, error: JobErro
     versions = VersionRepository(session, workspace_id)
     if not versions.finish(version_id, VersionStatus.FAILED, {"error": dict(error)}):
         return False
-    RowRepository(session, workspace_id).delete_all(version_id)
+    version = service.get_version(session, workspace_id=workspace_id, version_id=version_id)
+    rows = RowRepository(session, workspace_id)
+    if version.parent_id is None:
+        rows.delete_reading(version_id)
+    else:
+        rows.undo(Snapshot.of(version))
     return True
 
 
-def _renew(session: Session, lease: Lease, lease_s: float) -> None:
+def renew(session: Session, lease: Lease, lease_s: float) -> None:
     if leases.heartbeat(session, lease, lease_s=lease_s).fenced:
         raise Fenced
 
 
-def _values(row: IngestedRow) -> dict[str, Any]:
+def values_of(row: IngestedRow) -> dict[str, Any]:
     return {
         "number": row.number,
         "split": row.split,
@@ -80,4 +89,7 @@ def _values(row: IngestedRow) -> dict[str, Any]:
         "text": row.text,
         "num_tokens": row.num_tokens,
         "problems": [problem.model_dump(mode="json") for problem in row.problems] or None,
+        "is_edited": row.is_edited,
+        "excluded_from": row.excluded_from,
+        "tags": row.tags or None,
     }

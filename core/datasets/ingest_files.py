@@ -1,23 +1,34 @@
-"""What is in the folder of an ingest job: `spec.json` and `file` in, `rows.jsonl` and `report.json` out."""
+"""What is in the folder of a job that makes a version.
 
-from pydantic import BaseModel, ConfigDict
+In: `spec.json`, and the `file` to read or the rows to change (`base.jsonl`). Out: `rows.jsonl` with every row and
+`rows.parquet` with the same, of a changed version `changed.jsonl` with those that differ, and `report.json`.
+"""
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from core.datasets.types import FileFormat, Health, Mapping, Problem, RowContent, RowKind, Split
 
-SPEC_NAME, SOURCE_NAME = "spec.json", "file"
+SPEC_NAME, SOURCE_NAME, BASE_NAME = "spec.json", "file", "base.jsonl"
 ROWS_NAME, REPORT_NAME, EVENTS_NAME = "rows.jsonl", "report.json", "events.jsonl"
+CHANGED_NAME, PARQUET_NAME = "changed.jsonl", "rows.parquet"
+LANDMARK_EVERY_ROWS = 1000
 
 
-class IngestSpec(BaseModel):
-    """`spec.json` of an ingest run folder: the whole input of the child process besides the file itself."""
+class RowCheck(BaseModel):
+    """With what rows are checked."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: FileFormat
-    mapping: Mapping | None
     # a folder with the tokenizer of the default base model; without one, tokens are not counted (tests only)
     tokenizer_dir: str | None
     max_row_tokens: int
+
+
+class IngestSpec(RowCheck):
+    """`spec.json` of a folder in which a file is read: all that the child process is given besides the file."""
+
+    format: FileFormat
+    mapping: Mapping | None
 
 
 class IngestedRow(RowContent):
@@ -27,6 +38,10 @@ class IngestedRow(RowContent):
     split: Split
     num_tokens: int | None
     problems: list[Problem]
+    # what people did to it since the file was read
+    is_edited: bool = False
+    excluded_from: Split | None = None
+    tags: list[str] = Field([])
 
 
 class IngestReport(BaseModel):
@@ -48,3 +63,6 @@ class IngestReport(BaseModel):
     content_sha256: str
     health: Health
     problems: list[Problem]
+    # all rows, with those left out, and the number of every thousandth, from the first on
+    num_visible: int
+    landmarks: list[int]

@@ -3,7 +3,8 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, false
+from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.datasets.types import FileFormat, RowKind, Split, UploadStatus, VersionStatus
@@ -84,8 +85,16 @@ class Dataset(WorkspaceOwned, Base):
     deleted_at: Mapped[datetime | None]
 
 
+def _own_id(context: DefaultExecutionContext) -> object:
+    return context.get_current_parameters()["id"]  # type: ignore[no-untyped-call]
+
+
 class DatasetVersion(WorkspaceOwned, Base):
-    """A file read with one mapping. Once ready, nothing about it changes, so a run can always say what it learned."""
+    """A file read with one mapping (a *reading*), or such a version as it was changed since.
+
+    Once ready, nothing about it changes, so a run can always say what it learned. Versions that were made of one
+    reading share its rows: see `Row`.
+    """
 
     __tablename__ = "dataset_versions"
     __table_args__ = (
@@ -98,6 +107,14 @@ class DatasetVersion(WorkspaceOwned, Base):
     created_by: Mapped[str | None]
     dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"))
     number: Mapped[int]
+    reading_id: Mapped[str] = mapped_column(ForeignKey("dataset_versions.id"), index=True, default=_own_id)
+    """The version that read the file, whose rows this one shares; itself for one that read it."""
+    parent_id: Mapped[str | None] = mapped_column(ForeignKey("dataset_versions.id"))
+    """The version that was changed; null for a reading."""
+    changes: Mapped[list[Any] | None]
+    """What was done to the parent (`core/datasets/changes.py`), each with who did it."""
+    num_changed: Mapped[int | None]
+    """Rows that differ from the parent's."""
     status: Mapped[VersionStatus] = mapped_column(EnumText(VersionStatus))
     kind: Mapped[RowKind] = mapped_column(EnumText(RowKind), default=RowKind.CHAT, server_default="chat")
     """What all its rows hold."""
@@ -117,21 +134,48 @@ class DatasetVersion(WorkspaceOwned, Base):
     content_sha256: Mapped[str | None]
     health: Mapped[dict[str, Any] | None]
     problems: Mapped[list[Any] | None]
+    num_visible: Mapped[int | None]
+    """All its rows: those that can be learned from, those left out and those excluded."""
+    landmarks: Mapped[list[Any] | None] = mapped_column(deferred=True)
+    """The number of every thousandth row, from the first on, so that any place of a long list is found at once."""
+    artifact: Mapped[dict[str, Any] | None] = mapped_column(deferred=True)
+    """Where its rows lie as files, and their digests (`VersionArtifact`)."""
     error: Mapped[dict[str, Any] | None]
 
 
+class DraftChange(WorkspaceOwned, Base):
+    """A change that is not saved yet. Those of one dataset, in their order, are its draft."""
+
+    __tablename__ = "draft_changes"
+
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    created_by: Mapped[str | None]
+    version_id: Mapped[str] = mapped_column(ForeignKey("dataset_versions.id"))
+    """What was looked at when it was made."""
+    change: Mapped[dict[str, Any]]
+
+
 class Row(WorkspaceOwned, Base):
-    """One example. It has no id of its own: a version's rows are immutable, so its number in the file names it."""
+    """One example as it is in the versions N of its reading with `added_in <= N` and `removed_in` null or > N.
+
+    So a version costs what it changes. A row that changes is entered anew with the same number, which is its place in
+    the file, and the old one gets its `removed_in`; what a row holds never changes.
+    """
 
     __tablename__ = "rows"
     __table_args__ = (
         CheckConstraint("split in ('train', 'heldout', 'left_out')", name="split"),
-        Index("ix_rows_version_id_split", "version_id", "split", "number"),
+        CheckConstraint("excluded_from in ('train', 'heldout', 'left_out')", name="excluded_from"),
+        Index("ix_rows_reading_id_split", "reading_id", "split", "number"),
     )
 
-    version_id: Mapped[str] = mapped_column(ForeignKey("dataset_versions.id", ondelete="cascade"), primary_key=True)
+    reading_id: Mapped[str] = mapped_column(ForeignKey("dataset_versions.id", ondelete="cascade"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
-    # no index: a version belongs to one workspace, and rows are only ever looked for by version
+    added_in: Mapped[int] = mapped_column(primary_key=True, default=0, server_default="0")
+    """The number of a version; 0 of a row as it was read."""
+    removed_in: Mapped[int | None]
+    # no index: a version belongs to one workspace, and rows are only ever looked for by reading
     workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
     split: Mapped[Split] = mapped_column(EnumText(Split))
     messages: Mapped[list[Any]]
@@ -141,10 +185,17 @@ class Row(WorkspaceOwned, Base):
     rejected: Mapped[list[Any] | None]
     text: Mapped[str | None]
     num_tokens: Mapped[int | None]
+    is_edited: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether somebody changed what it holds since the file was read."""
+    excluded_from: Mapped[Split | None] = mapped_column(EnumText(Split))
+    """The split that it goes back to, if somebody excluded it; its own is `left_out` meanwhile."""
+    tags: Mapped[list[Any] | None]
     problems: Mapped[list[Any] | None]
     """Everything that was found in it; null of a row without."""
 
 
-Index("ix_rows_version_id_problems", Row.version_id, Row.number, postgresql_where=Row.problems.is_not(None))
+Index("ix_rows_reading_id_problems", Row.reading_id, Row.number, postgresql_where=Row.problems.is_not(None))
+Index("ix_rows_reading_id_added_in", Row.reading_id, Row.added_in, postgresql_where=Row.added_in > 0)
+Index("ix_rows_reading_id_removed_in", Row.reading_id, Row.removed_in, postgresql_where=Row.removed_in.is_not(None))
 Index("ix_files_expires_at", File.expires_at, postgresql_where=File.deleted_at.is_(None))
 Index("ix_uploads_expires_at", Upload.expires_at, postgresql_where=Upload.swept_at.is_(None))

@@ -1,16 +1,15 @@
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Select, Text, cast, column, delete, exists, func, insert, literal, or_, select, update
-from sqlalchemy.dialects.postgresql import JSONB, JSONPATH, distinct_on
+from sqlalchemy import Select, exists, func, or_, select, update
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session, defer
 
-from core.datasets.models import Dataset, DatasetVersion, File, Row
-from core.datasets.types import RowFilter, Split, VersionStatus
+from core.datasets.models import Dataset, DatasetVersion, File
+from core.datasets.types import VersionStatus
 from core.kit.pagination import Page, PageRequest
 
-_ROWS_PER_FETCH = 1000
 _IS_LIVING = (File.deleted_at.is_(None), or_(File.expires_at.is_(None), File.expires_at > func.now()))
 
 
@@ -172,6 +171,8 @@ class VersionRepository:
             .where(
                 Dataset.file_id == file_id,
                 Dataset.deleted_at.is_(None),
+                # not as somebody changed it since: whoever names the file means what is in it
+                DatasetVersion.parent_id.is_(None),
                 DatasetVersion.status != VersionStatus.FAILED,
                 is_same,
             )
@@ -201,76 +202,3 @@ class VersionRepository:
 
     def _own(self) -> Select[DatasetVersion]:
         return select(DatasetVersion).where(DatasetVersion.workspace_id == self._workspace_id)
-
-
-class RowRepository:
-    def __init__(self, session: Session, workspace_id: str) -> None:
-        self._session = session
-        self._workspace_id = workspace_id
-
-    def insert(self, version_id: str, rows: Sequence[dict[str, Any]]) -> None:
-        owned = {"workspace_id": self._workspace_id, "version_id": version_id}
-        self._session.execute(insert(Row), [row | owned for row in rows])
-
-    def delete_all(self, version_id: str) -> None:
-        self._session.execute(delete(Row).where(Row.workspace_id == self._workspace_id, Row.version_id == version_id))
-
-    def page(
-        self,
-        version_id: str,
-        *,
-        after_number: int,
-        limit: int,
-        row_filter: RowFilter,
-        finding: str | None,
-        search: str | None,
-    ) -> Page[Row]:
-        """In the file's order."""
-        query = self._of(version_id).where(Row.number > after_number)
-        if row_filter is RowFilter.PROBLEMS:
-            query = query.where(Row.problems.is_not(None))
-        elif row_filter is RowFilter.HELDOUT:
-            query = query.where(Row.split == Split.HELDOUT)
-        if finding is not None:
-            query = query.where(Row.problems.contains([{"code": finding}]))
-        if search:
-            query = query.where(_says(search))
-        return Page.cut(self._session.scalars(query.order_by(Row.number).limit(limit + 1)).all(), limit)
-
-    def stream(self, version_id: str, split: Split) -> Iterator[Row]:
-        """All rows of a split in the file's order, a thousand in memory at a time."""
-        after_number = 0
-        while rows := self._session.scalars(
-            self._of(version_id)
-            .where(Row.split == split, Row.number > after_number)
-            .order_by(Row.number)
-            .limit(_ROWS_PER_FETCH)
-        ).all():
-            for row in rows:
-                yield row
-                self._session.expunge(row)
-            after_number = rows[-1].number
-
-    def _of(self, version_id: str) -> Select[Row]:
-        return select(Row).where(Row.workspace_id == self._workspace_id, Row.version_id == version_id)
-
-
-def _says(search: str) -> Any:  # noqa: ANN401 - a SQL expression
-    """Whether a message's text or call, a plain text, or a problem holds the words: as they are, in any case."""
-    none = literal([], JSONB)
-    said = Row.messages.concat(func.coalesce(Row.chosen, none)).concat(func.coalesce(Row.rejected, none))
-    message = func.jsonb_array_elements(said).table_valued(column("value", JSONB)).lateral("message")
-    value = message.c.value
-    found = exists().select_from(message).where(
-        or_(
-            value["content"].astext.icontains(search, autoescape=True),
-            value["tool_calls"].astext.icontains(search, autoescape=True),
-        )
-    )  # fmt: skip
-    return or_(
-        found,
-        Row.text.icontains(search, autoescape=True),
-        func.jsonb_path_query_array(Row.problems, cast("$[*].cause", JSONPATH))
-        .cast(Text)
-        .icontains(search, autoescape=True),
-    )

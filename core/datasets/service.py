@@ -10,7 +10,9 @@ from core.audit import service as audit
 from core.backends.queue import TaskQueue
 from core.datasets import columns, files
 from core.datasets.models import Dataset, DatasetVersion, File, Row
-from core.datasets.repository import DatasetRepository, RowRepository, VersionRepository
+from core.datasets.repository import DatasetRepository, VersionRepository
+from core.datasets.table.query import RowQuery
+from core.datasets.table.repository import RowRepository, Snapshot
 from core.datasets.types import (
     Mapping,
     RowFilter,
@@ -37,6 +39,13 @@ class VersionDetails:
 
     version: DatasetVersion
     progress: float
+
+
+@dataclass(frozen=True, slots=True)
+class RowPage:
+    page: Page[Row]
+    total: int | None
+    """Rows that match on all pages; None where nobody counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,31 +179,45 @@ def get_version(session: Session, *, workspace_id: str, version_id: str) -> Data
 
 def get_version_details(session: Session, *, workspace_id: str, version_id: str) -> VersionDetails:
     version = get_version(session, workspace_id=workspace_id, version_id=version_id)
-    return _version_details(session, workspace_id, [version])[0]
+    return version_details(session, workspace_id, [version])[0]
 
 
-def list_rows(
-    session: Session,
-    *,
-    workspace_id: str,
-    version_id: str,
-    after_number: int = 0,
-    limit: int = 20,
-    row_filter: RowFilter = RowFilter.ALL,
-    finding: str | None = None,
-    search: str | None = None,
-) -> Page[Row]:
-    """Rows in the file's order, left-out ones too. Raises Conflict while the version is not ready."""
-    _ready_version(session, workspace_id, version_id)
-    return RowRepository(session, workspace_id).page(
-        version_id, after_number=after_number, limit=limit, row_filter=row_filter, finding=finding, search=search
-    )
+def list_rows(session: Session, *, workspace_id: str, version_id: str, wanted: RowQuery) -> RowPage:
+    """Rows, left-out ones too, and how many match. Raises Conflict while the version is not ready."""
+    version = ready_version(session, workspace_id, version_id)
+    repository, snapshot = RowRepository(session, workspace_id), Snapshot.of(version)
+    page = repository.page(snapshot, wanted, landmarks=version.landmarks or () if wanted.offset else ())
+    return RowPage(page, _total(repository, version, wanted))
+
+
+def get_row(session: Session, *, workspace_id: str, version_id: str, number: int) -> Row:
+    """Raises NotFound for a number that the version does not have."""
+    version = ready_version(session, workspace_id, version_id)
+    row = RowRepository(session, workspace_id).get(Snapshot.of(version), number)
+    if row is None:
+        raise NotFound(f"There is no row {number} in this version.", code="row_not_found", param="number")
+    return row
+
+
+def _total(repository: RowRepository, version: DatasetVersion, wanted: RowQuery) -> int | None:
+    """None where counting would mean to read everything."""
+    if wanted.search:
+        return None
+    if wanted.finding is None and wanted.tag is None:
+        known = {
+            RowFilter.ALL: version.num_visible,
+            RowFilter.TRAIN: version.num_train,
+            RowFilter.HELDOUT: version.num_heldout,
+        }.get(wanted.row_filter)
+        if known is not None:
+            return known
+    return repository.count(Snapshot.of(version), wanted)
 
 
 def stream_rows(session: Session, *, workspace_id: str, version_id: str, split: Split) -> Iterator[RowRecord]:
     """Every row of a split in the file's order, in constant memory. Raises Conflict while the version is not ready."""
-    _ready_version(session, workspace_id, version_id)
-    for row in RowRepository(session, workspace_id).stream(version_id, split):
+    version = ready_version(session, workspace_id, version_id)
+    for row in RowRepository(session, workspace_id).stream(Snapshot.of(version), split):
         yield RowRecord(
             number=row.number,
             messages=row.messages,
@@ -205,7 +228,7 @@ def stream_rows(session: Session, *, workspace_id: str, version_id: str, split: 
         )
 
 
-def _ready_version(session: Session, workspace_id: str, version_id: str) -> DatasetVersion:
+def ready_version(session: Session, workspace_id: str, version_id: str) -> DatasetVersion:
     version = get_version(session, workspace_id=workspace_id, version_id=version_id)
     if version.status is not VersionStatus.READY:
         raise Conflict(
@@ -313,11 +336,11 @@ def _lock(session: Session, workspace_id: str, dataset_id: str) -> Dataset:
 
 def _details(session: Session, workspace_id: str, datasets: Sequence[Dataset]) -> list[DatasetDetails]:
     latest = VersionRepository(session, workspace_id).latest_of([dataset.id for dataset in datasets])
-    versions = _version_details(session, workspace_id, [latest[dataset.id] for dataset in datasets])
+    versions = version_details(session, workspace_id, [latest[dataset.id] for dataset in datasets])
     return [DatasetDetails(dataset, version) for dataset, version in zip(datasets, versions, strict=True)]
 
 
-def _version_details(session: Session, workspace_id: str, versions: Sequence[DatasetVersion]) -> list[VersionDetails]:
+def version_details(session: Session, workspace_id: str, versions: Sequence[DatasetVersion]) -> list[VersionDetails]:
     validating = [version.job_id for version in versions if version.status is VersionStatus.VALIDATING]
     found = jobs.get_many(session, workspace_id=workspace_id, job_ids=validating) if validating else {}
     return [VersionDetails(version, _progress(version, found)) for version in versions]

@@ -1,7 +1,7 @@
 """Which examples are held out: set aside, never learned from, to measure what the model makes of the unseen."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 HELDOUT_SHARE = 0.1
 MIN_HELDOUT, MAX_HELDOUT = 1, 500
@@ -18,17 +18,25 @@ def choose_heldout(counts: Mapping[bytes, int]) -> frozenset[bytes]:
     Depends on the contents alone, not on their order, so the same examples always split alike. At least one digest is
     chosen and one is left; there must be two.
     """
-    target = heldout_target(sum(counts.values()))
-    ranked = sorted(counts, key=lambda digest: hashlib.sha256(b"heldout" + digest).digest())
+    ranked = sorted(counts, key=rank)
+    chosen = take(ranked, counts, heldout_target(sum(counts.values())))
+    # where every example is said more often than the target, the rarest is the least loss
+    return chosen or frozenset({min(ranked, key=lambda digest: counts[digest])})
+
+
+def rank(digest: bytes) -> bytes:
+    """Its place among the contents of any file: those that come first are held out."""
+    return hashlib.sha256(b"heldout" + digest).digest()
+
+
+def take(ranked: Iterable[bytes], counts: Mapping[bytes, int], target: int) -> frozenset[bytes]:
+    """From the first on, whatever does not bring them above `target` rows."""
     chosen: set[bytes] = set()
     num_chosen = 0
     for digest in ranked:
+        if num_chosen == target:
+            break
         if num_chosen + counts[digest] <= target:
             chosen.add(digest)
             num_chosen += counts[digest]
-        if num_chosen == target:
-            break
-    if not chosen:
-        # every example is said more often than the target: the rarest is the least loss
-        chosen.add(min(ranked, key=lambda digest: counts[digest]))
     return frozenset(chosen)

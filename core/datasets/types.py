@@ -71,7 +71,19 @@ class RowKind(StrEnum):
 class RowFilter(StrEnum):
     ALL = "all"
     PROBLEMS = "problems"
+    TRAIN = "train"
     HELDOUT = "heldout"
+    # with an error of its own, or excluded by somebody
+    LEFT_OUT = "left_out"
+    EXCLUDED = "excluded"
+    EDITED = "edited"
+
+
+class RowOrder(StrEnum):
+    NUMBER = "number"
+    NUMBER_DOWN = "-number"
+    TOKENS = "num_tokens"
+    TOKENS_DOWN = "-num_tokens"
 
 
 class Severity(StrEnum):

@@ -6,6 +6,7 @@ from typing import Final
 
 class JobKind(StrEnum):
     DATASET_INGEST = "dataset.ingest"
+    DATASET_DERIVE = "dataset.derive"
     TRAINING_RUN = "training.run"
 
 
@@ -17,5 +18,6 @@ class QueueName(StrEnum):
 
 QUEUE_OF_KIND: Final[dict[JobKind, QueueName]] = {
     JobKind.DATASET_INGEST: QueueName.IO,
+    JobKind.DATASET_DERIVE: QueueName.IO,
     JobKind.TRAINING_RUN: QueueName.CPU,
 }

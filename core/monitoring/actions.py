@@ -64,9 +64,10 @@ def retry(
             details={"state": state.value},
         )
     match before.kind:
-        case JobKind.DATASET_INGEST:
+        case JobKind.DATASET_INGEST | JobKind.DATASET_DERIVE:
             raise Conflict(
-                "A version whose examples could not be read stays as it is. Read the file once more under Data.",
+                "A version whose examples could not be read stays as it is. Read the file, or change them, once more "
+                "under Data.",
                 code="job_state_conflict",
                 details={"state": state.value},
             )
@@ -86,7 +87,7 @@ def cancel(
     is_first = before.cancel_requested_at is None and before.state is not JobState.CANCELLED
     state = before.state
     match before.kind:
-        case JobKind.DATASET_INGEST:
+        case JobKind.DATASET_INGEST | JobKind.DATASET_DERIVE:
             job = leased.request_cancel(session, workspace_id=before.workspace_id, job_id=job_id, bus=bus)
             _settle(session, job, queue=queue, bus=bus)
         case JobKind.TRAINING_RUN:
@@ -181,7 +182,7 @@ def _settle(session: Session, job: Job, *, queue: TaskQueue | None, bus: EventBu
     if job.state is not JobState.CANCELLED:
         return
     match job.kind:
-        case JobKind.DATASET_INGEST:
+        case JobKind.DATASET_INGEST | JobKind.DATASET_DERIVE:
             version_id = str(job.payload["version_id"])
             ingest.fail(session, workspace_id=job.workspace_id, version_id=version_id, error=_CANCELLED)
             training.on_version_finished(

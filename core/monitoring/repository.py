@@ -296,6 +296,8 @@ def _title(kind: JobKind, run_name: str | None, file_name: str | None) -> str:
             return f"Training {run_name or 'a model'}"
         case JobKind.DATASET_INGEST:
             return f"Reading {file_name or 'a file'}"
+        case JobKind.DATASET_DERIVE:
+            return f"Changing examples of {file_name or 'a file'}"
 
 
 def _worker_view(worker: Worker, token_name: str | None, *, is_silent: bool, job: WorkerJob | None) -> WorkerView:

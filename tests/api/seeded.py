@@ -58,13 +58,14 @@ PARAMETERS = {
     "token_id": "worker_token",
 }
 # these are the same for everybody
-OF_THE_INSTALLATION = {"sample_id": "reviews", "queue": "io"}
+OF_THE_INSTALLATION = {"sample_id": "reviews", "queue": "io", "number": "5"}
 # the field of a body, and whose id it takes
 FIELDS = {
     "file_id": "file",
     "training_file": "file",
     "validation_file": "file",
     "dataset_version_id": "version",
+    "version_id": "version",
     "before": "run",
     "service_account_id": "account",
     "workspace_id": "workspace",
@@ -75,6 +76,11 @@ GIVEN_TO = frozenset({"project_ids"})
 # what a body needs beside an id; else it would be refused before anybody looks for the thing
 BODIES: dict[str, dict[str, object]] = {
     "POST /v1/datasets/{dataset_id}/versions": {"mapping": {"question": "question", "answer": "answer"}},
+    "POST /v1/dataset_versions/{version_id}/changes": {"changes": [{"type": "resplit", "strategy": "last"}]},
+    "POST /v1/datasets/{dataset_id}/draft/changes": {
+        "version_id": "dsv_none",
+        "change": {"type": "resplit", "strategy": "last"},
+    },
     "POST /v1/chat/completions/{completion_id}": {"metadata": {}},
     "PATCH /v1/datasets/{dataset_id}": {"name": "mine now"},
     "PATCH /v1/members/{user_id}": {"role": "viewer"},
@@ -159,7 +165,7 @@ def seed(
     if not base_models.is_ready(settings, model):
         put_base_model_on_disk(settings)
     with database.session(workspace_scope(workspace_id)) as session:
-        version_id = make_version(session, workspace_id).id
+        version_id = make_version(session, workspace_id, with_rows=True).id
     file_id = made(f"/v1/samples/{OF_THE_INSTALLATION['sample_id']}")
     run_id = made("/v1/fine_tuning/jobs", {"model": model, "dataset_version_id": version_id})
     dataset_id = made("/v1/datasets", {"file_id": file_id})

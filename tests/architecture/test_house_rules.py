@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 
 ROOT = Path(__file__).parents[2]
 MAX_LINES = 400
@@ -103,6 +104,11 @@ def test_every_context_keeps_its_queries_private() -> None:
     repositories = [path.relative_to(ROOT).with_suffix("").parts for path in (ROOT / "core").rglob("repository.py")]
     wanted = {".".join(parts): {f"core.{parts[1]}"} for parts in repositories}
     assert protected == wanted, "name each repository in the `protected` contract of its context, in pyproject.toml"
+
+
+def test_the_migrations_are_one_chain() -> None:
+    scripts = ScriptDirectory(str(ROOT / "migrations"))
+    assert len(scripts.get_heads()) == 1
 
 
 def test_every_requirement_is_locked() -> None:

@@ -101,7 +101,7 @@ def finish_version(version: DatasetVersion) -> None:
 def _rows(version: DatasetVersion) -> list[Row]:
     return [
         Row(
-            version_id=version.id,
+            reading_id=version.reading_id,
             number=number,
             workspace_id=version.workspace_id,
             split=Split.HELDOUT if number % 10 == 0 else Split.TRAIN,

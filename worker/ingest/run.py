@@ -14,6 +14,8 @@ from core.datasets.formats.refusals import MIN_ROWS
 from core.datasets.health import HealthCheck, content_digest
 from core.datasets.ingest_files import (
     EVENTS_NAME,
+    LANDMARK_EVERY_ROWS,
+    PARQUET_NAME,
     REPORT_NAME,
     ROWS_NAME,
     SOURCE_NAME,
@@ -21,12 +23,14 @@ from core.datasets.ingest_files import (
     IngestedRow,
     IngestReport,
     IngestSpec,
+    RowCheck,
 )
 from core.datasets.splits import choose_heldout
 from core.datasets.types import MAX_PROBLEMS_SHOWN, Problem, RowContent, RowKind, Split
 from core.errors import AppError, Invalid
 from core.jobs.exit_codes import ExitCode
 from worker.ingest.events import Events
+from worker.ingest.parquet import write_parquet
 from worker.training.data.chat_format import ChatFormat
 
 _PROGRESS_EVERY_ROWS = 500
@@ -37,10 +41,19 @@ CountTokens = Callable[[RowContent], "TokenCount"]
 
 def run(run_dir: Path) -> ExitCode:
     """Do the whole job; the exit code says how it went, `events.jsonl` why."""
+
+    def read(events: Events) -> IngestReport:
+        return ingest(run_dir, IngestSpec.model_validate_json((run_dir / SPEC_NAME).read_bytes()), events)
+
+    return reported(run_dir, read)
+
+
+def reported(run_dir: Path, work: Callable[[Events], IngestReport]) -> ExitCode:
+    """Do the work and write its report."""
     events = Events(run_dir / EVENTS_NAME)
     try:
-        spec = IngestSpec.model_validate_json((run_dir / SPEC_NAME).read_bytes())
-        report = ingest(run_dir, spec, events)
+        report = work(events)
+        write_parquet(run_dir / ROWS_NAME, run_dir / PARQUET_NAME)
         (run_dir / REPORT_NAME).write_text(report.model_dump_json(), encoding="utf-8")
     except AppError as error:
         events.error(error)
@@ -71,9 +84,9 @@ def ingest(run_dir: Path, spec: IngestSpec, events: Events) -> IngestReport:
             if num_read % _PROGRESS_EVERY_ROWS == 0:
                 # the file's bytes twice over: once to read, once to write
                 events.progress(stream.tell(), 2 * source.stat().st_size)
-    _refuse_too_little(health, num_read, table.kind)
+    refuse_too_little(health, num_read, table.kind)
     events.stage("checking")
-    writer = _Writer(spec, health, table.kind)
+    writer = Writer(spec, health, table.kind, heldout=choose_heldout(health.counts))
     with source.open("rb") as stream, (run_dir / ROWS_NAME).open("w", encoding="utf-8") as out:
         for number, example in enumerate(_examples(stream, spec), start=1):
             writer.write(example, out)
@@ -93,7 +106,7 @@ def _content(example: Example) -> RowContent:
     return example.content or RowContent()
 
 
-def _refuse_too_little(health: HealthCheck, num_read: int, kind: RowKind) -> None:
+def refuse_too_little(health: HealthCheck, num_read: int, kind: RowKind) -> None:
     num_usable = health.num_observed
     if num_read < MIN_ROWS:
         raise refusals.too_few_rows(num_read, kind)
@@ -144,27 +157,40 @@ def token_counter(tokenizer_dir: Path) -> CountTokens:
     return count
 
 
-class _Writer:
+class Writer:
     """The second pass: each row with its split, tokens and problems, and the sums of all."""
 
-    def __init__(self, spec: IngestSpec, health: HealthCheck, kind: RowKind) -> None:
+    def __init__(self, spec: RowCheck, health: HealthCheck, kind: RowKind, *, heldout: frozenset[bytes]) -> None:
+        """`heldout` are the digests of the contents that are held out."""
         self._kind = kind
-        self._max_row_tokens = spec.max_row_tokens
         self._count_tokens = None if spec.tokenizer_dir is None else token_counter(Path(spec.tokenizer_dir))
         self._health = health
-        self._heldout = choose_heldout(health.counts)
+        self._heldout = heldout
         self._splits: Counter[Split] = Counter()
         self._lengths: list[int] = []
         self._num_tokens = 0
         self._content = hashlib.sha256()
         self._problems: list[Problem] = []
         self._num_problems = 0
+        self._num_written = 0
+        self._landmarks: list[int] = []
 
     def write(self, example: Example, out: TextIO) -> None:
-        row = self._left_out(example) if example.problem is not None else self._usable(example)
+        self.note(self.checked(example), out)
+
+    def checked(self, example: Example, *, tokens: TokenCount | None = None) -> IngestedRow:
+        """The row with its split, tokens and problem; `tokens` where they were counted before."""
+        return self._left_out(example) if example.problem is not None else self._usable(example, tokens)
+
+    def note(self, row: IngestedRow, out: TextIO) -> None:
+        """Write the row and let it count."""
+        if self._num_written % LANDMARK_EVERY_ROWS == 0:
+            self._landmarks.append(row.number)
+        self._num_written += 1
         self._splits[row.split] += 1
-        self._num_problems += len(row.problems)
-        self._problems += row.problems[: MAX_PROBLEMS_SHOWN - len(self._problems)]
+        if row.excluded_from is None:
+            self._num_problems += len(row.problems)
+            self._problems += row.problems[: MAX_PROBLEMS_SHOWN - len(self._problems)]
         out.write(row.model_dump_json() + "\n")
 
     def report(self) -> IngestReport:
@@ -182,6 +208,8 @@ class _Writer:
             content_sha256=self._content.hexdigest(),
             health=self._health.summary(),
             problems=self._problems,
+            num_visible=self._num_written,
+            landmarks=self._landmarks,
         )
 
     def _left_out(self, example: Example) -> IngestedRow:
@@ -195,11 +223,12 @@ class _Writer:
             **_content(example).dump_content(),
         )
 
-    def _usable(self, example: Example) -> IngestedRow:
+    def _usable(self, example: Example, tokens: TokenCount | None) -> IngestedRow:
         row, content = example.row, _content(example)
         digest = content_digest(content)
         self._content.update(digest)
-        tokens = None if self._count_tokens is None else self._count_tokens(content)
+        if tokens is None and self._count_tokens is not None:
+            tokens = self._count_tokens(content)
         if tokens is not None:
             self._num_tokens += tokens.total
             self._lengths.append(tokens.longest)

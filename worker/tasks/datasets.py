@@ -37,6 +37,7 @@ from core.training import service as training
 from worker import base_model_supply
 from worker.context import WorkContext
 from worker.supervise import ChildLimits, ChildResult, run_child
+from worker.tasks import version_files
 from worker.tasks.endings import give_back_or_fail
 from worker.tasks.verified_store import MAX_READS
 
@@ -45,6 +46,7 @@ _MIB = 1024 * 1024
 _MAX_MEMORY_BYTES = 4096 * _MIB
 _MAX_CPU_S = 1800
 _MAX_FILE_BYTES = 8192 * _MIB
+LIMITS = ChildLimits(max_memory_bytes=_MAX_MEMORY_BYTES, max_cpu_s=_MAX_CPU_S, max_file_bytes=_MAX_FILE_BYTES)
 
 
 def run(context: WorkContext, lease: Lease) -> None:
@@ -60,20 +62,18 @@ def run(context: WorkContext, lease: Lease) -> None:
             folder,
             lease,
             context=context,
-            limits=ChildLimits(
-                max_memory_bytes=_MAX_MEMORY_BYTES, max_cpu_s=_MAX_CPU_S, max_file_bytes=_MAX_FILE_BYTES
-            ),
+            limits=LIMITS,
         )
         if child.exit_code == ExitCode.DONE:
             _publish(context, lease, folder)
         else:
-            _apply_failure(context, lease, child)
+            apply_failure(context, lease, child)
     except ingest.Fenced:
         return
     except Unavailable as error:
         if error.error_code not in FAILURES:
             raise
-        _give_back_or_fail(context, lease, FAILURES[error.error_code])
+        end_without_rows(context, lease, FAILURES[error.error_code])
     finally:
         shutil.rmtree(folder.parent, ignore_errors=True)
 
@@ -121,16 +121,21 @@ def _spec(source: Source, tokenizer_dir: str, max_row_tokens: int) -> IngestSpec
 def _publish(context: WorkContext, lease: Lease, folder: Path) -> None:
     """Stage the rows in short transactions, each under the lease, then show them all at once."""
     scope = workspace_scope(lease.workspace_id)
-    for batch in _batches(folder / ROWS_NAME):
+    for batch in batches(folder / ROWS_NAME):
         with context.database.session(scope) as session:
             ingest.insert_rows(session, lease, batch, lease_s=context.settings.lease_s)
     report = IngestReport.model_validate_json((folder / REPORT_NAME).read_bytes())
+    base_model = base_models.default_base_model().id
     with context.database.session(scope) as session:
-        ingest.make_ready(session, lease, report, base_model=base_models.default_base_model().id)
-        _end(context, session, lease)
+        version = ingest.source_of(session, lease).version
+    figures = report.model_dump(mode="json") | {"base_model": base_model}
+    artifact = version_files.publish(context, lease, version, figures, folder)
+    with context.database.session(scope) as session:
+        ingest.make_ready(session, lease, report, base_model=base_model, artifact=artifact)
+        end(context, session, lease)
 
 
-def _apply_failure(context: WorkContext, lease: Lease, child: ChildResult) -> None:
+def apply_failure(context: WorkContext, lease: Lease, child: ChildResult) -> None:
     failure = failure_of(
         child.exit_code,
         child.error,
@@ -140,12 +145,10 @@ def _apply_failure(context: WorkContext, lease: Lease, child: ChildResult) -> No
     if failure.failure_class is FailureClass.OUT_OF_MEMORY:
         # reading cannot be done in smaller portions, only once more
         failure = replace(failure, retry=RetryPolicy(max_retries=1))
-    _give_back_or_fail(context, lease, failure, reported=child.error)
+    end_without_rows(context, lease, failure, reported=child.error)
 
 
-def _give_back_or_fail(
-    context: WorkContext, lease: Lease, failure: Failure, *, reported: JobError | None = None
-) -> None:
+def end_without_rows(context: WorkContext, lease: Lease, failure: Failure, *, reported: JobError | None = None) -> None:
     bus = context.backends.events
     with context.database.session(workspace_scope(lease.workspace_id)) as session:
         state = give_back_or_fail(session, lease, failure, reported=reported, bus=bus)
@@ -164,7 +167,7 @@ def _settle(session: Session, job: Job, *, queue: TaskQueue | None = None, bus: 
         )
 
 
-def _end(context: WorkContext, session: Session, lease: Lease) -> None:
+def end(context: WorkContext, session: Session, lease: Lease) -> None:
     """End the job beside its version, and tell the runs that wait for it. Raises Fenced, which undoes all of it."""
     if not jobs.finish(session, lease, JobState.SUCCEEDED, bus=context.backends.events):
         raise ingest.Fenced
@@ -177,7 +180,7 @@ def _end(context: WorkContext, session: Session, lease: Lease) -> None:
     )
 
 
-def _batches(path: Path) -> Iterator[list[IngestedRow]]:
+def batches(path: Path) -> Iterator[list[IngestedRow]]:
     with path.open("rb") as lines:
         while batch := [IngestedRow.model_validate_json(line) for line in islice(lines, ingest.ROWS_PER_BATCH)]:
             yield batch

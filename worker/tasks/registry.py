@@ -30,6 +30,7 @@ class TaskHandler(Protocol):
 
 _MODULES: Final[Mapping[JobKind, str]] = {
     JobKind.DATASET_INGEST: "worker.tasks.datasets",
+    JobKind.DATASET_DERIVE: "worker.tasks.derivations",
     JobKind.TRAINING_RUN: "worker.tasks.training",
 }
 

@@ -33,6 +33,7 @@ export type UploadInParts = Schemas["UploadBody"];
 export type UploadPart = Schemas["UploadPartBody"];
 export type Dataset = Schemas["DatasetBody"];
 export type DatasetVersion = Schemas["DatasetVersionBody"];
+export type PastVersion = Schemas["PastVersionBody"];
 export type Row = Schemas["RowBody"];
 export type RowFilter = Schemas["RowFilter"];
 export type RowKind = Schemas["RowKind"];

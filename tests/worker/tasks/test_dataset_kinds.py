@@ -116,7 +116,7 @@ def test_another_workspace_sees_no_row_of_any_kind(
         version_id = make(client, as_member, ready_context, kind)["id"]
         assert client.get(f"/v1/dataset_versions/{version_id}/rows", headers=as_stranger).status_code == 404
         with database.session(workspace_scope("ws_another")) as session:
-            found = session.execute(text("select count(*) from rows where version_id = :id"), {"id": version_id})
+            found = session.execute(text("select count(*) from rows where reading_id = :id"), {"id": version_id})
             assert found.scalar_one() == 0
 
 

@@ -54,7 +54,7 @@ def make(client: TestClient, as_member: Headers) -> Make:
 def num_rows(database: Database, version_id: str) -> int:
     with database.session(SYSTEM) as session:
         found: int = session.execute(
-            text("select count(*) from rows where version_id = :id"), {"id": version_id}
+            text("select count(*) from rows where reading_id = :id"), {"id": version_id}
         ).scalar_one()
         return found
 

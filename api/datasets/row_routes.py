@@ -1,0 +1,62 @@
+"""The rows of a version: pages and windows of them, filtered, searched and sorted."""
+
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from api.datasets.routes import ReaderDep
+from api.datasets.schemas import RowBody, RowListBody, number_of_row, row_body
+from api.dependencies import SessionDep
+from api.pagination import PageDep, list_body
+from api.retries import RetriedRoute
+from core.datasets import service as datasets
+from core.datasets.table.query import RowQuery
+from core.datasets.types import RowFilter, RowOrder
+
+router = APIRouter(tags=["datasets"], route_class=RetriedRoute)
+
+_MAX_OFFSET = 10_000_000
+
+
+@router.get("/v1/dataset_versions/{version_id}/rows")
+def list_rows(
+    version_id: str,
+    principal: ReaderDep,
+    session: SessionDep,
+    page: PageDep,
+    row_filter: Annotated[RowFilter, Query(alias="filter")] = RowFilter.ALL,
+    finding: Annotated[str | None, Query(max_length=60, description="The code of a problem that a row has.")] = None,
+    tag: Annotated[str | None, Query(max_length=40)] = None,
+    q: Annotated[str | None, Query(max_length=200, description="Words that a row or its problem holds.")] = None,
+    order: Annotated[RowOrder, Query(description="`-` is from the end.")] = RowOrder.NUMBER,
+    offset: Annotated[
+        int, Query(ge=0, le=_MAX_OFFSET, description="How many matching rows to skip; a jump in a long list.")
+    ] = 0,
+) -> RowListBody:
+    """The examples, in the file's order unless another is asked for."""
+    wanted = RowQuery(
+        row_filter=row_filter,
+        finding=finding,
+        tag=tag,
+        search=q,
+        order=order,
+        after_number=number_of_row(page.after),
+        offset=offset,
+        limit=page.limit,
+    )
+    found = datasets.list_rows(session, workspace_id=principal.workspace_id, version_id=version_id, wanted=wanted)
+    listed = list_body(found.page, partial(row_body, version_id=version_id))
+    return RowListBody(
+        data=listed.data,
+        has_more=listed.has_more,
+        first_id=listed.first_id,
+        last_id=listed.last_id,
+        total=found.total,
+    )
+
+
+@router.get("/v1/dataset_versions/{version_id}/rows/{number}")
+def get_row(version_id: str, number: int, principal: ReaderDep, session: SessionDep) -> RowBody:
+    row = datasets.get_row(session, workspace_id=principal.workspace_id, version_id=version_id, number=number)
+    return row_body(row, version_id=version_id)

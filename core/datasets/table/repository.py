@@ -1,0 +1,229 @@
+"""The rows of datasets, by snapshot: what a version of a reading sees of them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Text,
+    cast,
+    column,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
+from sqlalchemy.orm import Session
+
+from core.datasets.ingest_files import LANDMARK_EVERY_ROWS
+from core.datasets.models import DatasetVersion, Row
+from core.datasets.table.query import RowQuery
+from core.datasets.types import RowFilter, RowOrder, Split
+from core.kit.pagination import Page
+
+_ROWS_PER_FETCH = 1000
+EXPORTED = (
+    "number", "split", "messages", "tools", "chosen", "rejected", "text", "num_tokens", "problems", "is_edited",
+    "excluded_from", "tags",
+)  # fmt: skip
+
+
+_TOKENS = func.coalesce(Row.num_tokens, 0)
+_ORDERS: dict[RowOrder, tuple[Any, ...]] = {
+    RowOrder.NUMBER: (Row.number,),
+    RowOrder.NUMBER_DOWN: (Row.number.desc(),),
+    RowOrder.TOKENS: (_TOKENS, Row.number),
+    RowOrder.TOKENS_DOWN: (_TOKENS.desc(), Row.number.desc()),
+}
+_FILTERS: dict[RowFilter, tuple[ColumnElement[bool], ...]] = {
+    RowFilter.ALL: (),
+    RowFilter.PROBLEMS: (Row.problems.is_not(None), Row.excluded_from.is_(None)),
+    RowFilter.TRAIN: (Row.split == Split.TRAIN,),
+    RowFilter.HELDOUT: (Row.split == Split.HELDOUT,),
+    RowFilter.LEFT_OUT: (Row.split == Split.LEFT_OUT,),
+    RowFilter.EXCLUDED: (Row.excluded_from.is_not(None),),
+    RowFilter.EDITED: (Row.is_edited.is_(True),),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The rows of a reading as the version with this number has them."""
+
+    reading_id: str
+    number: int
+
+    @classmethod
+    def of(cls, version: DatasetVersion) -> "Snapshot":
+        return cls(version.reading_id, version.number)
+
+    def sees(self) -> ColumnElement[bool]:
+        return (
+            (Row.reading_id == self.reading_id)
+            & (Row.added_in <= self.number)
+            & (Row.removed_in.is_(None) | (Row.removed_in > self.number))
+        )
+
+
+class RowRepository:
+    def __init__(self, session: Session, workspace_id: str) -> None:
+        self._session = session
+        self._workspace_id = workspace_id
+
+    def insert(self, reading_id: str, added_in: int, rows: Sequence[dict[str, Any]]) -> None:
+        owned = {"workspace_id": self._workspace_id, "reading_id": reading_id, "added_in": added_in}
+        self._session.execute(insert(Row), [row | owned for row in rows])
+
+    def remove(self, snapshot: Snapshot, numbers: Sequence[int]) -> None:
+        """Take rows away from the snapshot's version on; every version before it keeps them."""
+        self._session.execute(
+            update(Row)
+            .where(
+                Row.workspace_id == self._workspace_id,
+                Row.reading_id == snapshot.reading_id,
+                Row.number.in_(numbers),
+                Row.added_in < snapshot.number,
+                Row.removed_in.is_(None),
+            )
+            .values(removed_in=snapshot.number)
+        )
+
+    def undo(self, snapshot: Snapshot) -> None:
+        """Take back what was staged for a version made by changes: as if it had never begun."""
+        of_reading = (Row.workspace_id == self._workspace_id, Row.reading_id == snapshot.reading_id)
+        self._session.execute(delete(Row).where(*of_reading, Row.added_in == snapshot.number, Row.added_in > 0))
+        self._session.execute(update(Row).where(*of_reading, Row.removed_in == snapshot.number).values(removed_in=None))
+
+    def delete_reading(self, reading_id: str) -> None:
+        self._session.execute(delete(Row).where(Row.workspace_id == self._workspace_id, Row.reading_id == reading_id))
+
+    def page(self, snapshot: Snapshot, wanted: RowQuery, *, landmarks: Sequence[int] = ()) -> Page[Row]:
+        """The rows after `wanted.after_number`, or from place `wanted.offset` on."""
+        query = self._matching(snapshot, wanted)
+        query, offset = _from_landmark(query, wanted, landmarks)
+        if wanted.after_number:
+            query = query.where(self._is_after(snapshot, wanted))
+        query = query.order_by(*_ORDERS[wanted.order]).offset(offset).limit(wanted.limit + 1)
+        return Page.cut(self._session.scalars(query).all(), wanted.limit)
+
+    def count(self, snapshot: Snapshot, wanted: RowQuery) -> int:
+        return self._session.scalar(self._matching(snapshot, wanted).with_only_columns(func.count())) or 0
+
+    def get(self, snapshot: Snapshot, number: int) -> Row | None:
+        return self._session.scalar(self._of(snapshot).where(Row.number == number))
+
+    def _matching(self, snapshot: Snapshot, wanted: RowQuery) -> Select[Row]:
+        query = self._of(snapshot).where(*_FILTERS[wanted.row_filter])
+        if wanted.finding is not None:
+            query = query.where(Row.problems.is_not(None), Row.problems.contains([{"code": wanted.finding}]))
+        if wanted.tag is not None:
+            query = query.where(Row.tags.is_not(None), Row.tags.contains([wanted.tag]))
+        return query.where(_says(wanted.search)) if wanted.search else query
+
+    def _is_after(self, snapshot: Snapshot, wanted: RowQuery) -> ColumnElement[bool]:
+        number = wanted.after_number
+        if wanted.order is RowOrder.NUMBER:
+            return Row.number > number
+        if wanted.order is RowOrder.NUMBER_DOWN:
+            return Row.number < number
+        last = self.get(snapshot, number)
+        place = tuple_(literal(0 if last is None else last.num_tokens or 0), literal(number))
+        row = tuple_(_TOKENS, Row.number)
+        return row > place if wanted.order is RowOrder.TOKENS else row < place
+
+    def existing(self, snapshot: Snapshot, numbers: Sequence[int]) -> set[int]:
+        """Those of the numbers that the snapshot has rows of."""
+        query = select(Row.number).where(Row.workspace_id == self._workspace_id, snapshot.sees())
+        return set(self._session.scalars(query.where(Row.number.in_(numbers))))
+
+    def has_finding(self, snapshot: Snapshot, code: str) -> bool:
+        query = self._of(snapshot).where(Row.problems.is_not(None), Row.problems.contains([{"code": code}]))
+        return self._session.scalar(select(query.exists())) is True
+
+    def restore(self, snapshot: Snapshot, target: Snapshot) -> int:
+        """Stage the rows that the reading had in an earlier version; how many differ from what it has now."""
+        of_reading = (Row.workspace_id == self._workspace_id, Row.reading_id == target.reading_id)
+        is_now = (*of_reading, Row.removed_in.is_(None), Row.added_in < snapshot.number)
+        # what the earlier version has and the reading has no more: entered anew
+        names = ["reading_id", "workspace_id", *EXPORTED]
+        again = select(literal(snapshot.number), *(Row.__table__.c[name] for name in names)).where(
+            target.sees(), Row.workspace_id == self._workspace_id, Row.removed_in.is_not(None)
+        )
+        # before anything of today goes, which would look as if it had been there
+        self._session.execute(insert(Row).from_select(["added_in", *names], again))
+        self._session.execute(
+            update(Row).where(*is_now, Row.added_in > target.number).values(removed_in=snapshot.number)
+        )
+        changed = select(func.count(Row.number.distinct())).where(
+            *of_reading, or_(Row.added_in == snapshot.number, Row.removed_in == snapshot.number)
+        )
+        return self._session.scalar(changed) or 0
+
+    def export(self, snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+        """Every row with its contents and what is known of it, as plain values in the file's order."""
+        after_number = 0
+        while found := self.some(snapshot, after_number=after_number, limit=_ROWS_PER_FETCH):
+            yield from found
+            after_number = found[-1]["number"]
+
+    def some(self, snapshot: Snapshot, *, after_number: int, limit: int) -> list[dict[str, Any]]:
+        query = select(*(Row.__table__.c[name] for name in EXPORTED)).where(
+            Row.workspace_id == self._workspace_id, snapshot.sees(), Row.number > after_number
+        )
+        found = self._session.execute(query.order_by(Row.number).limit(limit))
+        return [dict(row) for row in found.mappings()]
+
+    def stream(self, snapshot: Snapshot, split: Split | None = None) -> Iterator[Row]:
+        """All rows, or those of a split, in the file's order, a thousand in memory at a time."""
+        query = self._of(snapshot) if split is None else self._of(snapshot).where(Row.split == split)
+        query = query.order_by(Row.number).limit(_ROWS_PER_FETCH)
+        after_number = 0
+        while rows := self._session.scalars(query.where(Row.number > after_number)).all():
+            for row in rows:
+                yield row
+                self._session.expunge(row)
+            after_number = rows[-1].number
+
+    def _of(self, snapshot: Snapshot) -> Select[Row]:
+        return select(Row).where(Row.workspace_id == self._workspace_id, snapshot.sees())
+
+
+def _from_landmark(query: Select[Row], wanted: RowQuery, landmarks: Sequence[int]) -> tuple[Select[Row], int]:
+    """Near a place in a list of all rows, and how far it is from there: to skip a million rows takes a second."""
+    if not (landmarks and wanted.is_all and wanted.offset):
+        return query, wanted.offset
+    place, rest = divmod(wanted.offset, LANDMARK_EVERY_ROWS)
+    if wanted.order is RowOrder.NUMBER:
+        if place >= len(landmarks):
+            return query.where(Row.number > landmarks[-1]), wanted.offset
+        return query.where(Row.number >= landmarks[place]), rest
+    return query, wanted.offset
+
+
+def _says(search: str) -> Any:  # noqa: ANN401 - a SQL expression
+    """Whether a message's text or call, a plain text, or a problem holds the words: as they are, in any case."""
+    none = literal([], JSONB)
+    said = Row.messages.concat(func.coalesce(Row.chosen, none)).concat(func.coalesce(Row.rejected, none))
+    message = func.jsonb_array_elements(said).table_valued(column("value", JSONB)).lateral("message")
+    value = message.c.value
+    found = exists().select_from(message).where(
+        or_(
+            value["content"].astext.icontains(search, autoescape=True),
+            value["tool_calls"].astext.icontains(search, autoescape=True),
+        )
+    )  # fmt: skip
+    return or_(
+        found,
+        Row.text.icontains(search, autoescape=True),
+        func.jsonb_path_query_array(Row.problems, cast("$[*].cause", JSONPATH))
+        .cast(Text)
+        .icontains(search, autoescape=True),
+    )

@@ -1,0 +1,103 @@
+"""The worker's side of a version that is made by changes. Every write is guarded by the lease."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from core.datasets import ingest, service
+from core.datasets.artifacts import VersionArtifact
+from core.datasets.changes import Change, Restore
+from core.datasets.ingest_files import IngestedRow, IngestReport
+from core.datasets.models import DatasetVersion
+from core.datasets.repository import VersionRepository
+from core.datasets.table.repository import RowRepository, Snapshot
+from core.datasets.types import VersionStatus
+from core.datasets.versions.repository import HistoryRepository
+from core.datasets.versions.service import changes_of
+from core.jobs.types import Lease
+
+_FIGURES = (
+    "num_rows", "num_train", "num_heldout", "num_problems", "num_tokens", "max_row_tokens", "p99_row_tokens",
+    "content_sha256", "health", "problems", "num_visible", "landmarks", "base_model",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Derivation:
+    version: DatasetVersion
+    parent: DatasetVersion
+    changes: list[Change]
+    restored: DatasetVersion | None
+    """The earlier version that is to be had again."""
+
+
+def load(session: Session, lease: Lease) -> Derivation:
+    """What the job is to do."""
+    version = service.get_version(session, workspace_id=lease.workspace_id, version_id=lease.payload["version_id"])
+    parent = service.get_version(session, workspace_id=lease.workspace_id, version_id=str(version.parent_id))
+    changes = changes_of(version)
+    restored = None
+    if isinstance(changes[0], Restore):
+        past = HistoryRepository(session, lease.workspace_id, version.dataset_id)
+        restored = past.numbered(changes[0].number)
+    return Derivation(version, parent, changes, restored)
+
+
+def base_rows(session: Session, lease: Lease, parent: DatasetVersion, *, base_model: str) -> Iterator[IngestedRow]:
+    """What is to be changed. Tokens that another base model counted are to be counted anew."""
+    is_counted = parent.base_model == base_model
+    for values in RowRepository(session, lease.workspace_id).export(Snapshot.of(parent)):
+        yield row_of(values if is_counted else values | {"num_tokens": None})
+
+
+def row_of(values: dict[str, Any]) -> IngestedRow:
+    return IngestedRow.model_validate(values | {"tags": values["tags"] or [], "problems": values["problems"] or []})
+
+
+def discard(session: Session, lease: Lease, version: DatasetVersion, *, lease_s: float) -> None:
+    """Remove what an earlier attempt left. Raises Fenced."""
+    ingest.renew(session, lease, lease_s)
+    RowRepository(session, lease.workspace_id).undo(Snapshot.of(version))
+
+
+def stage(
+    session: Session, lease: Lease, version: DatasetVersion, rows: Sequence[IngestedRow], *, lease_s: float
+) -> None:
+    """Enter changed rows and keep the lease. No version that is ready sees them. Raises Fenced."""
+    ingest.renew(session, lease, lease_s)
+    repository, snapshot = RowRepository(session, lease.workspace_id), Snapshot.of(version)
+    repository.remove(snapshot, [row.number for row in rows])
+    repository.insert(snapshot.reading_id, snapshot.number, [ingest.values_of(row) for row in rows])
+
+
+def restore(session: Session, lease: Lease, derivation: Derivation, *, lease_s: float) -> int:
+    """Enter the rows of an earlier version again, and its figures with them; how many differ. Raises Fenced."""
+    ingest.renew(session, lease, lease_s)
+    if derivation.restored is None:
+        raise RuntimeError(f"version {derivation.version.id} restores nothing")
+    return RowRepository(session, lease.workspace_id).restore(
+        Snapshot.of(derivation.version), Snapshot.of(derivation.restored)
+    )
+
+
+def figures_of(version: DatasetVersion) -> dict[str, Any]:
+    """What is known of a version whose rows are another's too."""
+    return {name: getattr(version, name) for name in _FIGURES}
+
+
+def make_ready(
+    session: Session, lease: Lease, values: dict[str, Any], *, num_changed: int, artifact: VersionArtifact | None
+) -> None:
+    """Publish the version: nothing of it is written here but that it is ready. The caller ends the job with it."""
+    dumped = None if artifact is None else artifact.model_dump(mode="json")
+    VersionRepository(session, lease.workspace_id).finish(
+        lease.payload["version_id"],
+        VersionStatus.READY,
+        values | {"num_changed": num_changed, "artifact": dumped},
+    )
+
+
+def values_of(report: IngestReport, *, base_model: str) -> dict[str, Any]:
+    return report.model_dump(mode="json") | {"base_model": base_model}
