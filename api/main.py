@@ -14,6 +14,7 @@ from api.auth.reset_routes import router as password_resets
 from api.auth.routes import router as auth
 from api.chat.kept import router as kept_completions
 from api.chat.routes import router as chat
+from api.datasets.lineage_routes import router as dataset_lineage
 from api.datasets.routes import router as datasets
 from api.datasets.row_routes import router as dataset_rows
 from api.datasets.version_routes import router as dataset_versions
@@ -76,6 +77,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     datasets,
     dataset_versions,
     dataset_rows,
+    dataset_lineage,
     samples,
     service_accounts,
     uploads,

@@ -10,7 +10,7 @@ from core.audit import service as audit
 from core.backends.blobs import BlobStore
 from core.datasets.models import File
 from core.datasets.purposes import Purpose
-from core.datasets.repository import ExpiredFileRepository, FileRepository
+from core.datasets.repository import DatasetRepository, ExpiredFileRepository, FileRepository
 from core.datasets.types import FileFormat, Inspection
 from core.db.session import after_commit
 from core.errors import Invalid, NotFound, TooLarge
@@ -229,3 +229,11 @@ def _not_found(file_id: str) -> NotFound:
         code="file_not_found",
         param="file_id",
     )
+
+
+def of_dataset(session: Session, *, workspace_id: str, dataset_id: str) -> File:
+    """What the dataset was made of, even if it is deleted since. Raises NotFound for an unknown or foreign dataset."""
+    dataset = DatasetRepository(session, workspace_id).get(dataset_id)
+    if dataset is None:
+        raise NotFound(f"There is no dataset {dataset_id} in this workspace.", code="dataset_not_found")
+    return get_even_deleted(session, workspace_id=workspace_id, file_id=dataset.file_id)

@@ -58,6 +58,12 @@ class RunRepository:
         )
         return None if job is None else (self._runs_of([job])[0], job)
 
+    def of_versions(self, version_ids: Sequence[str], *, limit: int) -> Sequence[RunDetails]:
+        """The runs that learned from these versions or were measured with them, newest first."""
+        query = _DETAILS.where(Run.dataset_version_id.in_(version_ids) | Run.validation_version_id.in_(version_ids))
+        rows = self._session.execute(query.order_by(Run.id.desc()).limit(limit), {"workspace_id": self._workspace_id})
+        return [RunDetails(*row) for row in rows]
+
     def of_jobs(self, job_ids: Sequence[str]) -> Sequence[RunDetails]:
         """The runs of these jobs, in the order given; jobs without a run are left out."""
         query = _DETAILS.where(Run.job_id.in_(job_ids))

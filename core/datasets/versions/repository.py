@@ -27,6 +27,19 @@ class HistoryRepository:
             query = query.where(DatasetVersion.number < before_number)
         return Page.cut(self._session.scalars(query).all(), limit)
 
+    def ids(self) -> Sequence[str]:
+        return self._session.scalars(self._own().with_only_columns(DatasetVersion.id)).all()
+
+    def holding(self, row: Row) -> Sequence[DatasetVersion]:
+        query = self._own().where(
+            DatasetVersion.status == VersionStatus.READY,
+            DatasetVersion.reading_id == row.reading_id,
+            DatasetVersion.number >= row.added_in,
+        )
+        if row.removed_in is not None:
+            query = query.where(DatasetVersion.number < row.removed_in)
+        return self._session.scalars(query.order_by(DatasetVersion.number)).all()
+
     def latest_ready(self) -> DatasetVersion | None:
         query = self._own().where(DatasetVersion.status == VersionStatus.READY)
         return self._session.scalar(query.order_by(DatasetVersion.number.desc()).limit(1))

@@ -10,7 +10,7 @@ from core.backends.queue import TaskQueue
 from core.datasets import service as datasets
 from core.datasets.changes import CHANGE, ApplyFix, Change, EditRow, Resplit, Restore
 from core.datasets.examples import read_content
-from core.datasets.models import Dataset, DatasetVersion
+from core.datasets.models import Dataset, DatasetVersion, Row
 from core.datasets.repository import DatasetRepository, VersionRepository
 from core.datasets.service import VersionDetails
 from core.datasets.table.repository import RowRepository, Snapshot
@@ -48,6 +48,16 @@ def history(
         items=[PastVersion(one, names.get(one.version.created_by), changes_of(one.version)) for one in details],
         has_more=found.has_more,
     )
+
+
+def ids_of(session: Session, *, workspace_id: str, dataset_id: str) -> Sequence[str]:
+    return HistoryRepository(session, workspace_id, dataset_id).ids()
+
+
+def holding(session: Session, row: Row) -> Sequence[DatasetVersion]:
+    """The ready versions that hold the row as it is, oldest first."""
+    reading = datasets.get_version(session, workspace_id=row.workspace_id, version_id=row.reading_id)
+    return HistoryRepository(session, row.workspace_id, reading.dataset_id).holding(row)
 
 
 def changes_of(version: DatasetVersion) -> list[Change]:

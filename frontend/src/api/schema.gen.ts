@@ -836,6 +836,68 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/dataset_versions/{version_id}/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Change Dataset Version
+         * @description Make a new version of this one, the newest, by changes. This one stays as it is.
+         *
+         *     If somebody else made a version in between, nothing is changed, and the error says who changed what.
+         */
+        post: operations["change_dataset_version"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/dataset_versions/{version_id}/content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Download Dataset Version
+         * @description The version as one file. Cells that a spreadsheet would run as formulas begin with a quotation mark.
+         */
+        get: operations["download_dataset_version"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/dataset_versions/{version_id}/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Compare Dataset Versions
+         * @description The rows that differ from another version of the same dataset, as they were and as they are.
+         */
+        get: operations["compare_dataset_versions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/dataset_versions/{version_id}/rows": {
         parameters: {
             query?: never;
@@ -845,9 +907,46 @@ export interface paths {
         };
         /**
          * List Rows
-         * @description The examples in the file's order.
+         * @description The examples, in the file's order unless another is asked for.
          */
         get: operations["list_rows"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/dataset_versions/{version_id}/rows/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get Row */
+        get: operations["get_row"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/dataset_versions/{version_id}/rows/{number}/lineage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Row Lineage
+         * @description Where a row came from, and everything that learned from it.
+         */
+        get: operations["get_row_lineage"];
         put?: never;
         post?: never;
         delete?: never;
@@ -902,6 +1001,110 @@ export interface paths {
         patch: operations["rename_dataset"];
         trace?: never;
     };
+    "/v1/datasets/{dataset_id}/draft": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Dataset Draft
+         * @description The changes that are not saved yet, in their order, whoever made them.
+         */
+        get: operations["get_dataset_draft"];
+        put?: never;
+        post?: never;
+        /**
+         * Discard Dataset Draft
+         * @description Throw away all changes that are not saved.
+         */
+        delete: operations["discard_dataset_draft"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/datasets/{dataset_id}/draft/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add To Dataset Draft
+         * @description Add a change to the draft. Rows with `draft=true` show what it makes of them.
+         */
+        post: operations["add_to_dataset_draft"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/datasets/{dataset_id}/draft/save": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Save Dataset Draft
+         * @description Make a version of the draft. It is `validating` until a job has written it.
+         */
+        post: operations["save_dataset_draft"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/datasets/{dataset_id}/draft/undo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Undo In Dataset Draft
+         * @description Take the last change of the draft back; of an empty one, none.
+         */
+        post: operations["undo_in_dataset_draft"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/datasets/{dataset_id}/lineage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Learners
+         * @description The newest hundred runs of any version of the dataset, and the models that came of them.
+         */
+        get: operations["list_learners"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/datasets/{dataset_id}/restore": {
         parameters: {
             query?: never;
@@ -929,7 +1132,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * List Dataset Versions
+         * @description Newest first: who made each version, when, and what was changed.
+         */
+        get: operations["list_dataset_versions"];
         put?: never;
         /**
          * Create Dataset Version
@@ -2701,6 +2908,19 @@ export interface components {
             /** Name */
             name: string;
         };
+        /**
+         * ApplyFix
+         * @description Mend what was found, in every row that has it; what cannot be mended is excluded.
+         */
+        ApplyFix: {
+            /** Finding */
+            finding: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "apply_fix";
+        };
         /** AttemptBody */
         AttemptBody: {
             /** Attempt */
@@ -3199,6 +3419,11 @@ export interface components {
          * @description Counts are 0 and sums are missing until the status is `ready`.
          */
         DatasetVersionBody: {
+            /**
+             * Changes
+             * @description What was done to the parent, in this order.
+             */
+            changes: (components["schemas"]["EditRow"] | components["schemas"]["ExcludeRows"] | components["schemas"]["IncludeRows"] | components["schemas"]["TagRows"] | components["schemas"]["UntagRows"] | components["schemas"]["ApplyFix"] | components["schemas"]["Resplit"] | components["schemas"]["Restore"])[] | null;
             /** Content Sha256 */
             content_sha256: string | null;
             /** Created At */
@@ -3216,6 +3441,11 @@ export interface components {
             mapping: components["schemas"]["Mapping"] | null;
             /** Max Row Tokens */
             max_row_tokens: number;
+            /**
+             * Num Changed
+             * @description Rows that differ from the parent's.
+             */
+            num_changed: number;
             /** Num Heldout */
             num_heldout: number;
             /** Num Problems */
@@ -3229,6 +3459,11 @@ export interface components {
             num_tokens: number;
             /** Num Train */
             num_train: number;
+            /**
+             * Num Visible
+             * @description All rows, with those that are left out or excluded.
+             */
+            num_visible: number;
             /** Number */
             number: number;
             /**
@@ -3237,6 +3472,11 @@ export interface components {
              * @constant
              */
             object: "dataset_version";
+            /**
+             * Parent Id
+             * @description The version that was changed; null for one that was read from the file.
+             */
+            parent_id: string | null;
             /**
              * Problems
              * @description The first hundred; the rows have them all.
@@ -3305,6 +3545,23 @@ export interface components {
              * @constant
              */
             object: "dataset";
+        };
+        /** DeletedDraftBody */
+        DeletedDraftBody: {
+            /** Dataset Id */
+            dataset_id: string;
+            /**
+             * Deleted
+             * @default true
+             * @constant
+             */
+            deleted: true;
+            /**
+             * Object
+             * @default dataset_draft
+             * @constant
+             */
+            object: "dataset_draft";
         };
         /** DeletedFileBody */
         DeletedFileBody: {
@@ -3482,11 +3739,47 @@ export interface components {
              */
             utilization: number | null;
         };
+        /** DiffBody */
+        DiffBody: {
+            after: components["schemas"]["DatasetVersionBody"];
+            before: components["schemas"]["DatasetVersionBody"];
+            /**
+             * Counts
+             * @description Of all rows that differ, on all pages.
+             */
+            counts: {
+                [key: string]: number;
+            };
+            /** Data */
+            data: components["schemas"]["RowDiffBody"][];
+            /** First Id */
+            first_id: string | null;
+            /** Has More */
+            has_more: boolean;
+            /** Last Id */
+            last_id: string | null;
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
+        /**
+         * DiffKind
+         * @enum {string}
+         */
+        DiffKind: "added" | "removed" | "edited" | "excluded" | "included" | "moved" | "tagged";
         /**
          * DisabledReason
          * @enum {string}
          */
         DisabledReason: "by_admin" | "gone" | "failing";
+        /**
+         * DownloadFormat
+         * @enum {string}
+         */
+        DownloadFormat: "csv" | "jsonl" | "parquet";
         /** DpoBody */
         DpoBody: {
             hyperparameters?: components["schemas"]["DpoHyperparametersBody"] | null;
@@ -3541,6 +3834,38 @@ export interface components {
         DpoMethod: {
             hyperparameters: components["schemas"]["DpoHyperparameters"];
         };
+        /** DraftBody */
+        DraftBody: {
+            /** Changes */
+            changes: components["schemas"]["DraftChangeBody"][];
+            /** Dataset Id */
+            dataset_id: string;
+            /**
+             * Is Stale
+             * @description Another version came in between: the draft can only be discarded.
+             */
+            is_stale: boolean;
+            /**
+             * Object
+             * @default dataset_draft
+             * @constant
+             */
+            object: "dataset_draft";
+            /**
+             * Version Id
+             * @description What the changes were made on; of an empty draft, the newest version.
+             */
+            version_id: string | null;
+        };
+        /** DraftChangeBody */
+        DraftChangeBody: {
+            /** Change */
+            change: components["schemas"]["EditRow"] | components["schemas"]["ExcludeRows"] | components["schemas"]["IncludeRows"] | components["schemas"]["TagRows"] | components["schemas"]["UntagRows"] | components["schemas"]["ApplyFix"] | components["schemas"]["Resplit"] | components["schemas"]["Restore"];
+            /** Created At */
+            created_at: number;
+            /** Created By Name */
+            created_by_name: string | null;
+        };
         /** DrainBody */
         DrainBody: {
             /**
@@ -3575,6 +3900,17 @@ export interface components {
             } | null;
             /** Would Start */
             would_start: boolean;
+        };
+        /** EditRow */
+        EditRow: {
+            content: components["schemas"]["RowContent"];
+            /** Number */
+            number: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "edit_row";
         };
         /** ErrorBody */
         ErrorBody: {
@@ -3672,6 +4008,24 @@ export interface components {
          * @enum {string}
          */
         EventType: "fine_tuning.job.succeeded" | "fine_tuning.job.failed" | "fine_tuning.job.cancelled";
+        /**
+         * ExcludeRows
+         * @description Not learned from and not measured with; they stay to be seen.
+         */
+        ExcludeRows: {
+            /**
+             * Finding
+             * @description The code of a problem.
+             */
+            finding?: string | null;
+            /** Numbers */
+            numbers?: number[] | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "exclude_rows";
+        };
         /**
          * Execution
          * @description How the machine does the run. It decides how fast and in how much memory, not what is learned.
@@ -4078,6 +4432,13 @@ export interface components {
              */
             status: "ok";
         };
+        /** HoldingVersionBody */
+        HoldingVersionBody: {
+            /** Id */
+            id: string;
+            /** Number */
+            number: number;
+        };
         /** Hyperparameters */
         Hyperparameters: {
             /** Batch Size */
@@ -4127,6 +4488,24 @@ export interface components {
              * @constant
              */
             object: "profile.identity";
+        };
+        /**
+         * IncludeRows
+         * @description What was excluded goes back to the split it had.
+         */
+        IncludeRows: {
+            /**
+             * Finding
+             * @description The code of a problem.
+             */
+            finding?: string | null;
+            /** Numbers */
+            numbers?: number[] | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "include_rows";
         };
         /**
          * Inspection
@@ -4222,7 +4601,7 @@ export interface components {
          * JobKind
          * @enum {string}
          */
-        JobKind: "dataset.ingest" | "training.run";
+        JobKind: "dataset.ingest" | "dataset.derive" | "training.run";
         /**
          * JobState
          * @enum {string}
@@ -4335,6 +4714,38 @@ export interface components {
             metadata: {
                 [key: string]: string;
             } | null;
+        };
+        /** LearnerBody */
+        LearnerBody: {
+            /** Created At */
+            created_at: number;
+            /** Id */
+            id: string;
+            /**
+             * Model
+             * @description The model that came of it.
+             */
+            model: string | null;
+            /** Name */
+            name: string | null;
+            /**
+             * Object
+             * @default learner
+             * @constant
+             */
+            object: "learner";
+            /** @description Of the run. */
+            status: components["schemas"]["JobState"];
+            /**
+             * Validation Version Id
+             * @description What it was measured with, if that is another.
+             */
+            validation_version_id: string | null;
+            /**
+             * Version Id
+             * @description What it learned from.
+             */
+            version_id: string;
         };
         /** LeaseBody */
         LeaseBody: {
@@ -4619,6 +5030,23 @@ export interface components {
              */
             object: "list";
         };
+        /** ListBody[LearnerBody] */
+        ListBody_LearnerBody_: {
+            /** Data */
+            data: components["schemas"]["LearnerBody"][];
+            /** First Id */
+            first_id: string | null;
+            /** Has More */
+            has_more: boolean;
+            /** Last Id */
+            last_id: string | null;
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
         /** ListBody[LedgerEntryBody] */
         ListBody_LedgerEntryBody_: {
             /** Data */
@@ -4653,10 +5081,10 @@ export interface components {
              */
             object: "list";
         };
-        /** ListBody[PriceBody] */
-        ListBody_PriceBody_: {
+        /** ListBody[PastVersionBody] */
+        ListBody_PastVersionBody_: {
             /** Data */
-            data: components["schemas"]["PriceBody"][];
+            data: components["schemas"]["PastVersionBody"][];
             /** First Id */
             first_id: string | null;
             /** Has More */
@@ -4670,10 +5098,10 @@ export interface components {
              */
             object: "list";
         };
-        /** ListBody[RowBody] */
-        ListBody_RowBody_: {
+        /** ListBody[PriceBody] */
+        ListBody_PriceBody_: {
             /** Data */
-            data: components["schemas"]["RowBody"][];
+            data: components["schemas"]["PriceBody"][];
             /** First Id */
             first_id: string | null;
             /** Has More */
@@ -5118,6 +5546,14 @@ export interface components {
              */
             service_account_id?: string | null;
         };
+        /** NewChanges */
+        NewChanges: {
+            /**
+             * Changes
+             * @description Done in this order.
+             */
+            changes: (components["schemas"]["EditRow"] | components["schemas"]["ExcludeRows"] | components["schemas"]["IncludeRows"] | components["schemas"]["TagRows"] | components["schemas"]["UntagRows"] | components["schemas"]["ApplyFix"] | components["schemas"]["Resplit"] | components["schemas"]["Restore"])[];
+        };
         /** NewDataset */
         NewDataset: {
             /** File Id */
@@ -5129,6 +5565,16 @@ export interface components {
              * @description The file's name when absent.
              */
             name?: string | null;
+        };
+        /** NewDraftChange */
+        NewDraftChange: {
+            /** Change */
+            change: components["schemas"]["EditRow"] | components["schemas"]["ExcludeRows"] | components["schemas"]["IncludeRows"] | components["schemas"]["TagRows"] | components["schemas"]["UntagRows"] | components["schemas"]["ApplyFix"] | components["schemas"]["Resplit"] | components["schemas"]["Restore"];
+            /**
+             * Version Id
+             * @description The version that was looked at; it must still be the newest.
+             */
+            version_id: string;
         };
         /** NewIdentityBody */
         NewIdentityBody: {
@@ -5357,6 +5803,83 @@ export interface components {
              * @description Your password, once more.
              */
             password: string;
+        };
+        /** PastVersionBody */
+        PastVersionBody: {
+            /**
+             * Changes
+             * @description What was done to the parent, in this order.
+             */
+            changes: (components["schemas"]["EditRow"] | components["schemas"]["ExcludeRows"] | components["schemas"]["IncludeRows"] | components["schemas"]["TagRows"] | components["schemas"]["UntagRows"] | components["schemas"]["ApplyFix"] | components["schemas"]["Resplit"] | components["schemas"]["Restore"])[] | null;
+            /** Content Sha256 */
+            content_sha256: string | null;
+            /** Created At */
+            created_at: number;
+            /**
+             * Created By Name
+             * @description Null for a service.
+             */
+            created_by_name: string | null;
+            /** Dataset Id */
+            dataset_id: string;
+            error: components["schemas"]["VersionErrorBody"] | null;
+            health: components["schemas"]["Health"];
+            /** Id */
+            id: string;
+            /** Job Id */
+            job_id: string;
+            /** @description What every row holds: a conversation, a preference, or plain text. */
+            kind: components["schemas"]["RowKind"];
+            mapping: components["schemas"]["Mapping"] | null;
+            /** Max Row Tokens */
+            max_row_tokens: number;
+            /**
+             * Num Changed
+             * @description Rows that differ from the parent's.
+             */
+            num_changed: number;
+            /** Num Heldout */
+            num_heldout: number;
+            /** Num Problems */
+            num_problems: number;
+            /**
+             * Num Rows
+             * @description Rows that can be learned from: `num_train` and `num_heldout`.
+             */
+            num_rows: number;
+            /** Num Tokens */
+            num_tokens: number;
+            /** Num Train */
+            num_train: number;
+            /**
+             * Num Visible
+             * @description All rows, with those that are left out or excluded.
+             */
+            num_visible: number;
+            /** Number */
+            number: number;
+            /**
+             * Object
+             * @default dataset_version
+             * @constant
+             */
+            object: "dataset_version";
+            /**
+             * Parent Id
+             * @description The version that was changed; null for one that was read from the file.
+             */
+            parent_id: string | null;
+            /**
+             * Problems
+             * @description The first hundred; the rows have them all.
+             */
+            problems: components["schemas"]["Problem"][];
+            /**
+             * Progress
+             * @description 0 to 1.
+             */
+            progress: number;
+            status: components["schemas"]["VersionStatus"];
         };
         /**
          * PatchJobBody
@@ -5781,6 +6304,40 @@ export interface components {
             url: string;
         };
         /**
+         * Resplit
+         * @description Choose anew what is held out. Rows that say the same stay on one side.
+         */
+        Resplit: {
+            /**
+             * Fraction
+             * @description The share that is held out.
+             * @default 0.1
+             */
+            fraction: number;
+            strategy: components["schemas"]["SplitStrategy"];
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "resplit";
+        };
+        /**
+         * Restore
+         * @description All as it was in an earlier version of the dataset. Stands alone.
+         */
+        Restore: {
+            /**
+             * Number
+             * @description The version's number.
+             */
+            number: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "restore";
+        };
+        /**
          * Role
          * @description From the least to the most: each may do all that those before it may.
          * @enum {string}
@@ -5808,6 +6365,16 @@ export interface components {
             chosen: components["schemas"]["Message"][] | null;
             /** Id */
             id: string;
+            /**
+             * Is Edited
+             * @description Somebody changed what it holds since the file was read.
+             */
+            is_edited: boolean;
+            /**
+             * Is Excluded
+             * @description Somebody left it out; it can be included again.
+             */
+            is_excluded: boolean;
             /**
              * Messages
              * @description A conversation; of a preference, what was said before the answers.
@@ -5837,6 +6404,8 @@ export interface components {
              */
             rejected: components["schemas"]["Message"][] | null;
             split: components["schemas"]["Split"];
+            /** Tags */
+            tags: string[];
             /**
              * Text
              * @description Of plain text, all of the row.
@@ -5851,16 +6420,121 @@ export interface components {
             }[] | null;
         };
         /**
+         * RowContent
+         * @description What a row holds: a conversation; the messages before two answers and both of these; or a text.
+         */
+        RowContent: {
+            /**
+             * Chosen
+             * @description Of a preference, the answer that was preferred.
+             */
+            chosen?: components["schemas"]["Message"][] | null;
+            /**
+             * Messages
+             * @description A conversation, or of a preference what was said before.
+             * @default []
+             */
+            messages: components["schemas"]["Message"][];
+            /**
+             * Rejected
+             * @description Of a preference, the answer that was not.
+             */
+            rejected?: components["schemas"]["Message"][] | null;
+            /**
+             * Text
+             * @description Plain text, to go on reading.
+             */
+            text?: string | null;
+            /**
+             * Tools
+             * @description The functions that the assistant could call.
+             */
+            tools?: {
+                [key: string]: unknown;
+            }[] | null;
+        };
+        /** RowDiffBody */
+        RowDiffBody: {
+            after: components["schemas"]["RowBody"] | null;
+            before: components["schemas"]["RowBody"] | null;
+            /** Id */
+            id: string;
+            kind: components["schemas"]["DiffKind"];
+            /** Number */
+            number: number;
+            /**
+             * Object
+             * @default row_diff
+             * @constant
+             */
+            object: "row_diff";
+        };
+        /**
          * RowFilter
          * @enum {string}
          */
-        RowFilter: "all" | "problems" | "heldout";
+        RowFilter: "all" | "problems" | "train" | "heldout" | "left_out" | "excluded" | "edited";
         /**
          * RowKind
          * @description What the rows of a version hold; each objective of training reads one kind.
          * @enum {string}
          */
         RowKind: "chat" | "preference" | "text";
+        /** RowLineageBody */
+        RowLineageBody: {
+            /** File Id */
+            file_id: string;
+            /** Filename */
+            filename: string;
+            /**
+             * Number
+             * @description The row's number in the file.
+             */
+            number: number;
+            /**
+             * Object
+             * @default row_lineage
+             * @constant
+             */
+            object: "row_lineage";
+            /**
+             * Runs
+             * @description Those that learned from these versions, or were measured with them.
+             */
+            runs: components["schemas"]["LearnerBody"][];
+            /**
+             * Versions
+             * @description Those that hold the row exactly as it is in this one.
+             */
+            versions: components["schemas"]["HoldingVersionBody"][];
+        };
+        /** RowListBody */
+        RowListBody: {
+            /** Data */
+            data: components["schemas"]["RowBody"][];
+            /** First Id */
+            first_id: string | null;
+            /** Has More */
+            has_more: boolean;
+            /** Last Id */
+            last_id: string | null;
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+            /**
+             * Total
+             * @description Rows that match, on all pages; null for a search, where nobody counts.
+             */
+            total: number | null;
+        };
+        /**
+         * RowOrder
+         * @enum {string}
+         */
+        RowOrder: "number" | "-number" | "num_tokens" | "-num_tokens";
         /** SampleBody */
         SampleBody: {
             /** Description */
@@ -6071,6 +6745,11 @@ export interface components {
          * @enum {string}
          */
         Split: "train" | "heldout" | "left_out";
+        /**
+         * SplitStrategy
+         * @enum {string}
+         */
+        SplitStrategy: "random" | "by_tag" | "by_answer" | "last";
         /** StorageBody */
         StorageBody: {
             /** Max Bytes */
@@ -6106,6 +6785,23 @@ export interface components {
         /** SupervisedMethod */
         SupervisedMethod: {
             hyperparameters: components["schemas"]["Hyperparameters"];
+        };
+        /** TagRows */
+        TagRows: {
+            /**
+             * Finding
+             * @description The code of a problem.
+             */
+            finding?: string | null;
+            /** Numbers */
+            numbers?: number[] | null;
+            /** Tag */
+            tag: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "tag_rows";
         };
         /** TokenBody */
         TokenBody: {
@@ -6316,6 +7012,23 @@ export interface components {
             warmup_ratio: number | null;
             /** Weight Decay */
             weight_decay: number | null;
+        };
+        /** UntagRows */
+        UntagRows: {
+            /**
+             * Finding
+             * @description The code of a problem.
+             */
+            finding?: string | null;
+            /** Numbers */
+            numbers?: number[] | null;
+            /** Tag */
+            tag: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "untag_rows";
         };
         /** UploadBody */
         UploadBody: {
@@ -8408,14 +9121,80 @@ export interface operations {
             };
         };
     };
-    list_rows: {
+    change_dataset_version: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                version_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewChanges"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DatasetVersionBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    download_dataset_version: {
         parameters: {
             query?: {
-                filter?: components["schemas"]["RowFilter"];
-                /** @description The code of a finding that a row has. */
-                finding?: string | null;
-                /** @description Words that a row or its problem holds. */
-                q?: string | null;
+                /** @description `jsonl` is OpenAI's; `parquet` has every row. */
+                format?: components["schemas"]["DownloadFormat"];
+                /** @description All that can be learned from when absent. */
+                split?: components["schemas"]["Split"] | null;
+            };
+            header?: never;
+            path: {
+                version_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    compare_dataset_versions: {
+        parameters: {
+            query?: {
+                /** @description The version to compare with; its parent when absent. */
+                before?: string | null;
                 /** @description Id of the last item of the page before. */
                 after?: string | null;
                 limit?: number;
@@ -8434,7 +9213,116 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ListBody_RowBody_"];
+                    "application/json": components["schemas"]["DiffBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_rows: {
+        parameters: {
+            query?: {
+                filter?: components["schemas"]["RowFilter"];
+                /** @description The code of a problem that a row has. */
+                finding?: string | null;
+                tag?: string | null;
+                /** @description Words that a row or its problem holds. */
+                q?: string | null;
+                /** @description `-` is from the end. */
+                order?: components["schemas"]["RowOrder"];
+                /** @description How many matching rows to skip; a jump in a long list. */
+                offset?: number;
+                /** @description Id of the last item of the page before. */
+                after?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                version_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RowListBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_row: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                version_id: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RowBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_row_lineage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                version_id: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RowLineageBody"];
                 };
             };
             /** @description A refusal or a failure. */
@@ -8611,6 +9499,196 @@ export interface operations {
             };
         };
     };
+    get_dataset_draft: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                dataset_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DraftBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    discard_dataset_draft: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                dataset_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletedDraftBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    add_to_dataset_draft: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                dataset_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewDraftChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DraftBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    save_dataset_draft: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                dataset_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DatasetVersionBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    undo_in_dataset_draft: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                dataset_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DraftBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_learners: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                dataset_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBody_LearnerBody_"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     restore_dataset: {
         parameters: {
             query?: never;
@@ -8629,6 +9707,41 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DatasetBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_dataset_versions: {
+        parameters: {
+            query?: {
+                /** @description Id of the last item of the page before. */
+                after?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                dataset_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBody_PastVersionBody_"];
                 };
             };
             /** @description A refusal or a failure. */

@@ -19,6 +19,7 @@ import { findKept, KEPT, KEPT_MESSAGES } from "@/testing/kept-fixtures";
 import { MODELS } from "@/testing/model-fixtures";
 import { signInHandlers } from "@/testing/sign-in-handlers";
 import { DATASETS_OF_KINDS, findDataset, rowsOfKind } from "@/testing/kind-fixtures";
+import { DIFF, HISTORY, LEARNER } from "@/testing/version-fixtures";
 import { EVENTS, findRun, RUNS, WAITING } from "@/testing/run-fixtures";
 import { auditHandlers } from "@/testing/audit-handlers";
 import { webhookHandlers } from "@/testing/webhook-handlers";
@@ -104,6 +105,12 @@ export const handlers = [
   http.delete("*/v1/datasets/:id", () => HttpResponse.json({ id: "ds_1", deleted: true })),
   http.post("*/v1/datasets/:id/restore", () => HttpResponse.json(makeDataset())),
   http.post("*/v1/datasets/:id/versions", () => HttpResponse.json(makeVersion({ number: 2 }))),
+  http.get("*/v1/datasets/:id/versions", () => HttpResponse.json(listOf(HISTORY))),
+  http.get("*/v1/datasets/:id/lineage", () => HttpResponse.json(listOf([LEARNER]))),
+  http.get("*/v1/dataset_versions/:id/diff", () => HttpResponse.json(DIFF)),
+  http.post("*/v1/dataset_versions/:id/changes", () =>
+    HttpResponse.json(makeVersion({ id: "dsv_9", number: 4, status: "validating" })),
+  ),
   http.get("*/v1/dataset_versions/:id", () => HttpResponse.json(makeVersion())),
   http.get("*/v1/dataset_versions/:id/rows", ({ params, request }) => {
     const ofKind = rowsOfKind(params.id);
@@ -115,7 +122,7 @@ export const handlers = [
       .filter((row) =>
         row.messages.some((message) => (message.content ?? "").includes(query.get("q") ?? "")),
       );
-    return HttpResponse.json(listOf(rows));
+    return HttpResponse.json({ ...listOf(rows), total: rows.length });
   }),
   http.post("*/v1/fine_tuning/estimates", () => HttpResponse.json(makeEstimates())),
   http.get("*/v1/fine_tuning/jobs", () => HttpResponse.json(listOf(RUNS))),

@@ -20,7 +20,11 @@ const FILTERS: { value: RowFilter; label: string }[] = [
 const NOTHING: Record<RowFilter, string> = {
   all: "No example matches.",
   problems: "No example here has a problem.",
+  train: "No example here is learned from.",
   heldout: "No example here is held back.",
+  left_out: "No example here is left out.",
+  excluded: "Nobody left an example out.",
+  edited: "Nobody edited an example.",
 };
 
 const TYPING_MS = 300;

@@ -11,10 +11,13 @@ import { ROW_KINDS } from "@/components/ui/row-kind";
 import { TimeAgo } from "@/components/ui/time-ago";
 import { Tip } from "@/components/ui/tip";
 import { DatasetActions } from "@/features/datasets/components/dataset-actions";
+import { DownloadMenu } from "@/features/datasets/components/download-menu";
 import { healthLines } from "@/features/datasets/components/health";
+import { LearnerList } from "@/features/datasets/components/learner-list";
 import { LearnedRows } from "@/features/datasets/components/learned-rows";
 import { ProblemList } from "@/features/datasets/components/problem-list";
 import { RowList } from "@/features/datasets/components/row-list";
+import { VersionList } from "@/features/datasets/components/version-list";
 import { datasetQuery } from "@/features/datasets/queries";
 import { useCan } from "@/features/session/queries";
 import { percent } from "@/lib/format";
@@ -46,6 +49,7 @@ export function DatasetPage() {
       actions={
         loaded && (
           <>
+            {isReady && <DownloadMenu versionId={loaded.latest_version.id} />}
             {can("datasets:write") && <DatasetActions dataset={loaded} />}
             {can("runs:write") && isReady && (
               <ButtonLink to="/train/new" search={{ dataset: loaded.id }}>
@@ -66,6 +70,7 @@ export function DatasetPage() {
 function Content({ dataset }: { dataset: Dataset }) {
   const search = route.useSearch();
   const navigate = route.useNavigate();
+  const can = useCan();
   const version = dataset.latest_version;
   const filter = (FILTERS.includes(search.filter ?? "") ? search.filter : "all") as RowFilter;
   const show = (change: { filter: RowFilter; search: string }) =>
@@ -119,6 +124,8 @@ function Content({ dataset }: { dataset: Dataset }) {
       </Section>
       <LearnedRows versionId={version.id} kind={version.kind} />
       <RowList versionId={version.id} filter={filter} search={search.q ?? ""} onChange={show} />
+      <VersionList datasetId={dataset.id} latestId={version.id} canChange={can("datasets:write")} />
+      <LearnerList datasetId={dataset.id} />
     </>
   );
 }

@@ -1,0 +1,64 @@
+import { keepPreviousData, queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
+import { api, unwrap } from "@/api/client";
+import type { DatasetVersion, Learner, ListOf, PastVersion, VersionDiff } from "@/api/types";
+import { keys } from "@/features/datasets/queries";
+
+const SHOWN_DIFFERENCES = 50;
+
+export function historyQuery(datasetId: string) {
+  return queryOptions({
+    queryKey: [...keys.all, "history", datasetId],
+    queryFn: ({ signal }) =>
+      unwrap<ListOf<PastVersion>>(
+        api.GET("/v1/datasets/{dataset_id}/versions", {
+          params: { path: { dataset_id: datasetId }, query: { limit: 100 } },
+          signal,
+        }),
+      ),
+  });
+}
+
+export function diffQuery(versionId: string, before: string) {
+  return queryOptions({
+    queryKey: [...keys.all, "diff", before, versionId],
+    queryFn: ({ signal }) =>
+      unwrap<VersionDiff>(
+        api.GET("/v1/dataset_versions/{version_id}/diff", {
+          params: { path: { version_id: versionId }, query: { before, limit: SHOWN_DIFFERENCES } },
+          signal,
+        }),
+      ),
+    // what a version is does not change
+    staleTime: Infinity,
+    placeholderData: keepPreviousData,
+  });
+}
+
+export function learnersQuery(datasetId: string) {
+  return queryOptions({
+    queryKey: [...keys.all, "learners", datasetId],
+    queryFn: ({ signal }) =>
+      unwrap<ListOf<Learner>>(
+        api.GET("/v1/datasets/{dataset_id}/lineage", { params: { path: { dataset_id: datasetId } }, signal }),
+      ),
+  });
+}
+
+/** Makes a new version that is what an earlier one was. */
+export function useGoBack(latestId: string) {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: (number: number) =>
+      unwrap<DatasetVersion>(
+        api.POST("/v1/dataset_versions/{version_id}/changes", {
+          params: { path: { version_id: latestId } },
+          body: { changes: [{ type: "restore", number }] },
+        }),
+      ),
+    onSuccess: () => client.invalidateQueries({ queryKey: keys.all }),
+  });
+}
+
+export function downloadUrl(versionId: string, format: "csv" | "jsonl" | "parquet"): string {
+  return `/v1/dataset_versions/${versionId}/content?format=${format}`;
+}
