@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -267,12 +266,10 @@ def test_a_worker_killed_in_the_middle_of_a_delivery_loses_nothing(
     desk: Desk, hooks: Receiver, settings: Settings, tmp_path: Path
 ) -> None:
     """SIGKILL while the other side thinks: when the lease has run out it is sent again, under the same id."""
-    is_first = threading.Event()
+    is_killed = threading.Event()
 
     def script(_: Received) -> Reply:
-        if not is_first.is_set():
-            is_first.set()
-            time.sleep(2)
+        is_killed.wait(20)
         return Reply()
 
     hooks.script = script
@@ -290,6 +287,7 @@ def test_a_worker_killed_in_the_middle_of_a_delivery_loses_nothing(
     hooks.wait_for(1)
     os.kill(worker.pid, signal.SIGKILL)
     worker.wait()
+    is_killed.set()
     assert desk.states() == ["pending"]
     assert desk.claim() == [], "its lease still holds"
     desk.pass_time(61)
