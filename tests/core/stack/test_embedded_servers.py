@@ -46,8 +46,18 @@ def started_pids(home: Path) -> list[int]:
     return [child["pid"] for child in Home(home).read("state.json").get("children", [])]
 
 
+@pytest.fixture(scope="module")
+def made_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("made") / "home"
+    with embedded_servers(home):
+        pass
+    return home
+
+
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
+def home(made_home: Path, tmp_path: Path) -> Path:
+    """One that was started before: to make a database takes longer than to start on it."""
+    subprocess.run(["cp", "-a", made_home, tmp_path / "home"], check=True)
     return tmp_path / "home"
 
 
@@ -139,8 +149,6 @@ def test_the_servers_end_when_their_parent_is_killed(home: Path, holder: subproc
 
 
 def test_a_stale_number_never_kills_a_stranger(home: Path) -> None:
-    with embedded_servers(home):
-        pass
     with subprocess.Popen(["sleep", "60"]) as stranger:
         Home(home).write(
             "state.json", {"children": [{"name": "postgres", "pid": stranger.pid, "created": 1.0, "stop_signal": 9}]}
@@ -155,13 +163,13 @@ def test_a_stale_number_never_kills_a_stranger(home: Path) -> None:
 
 
 def test_a_taken_port_is_replaced(home: Path) -> None:
-    with embedded_servers(home):
-        ports = Home(home).read("ports.json")
+    ports = Home(home).read("ports.json")
     with socket.create_server(("127.0.0.1", ports["valkey"])), embedded_servers(home) as urls:
         assert f":{ports['valkey']}/" not in urls.redis_url
 
 
-def test_a_half_made_database_is_made_anew(home: Path) -> None:
+def test_a_half_made_database_is_made_anew(tmp_path: Path) -> None:
+    home = tmp_path / "home"
     (home / "postgres" / "data.new").mkdir(parents=True)
     (home / "postgres" / "data.new" / "PG_VERSION").write_text("18")
     with embedded_servers(home) as urls, owner_connection(urls) as connection:
@@ -169,8 +177,6 @@ def test_a_half_made_database_is_made_anew(home: Path) -> None:
 
 
 def test_lost_passwords_are_told_not_replaced(home: Path) -> None:
-    with embedded_servers(home):
-        pass
     (home / "secrets.json").unlink()
     with pytest.raises(AppError, match=r"secrets\.json is missing"), embedded_servers(home):
         pass

@@ -70,6 +70,7 @@ def test_a_run_whose_disk_is_full_keeps_its_checkpoint_and_goes_on_when_there_is
 ) -> None:
     worker = arena.worker(machine=small_disk.name, trainer=stub(step_s=0.1, bytes=MIB))
     reference = arena.submit()
+    worker.script(reference, step_s=0.0)
     arena.wait_for_end(reference)
     run = arena.submit()
     arena.wait_for_step(run, 7)

@@ -37,10 +37,12 @@ def waits(arena: Arena) -> list[float]:
 @pytest.mark.drill(7)
 @pytest.mark.fast_drill
 def test_jobs_run_on_and_submits_are_taken_while_redis_is_dead(arena: Arena, record_figure: Record) -> None:
-    for _ in range(2):
-        arena.worker(trainer=stub(step_s=0.05))
+    workers = [arena.worker() for _ in range(2)]
     arena.started()
     runs = [arena.submit() for _ in range(5)]
+    for worker in workers:
+        for run in runs[:2]:
+            worker.script(run, step_s=0.05)
     arena.wait_until(lambda: len(arena.trainers()) == 2, timeout_s=10, what="two of them train")
     arena.servers.valkey.kill()
     with arena.api() as api:
