@@ -434,10 +434,15 @@ class Arena:
             lambda: self.state(run) in states, timeout_s=timeout_s, what=f"{run.job_id} is {' or '.join(states)}"
         )
 
-    def wait_for_end(self, *runs: Submitted, timeout_s: float = 60) -> float:
-        return self.wait_until(
-            lambda: all(self.state(run) in TERMINAL for run in runs), timeout_s=timeout_s, what="every run has ended"
-        )
+    def wait_for_end(self, *runs: Submitted, timeout_s: float = 60, skips_delays: bool = False) -> float:
+        """`skips_delays`: whatever is tried again is tried at once."""
+
+        def are_over() -> bool:
+            for run in runs if skips_delays else ():
+                self.make_due(run)
+            return all(self.state(run) in TERMINAL for run in runs)
+
+        return self.wait_until(are_over, timeout_s=timeout_s, what="every run has ended")
 
     def wait_for_step(self, run: Submitted, step: int = 1, *, timeout_s: float = STARTED_S) -> float:
         return self.wait_until(

@@ -68,7 +68,7 @@ def test_a_trainer_killed_at_a_random_step_ends_in_the_same_bits(
             if (job.progress_step or 0) >= step:
                 pending.remove((run, step))
         time.sleep(0.05)
-    arena.wait_for_end(*runs, timeout_s=30 + 5 * times)
+    arena.wait_for_end(*runs, timeout_s=30 + 5 * times, skips_delays=True)
     assert {arena.adapter_sha256(run) for run in runs} == {expected}
     num_killed = sum(len(outcomes(arena, run)) == 2 for run in runs)
     assert num_killed >= 0.8 * times, "the others were done before they were met"
@@ -125,7 +125,7 @@ def test_an_orphan_trainer_ends_and_publishes_nothing(arena: Arena, record_figur
     assert arena.rows("select id from adapters") == []
     # the same machine comes back, and finds its own checkpoints
     arena.worker(machine=first.home.name, trainer=stub(step_s=0.01))
-    arena.wait_for_end(run, timeout_s=STARTED_S + LEASE_S + FIRST_RETRY_S + 20)
+    arena.wait_for_end(run, timeout_s=STARTED_S + LEASE_S + 20, skips_delays=True)
     assert arena.state(run) is JobState.SUCCEEDED
     assert arena.num_redone_steps(run) <= CHECKPOINT_STEPS
 

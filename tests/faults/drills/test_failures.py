@@ -81,7 +81,7 @@ def test_a_run_whose_disk_is_full_keeps_its_checkpoint_and_goes_on_when_there_is
     kept = snapshot.newest_first(worker.home / "runs" / run.job_id / "a1" / "checkpoints")
     assert [snapshot.read(path).step for path in kept] != []
     ballast.unlink()
-    arena.wait_for_end(run, timeout_s=40)
+    arena.wait_for_end(run, timeout_s=40, skips_delays=True)
     assert arena.adapter_sha256(run) == arena.adapter_sha256(reference)
     record_figure("redone_steps", arena.num_redone_steps(run))
 
@@ -130,7 +130,7 @@ def test_a_run_short_of_memory_is_tried_once_more_in_half_portions(arena: Arena,
     worker = arena.worker()
     worker.script(out_of_memory_below_divisor=2)
     run = arena.submit()
-    arena.wait_for_end(run, timeout_s=60)
+    arena.wait_for_end(run, timeout_s=60, skips_delays=True)
     assert (arena.state(run), arena.job(run).attempt, divisors(arena, run)) == (JobState.SUCCEEDED, 2, 2)
     record_figure("attempts", 2)
 
@@ -159,7 +159,7 @@ def test_a_trainer_that_hangs_is_ended_and_its_run_goes_on(arena: Arena, record_
     seconds = arena.wait_until(lambda: not arena.trainers(run), timeout_s=20, what="the hanging trainer is ended")
     record_figure("hang_to_ended_s", seconds)
     assert seconds <= 2.0 + 5.0 + HEARTBEAT_S + 1, "no_progress_s, kill_grace_s, and a look"
-    arena.wait_for_end(run, timeout_s=40)
+    arena.wait_for_end(run, timeout_s=40, skips_delays=True)
     (code,) = arena.rows("select error->>'code' from job_attempts where job_id = :id and attempt = 1", id=run.job_id)
     assert (code, arena.state(run)) == ("no_progress", JobState.SUCCEEDED)
     assert arena.num_redone_steps(run) <= 5
