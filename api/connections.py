@@ -20,6 +20,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from api.client_address import ClientAddresses
 from core.config import Settings
+from core.kit.sites import site_of
 
 logger = logging.getLogger(__name__)
 
@@ -46,30 +47,30 @@ class Connections:
         self._max = min(settings.max_connections, _allow_files(settings.max_connections + _OTHER_FILES) - _OTHER_FILES)
         self._max_per_address = settings.max_connections_per_address
         self._addresses = ClientAddresses(settings.trusted_proxies)
-        self._num_by_address: Counter[str] = Counter()
+        self._num_by_site: Counter[str] = Counter()
         # the longest first
         self._without_request: dict[GuardedProtocol, None] = {}
 
     def admit(self, protocol: "GuardedProtocol") -> bool:
         """Whether there is room; makes some if somebody is silent."""
-        num, address = self._num_by_address[protocol.address], protocol.address
-        if num >= self._max_per_address and not self._addresses.is_trusted(address):
+        num = self._num_by_site[protocol.site]
+        if num >= self._max_per_address and not self._addresses.is_trusted(protocol.address):
             logger.info("refused a connection: its address has %s", num)
             return False
-        if self._num_by_address.total() >= self._max:
+        if self._num_by_site.total() >= self._max:
             silent = next(iter(self._without_request), None)
             if silent is None:
                 logger.warning("refused a connection: all %s are busy", self._max)
                 return False
             silent.end("others need the room")
-        self._num_by_address[address] += 1
+        self._num_by_site[protocol.site] += 1
         return True
 
     def release(self, protocol: "GuardedProtocol") -> None:
         self._without_request.pop(protocol, None)
-        self._num_by_address[protocol.address] -= 1
-        if not self._num_by_address[protocol.address]:
-            del self._num_by_address[protocol.address]
+        self._num_by_site[protocol.site] -= 1
+        if not self._num_by_site[protocol.site]:
+            del self._num_by_site[protocol.site]
 
     def note_silence(self, protocol: "GuardedProtocol") -> None:
         self._without_request.setdefault(protocol)
@@ -83,7 +84,7 @@ class GuardedProtocol(H11Protocol):
 
     def __init__(self, *arguments: Any, connections: Connections, **keywords: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(*arguments, **keywords)
-        self.address = "none"
+        self.address = self.site = "none"
         self._all = connections
         self._is_admitted = False
         self._timer: asyncio.TimerHandle | None = None
@@ -93,6 +94,7 @@ class GuardedProtocol(H11Protocol):
         super().connection_made(transport)
         if self.client:
             self.address = self.client[0]
+            self.site = site_of(self.address) or self.address
         self._is_admitted = self._all.admit(self)
         if not self._is_admitted:
             transport.abort()

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import re
 import time
+from collections import Counter
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -21,6 +22,7 @@ from core.datasets.uploads.service import MAX_PART_BYTES
 from core.errors import Unavailable
 from core.kit.ids import new_id
 from core.kit.logs import logged_as
+from core.kit.sites import site_of
 
 logger = logging.getLogger("api.access")
 
@@ -32,6 +34,8 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MAX_QUERY_BYTES = 8 * 1024
 # of all bodies that are held in memory at once
 _MAX_HELD_BYTES = 256 * 1024 * 1024
+# of those from one address: they come before anybody knows whose they are, and nobody may take all the room
+_MAX_HELD_BYTES_PER_SITE = 32 * 1024 * 1024
 _MAX_USER_AGENT_CHARS = 512
 _SECURITY_HEADERS = {
     # the components library sets style attributes and its variables in a style element; scripts are files only
@@ -120,6 +124,7 @@ class BodyLimit:
         self._grace_s = settings.body_grace_s
         self._min_bytes_per_s = settings.min_body_bytes_per_s
         self._num_held = 0
+        self._num_held_by_site: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -146,20 +151,33 @@ class BodyLimit:
             min_bytes_per_s=self._min_bytes_per_s,
         )
 
+        address = scope["state"]["client_address"]
+        site = site_of(address) or address
+
         async def limited_receive() -> Message:
             before = body.num_received
             message = await body.receive()
             if is_held:
-                self._num_held += body.num_received - before
-                if self._num_held > _MAX_HELD_BYTES:
-                    raise Unavailable("Too many large requests arrive at once. Try again in a moment.")
+                self._hold(site, body.num_received - before)
             return message
 
         try:
             await self._app(scope, limited_receive, send)
         finally:
             if is_held:
-                self._num_held -= body.num_received
+                self._let_go(site, body.num_received)
+
+    def _hold(self, site: str, num: int) -> None:
+        self._num_held += num
+        self._num_held_by_site[site] += num
+        if self._num_held > _MAX_HELD_BYTES or self._num_held_by_site[site] > _MAX_HELD_BYTES_PER_SITE:
+            raise Unavailable("Too many large requests arrive at once. Try again in a moment.")
+
+    def _let_go(self, site: str, num: int) -> None:
+        self._num_held -= num
+        self._num_held_by_site[site] -= num
+        if not self._num_held_by_site[site]:
+            del self._num_held_by_site[site]
 
     def _limit_of(self, path: str) -> int:
         """More only for a route that streams what it reads: every other body is held in memory, whoever sent it."""

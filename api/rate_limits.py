@@ -2,8 +2,8 @@
 
 Counted before anything is read or looked up, so that a request too many costs next to nothing. Who a key or a session
 belongs to is learned from the requests that it opened: until its first, and after a refusal, it counts as its address,
-and so does whoever tries keys. While nobody can count, requests pass; only new jobs are then counted in the database
-(`JOBS_COUNTED`).
+and so does whoever tries keys. New jobs are counted by workspace. While nobody can count, requests pass; only new jobs
+are then counted in the database (`JOBS_COUNTED`).
 """
 
 import math
@@ -27,6 +27,7 @@ from core.config import Settings
 from core.errors import RateLimited
 from core.jobs import service as jobs
 from core.kit.hashing import sha256_bytes
+from core.kit.sites import site_of
 from core.workspaces.principal import Principal
 
 _MAX_KNOWN = 10_000
@@ -67,6 +68,14 @@ class Counted:
     taken: Taken | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Whose:
+    """Whose a credential is: a key or a person, and in which workspace."""
+
+    id: str
+    workspace_id: str
+
+
 class RateLimits:
     """Stands inside `RequestContext`, which tells it the client's address."""
 
@@ -76,7 +85,7 @@ class RateLimits:
         self._cookie = session_cookie_name(settings)
         self._per_minute = {kind: int(getattr(settings, f"rate_limit_{kind}")) for kind in _Kind}
         # credential (hashed) to whose it is, the least recently used first
-        self._known: OrderedDict[str, str] = OrderedDict()
+        self._known: OrderedDict[str, _Whose] = OrderedDict()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope.get("path", "")
@@ -86,7 +95,7 @@ class RateLimits:
         credential = self._credential(Headers(scope=scope))
         whose = self._whose(credential)
         kind = _kind(scope["method"], path, is_known=whose is not None)
-        who = scope["state"]["client_address"] if whose is None or kind in _BY_ADDRESS else whose
+        who = _counted_by(kind, whose, scope["state"]["client_address"])
         limit = self._per_minute[kind]
         taken = await self._limiter.take(f"{kind}:{who}", per_minute=limit) if limit else None
         if limit:
@@ -107,12 +116,16 @@ class RateLimits:
         await self._app(scope, receive, send_with_headers)
 
     def _credential(self, headers: Headers) -> str | None:
+        """As it is read by who looks it up: another spelling of a key is no other key."""
         sent = headers.get("authorization")
-        if sent is None and self._cookie in (cookies := headers.get("cookie", "")):
+        if sent is not None:
+            scheme, _, secret = sent.partition(" ")
+            sent = f"{scheme.lower()} {secret.strip()}"
+        elif self._cookie in (cookies := "; ".join(headers.getlist("cookie"))):
             sent = cookie_parser(cookies).get(self._cookie)
         return sha256_bytes(sent.encode()) if sent else None
 
-    def _whose(self, credential: str | None) -> str | None:
+    def _whose(self, credential: str | None) -> _Whose | None:
         if credential is None or credential not in self._known:
             return None
         self._known.move_to_end(credential)
@@ -124,7 +137,7 @@ class RateLimits:
         if status == HTTPStatus.UNAUTHORIZED:
             self._known.pop(credential, None)
         elif principal is not None:
-            self._known[credential] = principal.api_key_id or principal.user_id
+            self._known[credential] = _Whose(principal.api_key_id or principal.user_id, principal.workspace_id)
             if len(self._known) > _MAX_KNOWN:
                 self._known.popitem(last=False)
 
@@ -161,8 +174,17 @@ def _kind(method: str, path: str, *, is_known: bool) -> _Kind:
     return _Kind.JOBS if _STARTS_A_JOB.fullmatch(path) else _Kind.WRITES
 
 
+def _counted_by(kind: _Kind, whose: _Whose | None, address: str) -> str:
+    """New jobs by the workspace, as in the database: whoever makes another key may not start as many again."""
+    if whose is None or kind in _BY_ADDRESS:
+        return site_of(address) or address
+    return whose.workspace_id if kind is _Kind.JOBS else whose.id
+
+
 def _too_many(kind: _Kind, taken: Taken) -> RateLimited:
     whose = "From one address" if kind in _BY_ADDRESS else "With one key, or in one's browser,"
+    if kind is _Kind.JOBS:
+        whose = "In one workspace"
     return RateLimited(
         f"{whose} {taken.limit:,} {_WORDS[kind]} a minute are allowed. Try again in {_duration(taken.retry_after_s)}.",
         details={"retry_after_s": taken.retry_after_s},

@@ -24,6 +24,7 @@ from core.kit.sealing import Unsealable
 from core.openai_import import model_names
 from core.openai_import import service as openai_import
 from core.openai_import.plan import Wanted
+from core.openai_import.report import printable
 from core.stack import demo, join, up
 from core.workers import service as workers
 from core.workspaces import service as workspaces
@@ -39,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command: Command = options.command
         return command(Settings(), options)
     except AppError as error:
-        print(f"tailorbird: {error.message}", file=sys.stderr)
+        # what it quotes may come from a file or a server that nobody trusts
+        print(f"tailorbird: {printable(error.message)}", file=sys.stderr)
     except ValidationError as error:
         for problem in error.errors():
             name = ".".join(map(str, problem["loc"]))

@@ -140,7 +140,7 @@ class Settings(BaseSettings):
         "and for the five others.",
     )
     rate_limit_writes: int = Field(600, ge=0, description="Requests a minute by which one may change something.")
-    rate_limit_jobs: int = Field(120, ge=0, description="Requests a minute by which one may start a job.")
+    rate_limit_jobs: int = Field(120, ge=0, description="Requests a minute by which one workspace may start a job.")
     rate_limit_uploads: int = Field(600, ge=0, description="Files, and parts of files, that one may send in a minute.")
     rate_limit_chat: int = Field(600, ge=0, description="Questions to models that one may send in a minute.")
     rate_limit_public: int = Field(

@@ -4,7 +4,6 @@ Each proof is two transactions: `begin` counts an attempt and is committed befor
 and, if all is right, forgets the attempts. So no failure goes uncounted, whatever becomes of its request.
 """
 
-import ipaddress
 import math
 from dataclasses import dataclass
 
@@ -20,12 +19,12 @@ from core.identity.totp import service as totp
 from core.identity.totp.service import Proof
 from core.identity.types import Browser
 from core.kit.sealing import Sealer
+from core.kit.sites import site_of
 
 MAX_ATTEMPTS = 10
 # of one client against whatever addresses: an office behind one address must not lock itself out by a few typing errors
 MAX_CLIENT_ATTEMPTS = 100
 ATTEMPT_WINDOW_S = 15 * 60
-_IPV6_SITE_BITS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ def begin_sign_in(session: Session, *, email: str, client_address: str | None = 
     succeed.
     """
     address = email.strip().lower()
-    client = _site_of(client_address)
+    client = site_of(client_address or "")
     attempts = SignInAttemptRepository(session)
     attempts.lock(address)
     num, frees_in_s = attempts.recent_of_email(address, window_s=ATTEMPT_WINDOW_S)
@@ -112,17 +111,6 @@ def finish_proof(session: Session, *, user_id: str, password: str, param: str = 
 def forget_attempts(session: Session, *, email: str) -> None:
     """What was tried before somebody proved who they are counts no longer."""
     SignInAttemptRepository(session).clear(email, window_s=ATTEMPT_WINDOW_S)
-
-
-def _site_of(client_address: str | None) -> str | None:
-    """Whom an address stands for: of IPv6 the whole site, which has as many addresses as it likes."""
-    try:
-        found = ipaddress.ip_address(client_address or "")
-    except ValueError:
-        return None
-    if found.version == 4:  # noqa: PLR2004 - of the protocol
-        return str(found)
-    return str(ipaddress.ip_network((found, _IPV6_SITE_BITS), strict=False))
 
 
 def _too_many(what: str, frees_in_s: float) -> RateLimited:

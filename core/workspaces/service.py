@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from core.errors import Conflict, Forbidden, Invalid, NotFound
 from core.identity import service as identity
 from core.identity.models import User
+from core.identity.resets import service as resets
 from core.kit.clock import utc_now
 from core.kit.hashing import sha256_bytes
 from core.kit.ids import new_id
@@ -66,6 +67,8 @@ def add_member(session: Session, *, workspace_id: str, user_id: str, role: Role)
     members = MembershipRepository(session, workspace_id)
     if members.get(user_id):
         raise Conflict("This person is a member already.", code="already_member", param="email")
+    # whoever made a link may administer all that the person was in, and not this
+    resets.void(session, user_id=user_id)
     return members.add(user_id=user_id, role=role)
 
 
@@ -87,6 +90,7 @@ def change_role(session: Session, *, workspace_id: str, user_id: str, role: Role
     if role is not before and lesser(role, before) is before:
         # a session that somebody else may have got hold of must not gain rights unseen
         identity.end_sessions_of(session, user_id=user_id)
+        resets.void(session, user_id=user_id)
     return membership
 
 

@@ -11,10 +11,12 @@ import pytest
 from fastapi import FastAPI, Response
 from starlette.responses import StreamingResponse
 
+from api.connections import Connections, GuardedProtocol
 from api.main import create_app
 from api.schemas import RequestBody
 from core.config import Settings
 from core.db.session import Database
+from core.kit.sites import site_of
 from tests.factories.backends import memory_backends
 from tests.factories.http_server import connection, exchange, rest_of, served
 from tests.factories.waiting import eventually
@@ -254,3 +256,16 @@ def is_closed(client: socket.socket) -> bool:
         return True
     finally:
         client.settimeout(10)
+
+
+def test_one_ipv6_network_is_one_client() -> None:
+    """Whoever has an address of it has as many as they like."""
+    connections = Connections(Settings(max_connections=20, max_connections_per_address=2))
+    protocols = []
+    for address in ("2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8:0:1::1"):
+        protocol = GuardedProtocol.__new__(GuardedProtocol)
+        protocol.address, protocol.site = address, site_of(address) or address
+        protocols.append(protocol)
+    assert [connections.admit(protocol) for protocol in protocols] == [True, True, False, True]
+    connections.release(protocols[0])
+    assert connections.admit(protocols[2])

@@ -150,6 +150,41 @@ class TestPerPerson:
             assert [statuses(client, browser, 1) for browser in browsers] == [[429], [429]]
 
 
+class TestWaysAround:
+    def test_another_spelling_of_a_key_is_no_other_key(
+        self, settings: Settings, database: Database, counting: Backends, as_admin: Headers
+    ) -> None:
+        secret = as_admin["authorization"].removeprefix("Bearer ")
+        spellings = [f"{scheme} {blanks}{secret}" for scheme in ("bearer", "BEARER", "bEaReR") for blanks in ("", " ")]
+        with limited(settings, database, counting, rate_limit_reads=2, rate_limit_public=1000) as client:
+            assert statuses(client, as_admin, 3) == [200] * 3
+            tried = [statuses(client, {"authorization": spelling}, 1)[0] for spelling in spellings]
+        assert tried == [429] * 6
+
+    def test_more_keys_start_no_more_jobs(
+        self, settings: Settings, database: Database, counting: Backends, principal: Principal
+    ) -> None:
+        keys = [key_headers(database, principal) for _ in range(3)]
+        with limited(settings, database, counting, rate_limit_jobs=2) as client:
+            for key in keys:
+                client.get("/v1/files", headers=key)
+            asked = [client.post("/v1/datasets", headers=key, json={"file_id": "file-none"}) for key in keys]
+        assert [answer.status_code for answer in asked] == [404, 404, 429]
+        assert "In one workspace 2 new jobs a minute" in asked[2].json()["error"]["message"]
+
+    def test_the_addresses_of_one_ipv6_network_are_one_client(
+        self, settings: Settings, database: Database, counting: Backends
+    ) -> None:
+        trusted = {"trusted_proxies": "10.0.0.0/8", "rate_limit_sign_in": 2}
+        body = {"email": "a@example.com", "password": "wrong password"}
+        with limited(settings, database, counting, address="10.0.0.5", **trusted) as client:
+            asked = [
+                client.post("/v1/auth/sign_in", headers={"x-forwarded-for": address}, json=body).status_code
+                for address in ("2001:db8::1", "2001:db8::2", "2001:db8:0:0:ffff::3", "2001:db8:0:1::1")
+            ]
+        assert asked == [401, 401, 429, 401]
+
+
 class TestPerAddress:
     def test_who_tries_keys_is_stopped_whatever_keys_they_try(
         self, settings: Settings, database: Database, counting: Backends, as_admin: Headers

@@ -1,9 +1,12 @@
 """The commands as typed: one sentence on stderr and exit code 1 for whatever is expected to go wrong."""
 
+from pathlib import Path
+
 import pytest
 
 from core import cli
 from core.errors import Conflict
+from core.openai_import.destination import Destination
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +25,20 @@ def test_a_command_must_be_given(capsys: pytest.CaptureFixture[str]) -> None:
 def test_migrate_asks_for_the_owner(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["migrate"]) == 1
     assert capsys.readouterr().err.startswith("tailorbird: DATABASE_OWNER_URL is not set")
+
+
+def test_what_a_failure_quotes_moves_no_cursor(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The names of files in an export are whoever's who made it."""
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "\x1b]0;owned\x07\x1b[2J.json").write_text("no JSON")
+    monkeypatch.setattr(Destination, "base_models", lambda _: {"smollm2-135m-instruct": True})
+    assert cli.main(["import", "openai", str(tmp_path), "--key", "tb_live_x", "--url", "http://127.0.0.1:1"]) == 1
+    said = capsys.readouterr().err
+    assert "is not JSON" in said
+    assert "\x1b" not in said
+    assert "\x07" not in said
 
 
 def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -233,8 +233,9 @@ def _enter_part(session: Session, part: UploadPart, *, expires_after_s: int) -> 
     upload = lock_open(session, workspace_id=part.workspace_id, upload_id=part.upload_id)
     uploads = UploadRepository(session, part.workspace_id)
     num_parts, num_bytes = uploads.received(upload.id)
-    # lost parts may be sent again, even all of them
-    if num_parts >= MAX_PARTS or num_bytes + part.num_bytes > 2 * upload.num_bytes + MAX_PART_BYTES:
+    # lost parts may be sent again, even all of them; but no small upload is a way around what a workspace may keep
+    most = 2 * upload.num_bytes + min(MAX_PART_BYTES, upload.num_bytes)
+    if num_parts >= MAX_PARTS or num_bytes + part.num_bytes > most:
         raise Conflict(
             f"This upload was announced with {upload.num_bytes:,} bytes, and {num_bytes:,} in {num_parts:,} parts have "
             "arrived already. Complete it with those, or cancel it and begin anew.",

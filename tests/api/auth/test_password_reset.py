@@ -228,6 +228,22 @@ class TestByAnAdmin:
             workspaces.add_member(session, workspace_id=other_workspace_id, user_id=user_id, role=Role.VIEWER)
         assert code_of(self.make(admin, user_id)) == (403, "person_above_you")
 
+    def test_ends_when_the_person_joins_a_workspace_that_is_not_the_makers(
+        self, admin: TestClient, user_id: str, database: Database, other_workspace_id: str
+    ) -> None:
+        token = token_in(self.make(admin, user_id).json()["url"])
+        with database.session(SYSTEM) as session:
+            workspaces.add_member(session, workspace_id=other_workspace_id, user_id=user_id, role=Role.VIEWER)
+        assert code_of(finish(admin, token)) == (400, "reset_link_invalid")
+
+    def test_ends_when_the_person_may_do_more(
+        self, admin: TestClient, user_id: str, database: Database, workspace_id: str
+    ) -> None:
+        token = token_in(self.make(admin, user_id).json()["url"])
+        with database.session(SYSTEM) as session:
+            workspaces.change_role(session, workspace_id=workspace_id, user_id=user_id, role=Role.ADMIN)
+        assert code_of(finish(admin, token)) == (400, "reset_link_invalid")
+
     def test_a_stranger_is_no_member(self, admin: TestClient, database: Database, other_workspace_id: str) -> None:
         stranger = make_person(database, other_workspace_id, email="eve@example.com")
         assert code_of(self.make(admin, stranger)) == (404, "member_not_found")

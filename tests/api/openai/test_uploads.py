@@ -254,6 +254,15 @@ class TestParts:
         assert caught.value.code == "too_many_parts"
         assert len(keys_of(backends, workspace_id, "uploads")) == 3
 
+    def test_of_a_small_upload_are_no_way_around_the_quota(
+        self, ai: OpenAI, begin: Begin, backends: Backends, workspace_id: str
+    ) -> None:
+        upload = begin(10)
+        with pytest.raises(openai.ConflictError) as caught:
+            ai.uploads.parts.create(upload.id, data=b"x" * 100_000)
+        assert caught.value.code == "too_many_parts"
+        assert keys_of(backends, workspace_id, "uploads") == []
+
     def test_sent_as_a_plain_field_count_too(self, base_url: str, begin: Begin, as_member: Headers) -> None:
         upload = begin(4)
         body = b'--b\r\nContent-Disposition: form-data; name="data"\r\n\r\nwxyz\r\n--b--\r\n'
