@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 
 from api.datasets.routes import ReaderDep
 from api.datasets.schemas import RowBody, RowListBody, number_of_row, row_body
@@ -13,29 +13,26 @@ from api.retries import RetriedRoute
 from core.datasets import service as datasets
 from core.datasets.table.query import RowQuery
 from core.datasets.types import RowFilter, RowOrder
+from core.datasets.versions import drafts
+from core.kit.pagination import Page
 
 router = APIRouter(tags=["datasets"], route_class=RetriedRoute)
 
 _MAX_OFFSET = 10_000_000
 
 
-@router.get("/v1/dataset_versions/{version_id}/rows")
-def list_rows(
-    version_id: str,
-    principal: ReaderDep,
-    session: SessionDep,
+async def _wanted(
     page: PageDep,
     row_filter: Annotated[RowFilter, Query(alias="filter")] = RowFilter.ALL,
-    finding: Annotated[str | None, Query(max_length=60, description="The code of a problem that a row has.")] = None,
+    finding: Annotated[str | None, Query(max_length=60, description="The code of a finding that a row has.")] = None,
     tag: Annotated[str | None, Query(max_length=40)] = None,
     q: Annotated[str | None, Query(max_length=200, description="Words that a row or its problem holds.")] = None,
     order: Annotated[RowOrder, Query(description="`-` is from the end.")] = RowOrder.NUMBER,
     offset: Annotated[
         int, Query(ge=0, le=_MAX_OFFSET, description="How many matching rows to skip; a jump in a long list.")
     ] = 0,
-) -> RowListBody:
-    """The examples, in the file's order unless another is asked for."""
-    wanted = RowQuery(
+) -> RowQuery:
+    return RowQuery(
         row_filter=row_filter,
         finding=finding,
         tag=tag,
@@ -45,8 +42,33 @@ def list_rows(
         offset=offset,
         limit=page.limit,
     )
-    found = datasets.list_rows(session, workspace_id=principal.workspace_id, version_id=version_id, wanted=wanted)
-    listed = list_body(found.page, partial(row_body, version_id=version_id))
+
+
+WantedDep = Annotated[RowQuery, Depends(_wanted)]
+DraftQuery = Annotated[bool, Query(description="Show rows as the changes that are not saved would make them.")]
+
+
+@router.get("/v1/dataset_versions/{version_id}/rows")
+def list_rows(
+    version_id: str,
+    principal: ReaderDep,
+    session: SessionDep,
+    wanted: WantedDep,
+    *,
+    draft: DraftQuery = False,
+) -> RowListBody:
+    """The examples, in the file's order unless another is asked for.
+
+    What matches, and in which order it comes, is by what is saved, with `draft` too.
+    """
+    workspace_id = principal.workspace_id
+    found = datasets.list_rows(session, workspace_id=workspace_id, version_id=version_id, wanted=wanted)
+    to_body = partial(row_body, version_id=version_id)
+    if draft:
+        rows = drafts.applied(session, workspace_id=workspace_id, version_id=version_id, rows=found.page.items)
+        listed = list_body(Page(items=rows, has_more=found.page.has_more), to_body)
+    else:
+        listed = list_body(found.page, to_body)
     return RowListBody(
         data=listed.data,
         has_more=listed.has_more,

@@ -5,6 +5,7 @@ from pydantic import Field
 from api.pagination import ListBody
 from api.schemas import RequestBody, ResponseBody
 from core.datasets.changes import CHANGE, Change
+from core.datasets.ingest_files import IngestedRow
 from core.datasets.models import Row
 from core.datasets.service import DatasetDetails, VersionDetails
 from core.datasets.types import Health, Mapping, Message, Problem, RowKind, Split, VersionStatus
@@ -137,7 +138,7 @@ def version_body(details: VersionDetails) -> DatasetVersionBody:
     )
 
 
-def row_body(row: Row, *, version_id: str) -> RowBody:
+def row_body(row: Row | IngestedRow, *, version_id: str) -> RowBody:
     return RowBody(
         id=f"{version_id}.{row.number}",
         number=row.number,

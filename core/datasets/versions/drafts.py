@@ -9,10 +9,13 @@ from sqlalchemy.orm import Session
 from core.audit import service as audit
 from core.backends.queue import TaskQueue
 from core.datasets import service as datasets
-from core.datasets.changes import CHANGE, Change, Restore
-from core.datasets.models import DraftChange
+from core.datasets.changes import CHANGE, Change, Edits, Restore
+from core.datasets.ingest_files import IngestedRow
+from core.datasets.models import DraftChange, Row
 from core.datasets.service import VersionDetails
+from core.datasets.table.repository import EXPORTED
 from core.datasets.versions import service as versions
+from core.datasets.versions.derivation import row_of
 from core.datasets.versions.repository import DraftRepository, HistoryRepository, names_of
 from core.errors import Conflict, Invalid
 from core.workspaces.principal import Principal
@@ -102,6 +105,15 @@ def save(session: Session, *, principal: Principal, dataset_id: str, queue: Task
     )
     repository.clear()
     return made
+
+
+def applied(session: Session, *, workspace_id: str, version_id: str, rows: Sequence[Row]) -> Sequence[IngestedRow]:
+    """Rows of a version as the draft would make them; as they are if the draft was made on another version."""
+    version = datasets.get_version(session, workspace_id=workspace_id, version_id=version_id)
+    found = DraftRepository(session, workspace_id, version.dataset_id).changes()
+    changes = [CHANGE.validate_python(entry.change) for entry in found if entry.version_id == version_id]
+    edits = Edits(changes)
+    return [edits.apply(row_of({name: getattr(row, name) for name in EXPORTED})) for row in rows]
 
 
 def _draft(session: Session, workspace_id: str, dataset_id: str) -> Draft:

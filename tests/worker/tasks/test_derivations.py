@@ -49,7 +49,7 @@ class TestAChange:
         )
         rows = bench.rows(second)
         assert [number for number, row in rows.items() if row["is_excluded"]] == [7, 42]
-        assert rows[43]["messages"][0]["content"] == "My card is XXXX XXXX XXXX 1111"
+        assert rows[43]["messages"][0]["content"] == "My card is [card number]"
         assert (rows[2]["tags"], rows[3]["tags"]) == (["parking"], [])
         assert {"card_number", "duplicate"} & found_in(second) == set()
         assert (second["num_rows"], second["num_visible"], second["num_problems"]) == (40, 42, 0)
@@ -188,6 +188,9 @@ class TestADraft:
         seen = bench.client.get(url, headers=as_viewer).json()
         assert (seen["version_id"], seen["is_stale"]) == (bench.first["id"], False)
         assert bench.rows(bench.first)[5]["messages"][1]["content"] == "answer 5"
+        drawn = bench.rows(bench.first, draft=True)
+        assert drawn.pop(5)["messages"][1]["content"] == "b"
+        assert drawn == {number: row for number, row in bench.rows(bench.first).items() if number != 5}
         second = bench.work(bench.client.post(f"{url}/save", headers=bench.headers).json())
         assert bench.learned(second)[5] == "b"
         assert bench.client.get(url, headers=as_viewer).json()["changes"] == []
