@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, false
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, false, func, literal_column
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -197,5 +197,9 @@ class Row(WorkspaceOwned, Base):
 Index("ix_rows_reading_id_problems", Row.reading_id, Row.number, postgresql_where=Row.problems.is_not(None))
 Index("ix_rows_reading_id_added_in", Row.reading_id, Row.added_in, postgresql_where=Row.added_in > 0)
 Index("ix_rows_reading_id_removed_in", Row.reading_id, Row.removed_in, postgresql_where=Row.removed_in.is_not(None))
+Index("ix_rows_reading_id_num_tokens", Row.reading_id, func.coalesce(Row.num_tokens, literal_column("0")), Row.number)
+Index("ix_rows_reading_id_edited", Row.reading_id, Row.number, postgresql_where=Row.is_edited)
+Index("ix_rows_reading_id_excluded", Row.reading_id, Row.number, postgresql_where=Row.excluded_from.is_not(None))
+Index("ix_rows_reading_id_tagged", Row.reading_id, Row.number, postgresql_where=Row.tags.is_not(None))
 Index("ix_files_expires_at", File.expires_at, postgresql_where=File.deleted_at.is_(None))
 Index("ix_uploads_expires_at", Upload.expires_at, postgresql_where=Upload.swept_at.is_(None))

@@ -186,7 +186,8 @@ def list_rows(session: Session, *, workspace_id: str, version_id: str, wanted: R
     """Rows, left-out ones too, and how many match. Raises Conflict while the version is not ready."""
     version = ready_version(session, workspace_id, version_id)
     repository, snapshot = RowRepository(session, workspace_id), Snapshot.of(version)
-    page = repository.page(snapshot, wanted, landmarks=version.landmarks or () if wanted.offset else ())
+    landmarks = version.landmarks or () if wanted.offset else ()
+    page = repository.page(snapshot, wanted, landmarks=landmarks, num_visible=version.num_visible or 0)
     return RowPage(page, _total(repository, version, wanted))
 
 

@@ -15,8 +15,10 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    literal_column,
     or_,
     select,
+    true,
     tuple_,
     update,
 )
@@ -36,7 +38,7 @@ EXPORTED = (
 )  # fmt: skip
 
 
-_TOKENS = func.coalesce(Row.num_tokens, 0)
+_TOKENS = func.coalesce(Row.num_tokens, literal_column("0"))
 _ORDERS: dict[RowOrder, tuple[Any, ...]] = {
     RowOrder.NUMBER: (Row.number,),
     RowOrder.NUMBER_DOWN: (Row.number.desc(),),
@@ -50,7 +52,7 @@ _FILTERS: dict[RowFilter, tuple[ColumnElement[bool], ...]] = {
     RowFilter.HELDOUT: (Row.split == Split.HELDOUT,),
     RowFilter.LEFT_OUT: (Row.split == Split.LEFT_OUT,),
     RowFilter.EXCLUDED: (Row.excluded_from.is_not(None),),
-    RowFilter.EDITED: (Row.is_edited.is_(True),),
+    RowFilter.EDITED: (Row.is_edited == true(),),
 }
 
 
@@ -105,10 +107,12 @@ class RowRepository:
     def delete_reading(self, reading_id: str) -> None:
         self._session.execute(delete(Row).where(Row.workspace_id == self._workspace_id, Row.reading_id == reading_id))
 
-    def page(self, snapshot: Snapshot, wanted: RowQuery, *, landmarks: Sequence[int] = ()) -> Page[Row]:
+    def page(
+        self, snapshot: Snapshot, wanted: RowQuery, *, landmarks: Sequence[int] = (), num_visible: int = 0
+    ) -> Page[Row]:
         """The rows after `wanted.after_number`, or from place `wanted.offset` on."""
         query = self._matching(snapshot, wanted)
-        query, offset = _from_landmark(query, wanted, landmarks)
+        query, offset = _from_landmark(query, wanted, landmarks, num_visible)
         if wanted.after_number:
             query = query.where(self._is_after(snapshot, wanted))
         query = query.order_by(*_ORDERS[wanted.order]).offset(offset).limit(wanted.limit + 1)
@@ -196,15 +200,21 @@ class RowRepository:
         return select(Row).where(Row.workspace_id == self._workspace_id, snapshot.sees())
 
 
-def _from_landmark(query: Select[Row], wanted: RowQuery, landmarks: Sequence[int]) -> tuple[Select[Row], int]:
+def _from_landmark(
+    query: Select[Row], wanted: RowQuery, landmarks: Sequence[int], num_visible: int
+) -> tuple[Select[Row], int]:
     """Near a place in a list of all rows, and how far it is from there: to skip a million rows takes a second."""
     if not (landmarks and wanted.is_all and wanted.offset):
         return query, wanted.offset
-    place, rest = divmod(wanted.offset, LANDMARK_EVERY_ROWS)
     if wanted.order is RowOrder.NUMBER:
-        if place >= len(landmarks):
-            return query.where(Row.number > landmarks[-1]), wanted.offset
-        return query.where(Row.number >= landmarks[place]), rest
+        place, rest = divmod(wanted.offset, LANDMARK_EVERY_ROWS)
+        if place < len(landmarks):
+            return query.where(Row.number >= landmarks[place]), rest
+    elif wanted.order is RowOrder.NUMBER_DOWN:
+        place = num_visible - 1 - wanted.offset
+        after = max(place, 0) // LANDMARK_EVERY_ROWS + 1
+        if after < len(landmarks):
+            return query.where(Row.number <= landmarks[after]), after * LANDMARK_EVERY_ROWS - place
     return query, wanted.offset
 
 
