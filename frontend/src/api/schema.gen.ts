@@ -908,6 +908,8 @@ export interface paths {
         /**
          * List Rows
          * @description The examples, in the file's order unless another is asked for.
+         *
+         *     What matches, and in which order it comes, is by what is saved, with `draft` too.
          */
         get: operations["list_rows"];
         put?: never;
@@ -9230,8 +9232,10 @@ export interface operations {
     list_rows: {
         parameters: {
             query?: {
+                /** @description Show rows as the changes that are not saved would make them. */
+                draft?: boolean;
                 filter?: components["schemas"]["RowFilter"];
-                /** @description The code of a problem that a row has. */
+                /** @description The code of a finding that a row has. */
                 finding?: string | null;
                 tag?: string | null;
                 /** @description Words that a row or its problem holds. */
