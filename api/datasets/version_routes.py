@@ -77,7 +77,9 @@ def compare_dataset_versions(
     principal: ReaderDep,
     session: SessionDep,
     page: PageDep,
-    before: Annotated[str | None, Query(description="The version to compare with; its parent when absent.")] = None,
+    before: Annotated[
+        str | None, Query(description="The version to compare with; when absent its parent, or the version before it.")
+    ] = None,
 ) -> DiffBody:
     """The rows that differ from another version of the same dataset, as they were and as they are."""
     found = diff.between(

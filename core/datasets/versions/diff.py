@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from core.datasets import service as datasets
 from core.datasets.models import DatasetVersion, Row
 from core.datasets.table.repository import Snapshot
-from core.datasets.versions.repository import DiffRepository
+from core.datasets.versions.repository import DiffRepository, HistoryRepository
 from core.errors import Invalid
 
 
@@ -45,15 +45,12 @@ class Diff:
 def between(
     session: Session, *, workspace_id: str, version_id: str, before_id: str | None, after_number: int, limit: int
 ) -> Diff:
-    """From `before_id`, or the version's parent, to the version. Raises Invalid for versions of two datasets."""
+    """From `before_id` to the version: from its parent, or the version before it, if none is named.
+
+    The first version is compared with itself. Raises Invalid for versions of two datasets.
+    """
     after = datasets.ready_version(session, workspace_id, version_id)
-    wanted = before_id or after.parent_id
-    if wanted is None:
-        raise Invalid(
-            "This version was read from the file and has no parent. Name the version to compare it with.",
-            code="nothing_to_compare",
-            param="before",
-        )
+    wanted = before_id or after.parent_id or _earlier_id(session, after) or after.id
     before = datasets.ready_version(session, workspace_id, wanted)
     if before.dataset_id != after.dataset_id:
         raise Invalid("These are versions of two datasets.", code="nothing_to_compare", param="before")
@@ -66,3 +63,8 @@ def between(
         has_more=found.has_more,
         counts={DiffKind(kind): number for kind, number in rows.counts().items()},
     )
+
+
+def _earlier_id(session: Session, version: DatasetVersion) -> str | None:
+    earlier = HistoryRepository(session, version.workspace_id, version.dataset_id).ready_before(version.number)
+    return None if earlier is None else earlier.id

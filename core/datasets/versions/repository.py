@@ -44,6 +44,11 @@ class HistoryRepository:
         query = self._own().where(DatasetVersion.status == VersionStatus.READY)
         return self._session.scalar(query.order_by(DatasetVersion.number.desc()).limit(1))
 
+    def ready_before(self, number: int) -> DatasetVersion | None:
+        """The newest of those that came before."""
+        query = self._own().where(DatasetVersion.status == VersionStatus.READY, DatasetVersion.number < number)
+        return self._session.scalar(query.order_by(DatasetVersion.number.desc()).limit(1))
+
     def in_progress(self) -> DatasetVersion | None:
         query = self._own().where(DatasetVersion.status == VersionStatus.VALIDATING)
         return self._session.scalar(query.order_by(DatasetVersion.number.desc()).limit(1))

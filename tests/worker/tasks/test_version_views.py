@@ -105,10 +105,18 @@ class TestADiff:
         mapping = {"question": "answer", "answer": "question"}
         other = bench.work(bench.client.post(url, headers=bench.headers, json={"mapping": mapping}).json())
         url = f"/v1/dataset_versions/{other['id']}/diff"
-        alone = bench.client.get(url, headers=bench.headers)
-        assert (alone.status_code, alone.json()["error"]["code"]) == (400, "nothing_to_compare")
-        found = bench.client.get(url, headers=bench.headers, params={"before": bench.first["id"]}).json()
-        assert found["counts"] == {"edited": 42}
+        found = bench.client.get(url, headers=bench.headers).json()
+        assert (found["counts"], found["before"]["id"]) == ({"edited": 42}, bench.first["id"])
+        first = f"/v1/dataset_versions/{bench.first['id']}/diff"
+        assert bench.client.get(first, headers=bench.headers).json()["counts"] == {}
+
+    def test_of_two_datasets_is_refused(self, bench: Bench) -> None:
+        file_id = bench.dataset["file_id"]
+        made = bench.client.post("/v1/datasets", headers=bench.headers, json={"file_id": file_id}).json()
+        other = bench.work(made["latest_version"])
+        url = f"/v1/dataset_versions/{other['id']}/diff"
+        refused = bench.client.get(url, headers=bench.headers, params={"before": bench.first["id"]})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, "nothing_to_compare")
 
 
 class TestADownload:
