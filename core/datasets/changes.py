@@ -14,7 +14,8 @@ from core.datasets.types import RowContent, RowKind, Split
 
 MAX_NUMBERS = 10_000
 MAX_TAGS_OF_A_ROW = 20
-Number = Annotated[int, Field(ge=1, le=2**53)]
+MAX_NUMBER = 2**53
+Number = Annotated[int, Field(ge=1, le=MAX_NUMBER)]
 Tag = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[^\s\x00-\x1f](?:[^\x00-\x1f]*[^\s\x00-\x1f])?$")]
 Finding = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[a-z_]+$")]
 

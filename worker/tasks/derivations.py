@@ -123,7 +123,10 @@ def _restore(context: WorkContext, lease: Lease, work: Derivation) -> None:
     if restored.artifact is not None:
         files = VersionArtifact.model_validate(restored.artifact).files
         artifact = version_files.describe(context, lease, work.version, values, files)
+    num_changed = 0
+    for numbers in derivation.number_ranges(restored):
+        with context.database.session(scope) as session:
+            num_changed += derivation.restore(session, lease, work, numbers, lease_s=context.settings.lease_s)
     with context.database.session(scope) as session:
-        num_changed = derivation.restore(session, lease, work, lease_s=context.settings.lease_s)
         derivation.make_ready(session, lease, values, num_changed=num_changed, artifact=artifact)
         datasets.end(context, session, lease)

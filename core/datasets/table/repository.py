@@ -152,14 +152,19 @@ class RowRepository:
         query = self._of(snapshot).where(Row.problems.is_not(None), Row.problems.contains([{"code": code}]))
         return self._session.scalar(select(query.exists())) is True
 
-    def restore(self, snapshot: Snapshot, target: Snapshot) -> int:
-        """Stage the rows that the reading had in an earlier version; how many differ from what it has now."""
-        of_reading = (Row.workspace_id == self._workspace_id, Row.reading_id == target.reading_id)
+    def restore(self, snapshot: Snapshot, target: Snapshot, *, after_number: int, up_to_number: int) -> int:
+        """Stage the rows with these numbers as the reading had them in an earlier version; how many differ from now."""
+        of_reading = (
+            Row.workspace_id == self._workspace_id,
+            Row.reading_id == target.reading_id,
+            Row.number > after_number,
+            Row.number <= up_to_number,
+        )
         is_now = (*of_reading, Row.removed_in.is_(None), Row.added_in < snapshot.number)
         # what the earlier version has and the reading has no more: entered anew
         names = ["reading_id", "workspace_id", *EXPORTED]
         again = select(literal(snapshot.number), *(Row.__table__.c[name] for name in names)).where(
-            target.sees(), Row.workspace_id == self._workspace_id, Row.removed_in.is_not(None)
+            target.sees(), *of_reading, Row.removed_in.is_not(None)
         )
         # before anything of today goes, which would look as if it had been there
         self._session.execute(insert(Row).from_select(["added_in", *names], again))

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from core.datasets import ingest, service
 from core.datasets.artifacts import VersionArtifact
-from core.datasets.changes import Change, Restore
+from core.datasets.changes import MAX_NUMBER, Change, Restore
 from core.datasets.ingest_files import IngestedRow, IngestReport
 from core.datasets.models import DatasetVersion
 from core.datasets.repository import VersionRepository
@@ -18,6 +19,8 @@ from core.datasets.versions.repository import HistoryRepository
 from core.datasets.versions.service import changes_of
 from core.jobs.types import Lease
 
+# of a thousand rows each
+_LANDMARKS_PER_RANGE = 20
 _FIGURES = (
     "num_rows", "num_train", "num_heldout", "num_problems", "num_tokens", "max_row_tokens", "p99_row_tokens",
     "content_sha256", "health", "problems", "num_visible", "landmarks", "base_model",
@@ -72,13 +75,22 @@ def stage(
     repository.insert(snapshot.reading_id, snapshot.number, [ingest.values_of(row) for row in rows])
 
 
-def restore(session: Session, lease: Lease, derivation: Derivation, *, lease_s: float) -> int:
-    """Enter the rows of an earlier version again, and its figures with them; how many differ. Raises Fenced."""
+def number_ranges(version: DatasetVersion) -> list[tuple[int, int]]:
+    """All numbers of a version's rows in ranges (after the first, up to the second) that one transaction can bear."""
+    cuts = [0, *((version.landmarks or [])[_LANDMARKS_PER_RANGE::_LANDMARKS_PER_RANGE]), MAX_NUMBER]
+    return list(pairwise(cuts))
+
+
+def restore(session: Session, lease: Lease, derivation: Derivation, numbers: tuple[int, int], *, lease_s: float) -> int:
+    """Enter rows of an earlier version again; how many differ. Raises Fenced."""
     ingest.renew(session, lease, lease_s)
     if derivation.restored is None:
         raise RuntimeError(f"version {derivation.version.id} restores nothing")
     return RowRepository(session, lease.workspace_id).restore(
-        Snapshot.of(derivation.version), Snapshot.of(derivation.restored)
+        Snapshot.of(derivation.version),
+        Snapshot.of(derivation.restored),
+        after_number=numbers[0],
+        up_to_number=numbers[1],
     )
 
 
