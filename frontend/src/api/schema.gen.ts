@@ -9195,7 +9195,7 @@ export interface operations {
     compare_dataset_versions: {
         parameters: {
             query?: {
-                /** @description The version to compare with; its parent when absent. */
+                /** @description The version to compare with; when absent its parent, or the version before it. */
                 before?: string | null;
                 /** @description Id of the last item of the page before. */
                 after?: string | null;
