@@ -1,7 +1,9 @@
-"""Connections that say little and stay long: what uvicorn's HTTP protocol does not bound by itself.
+"""Connections that say little and stay long, or lie: what uvicorn's HTTP protocol does not bound by itself.
 
-- The head of a request must arrive whole within a time, however slowly its bytes drip in (slow loris).
-- An answer that the client does not read is given up.
+- The head of a request must arrive whole within a time, however slowly its bytes drip in (slow loris), and is so long
+  and no longer.
+- What a proxy in front of us may read another way is refused: then nobody can hide one request in another.
+- An answer that the client does not read is given up, and so are requests sent far ahead of their answers.
 - One address has so many connections and no more; when there are too many in all, those go first that have not sent a
   whole request for longest, so that who does nothing makes room for who does something.
 
@@ -12,11 +14,11 @@ import asyncio
 import logging
 import resource
 from collections import Counter
+from enum import Enum, auto
 from typing import Any
 
-import h11
 import orjson
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.client_address import ClientAddresses
 from core.config import Settings
@@ -25,6 +27,9 @@ from core.kit.sites import site_of
 logger = logging.getLogger(__name__)
 
 _UNREAD_ANSWER_S = 60.0
+_MAX_HEAD_BYTES = 16 * 1024
+# of the requests that a connection sends ahead of their answers; clients that do so at all send a few
+_MAX_AHEAD = 32
 # for the database, the queue, the object store, uploads on disk and the log
 _OTHER_FILES = 200
 _NOT_HTTP = orjson.dumps(
@@ -37,6 +42,22 @@ _NOT_HTTP = orjson.dumps(
         }
     }
 )
+_REFUSAL = (
+    b"HTTP/1.1 400 Bad Request\r\n"
+    b"content-type: application/json\r\n"
+    b"content-length: %d\r\n"
+    b"x-content-type-options: nosniff\r\n"
+    b"cache-control: no-store\r\n"
+    b"connection: close\r\n\r\n%b" % (len(_NOT_HTTP), _NOT_HTTP)
+)
+
+
+class _Part(Enum):
+    """Of a request: which one the next bytes belong to."""
+
+    NONE = auto()
+    HEAD = auto()
+    BODY = auto()
 
 
 class Connections:
@@ -79,7 +100,7 @@ class Connections:
         self._without_request.pop(protocol, None)
 
 
-class GuardedProtocol(H11Protocol):
+class GuardedProtocol(HttpToolsProtocol):
     """Given to uvicorn as its `http`."""
 
     def __init__(self, *arguments: Any, connections: Connections, **keywords: Any) -> None:  # noqa: ANN401 - uvicorn's own
@@ -89,6 +110,10 @@ class GuardedProtocol(H11Protocol):
         self._is_admitted = False
         self._timer: asyncio.TimerHandle | None = None
         self._unread_timer: asyncio.TimerHandle | None = None
+        self._part = _Part.NONE
+        self._num_head_bytes = 0
+        # nothing more is read: what comes next cannot be told apart, or is not for us
+        self._is_deaf = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
         super().connection_made(transport)
@@ -109,11 +134,45 @@ class GuardedProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._is_deaf:
+            return
+        if self._part is not _Part.BODY:
+            # also what the parser holds back until a name or a value is whole
+            self._num_head_bytes += len(data)
         super().data_received(data)
+        if self._part is _Part.HEAD and self._num_head_bytes > _MAX_HEAD_BYTES and not self._is_deaf:
+            self.send_400_response("")
         self._look()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._part = _Part.HEAD
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # what comes behind a body in chunks is no header: a proxy may not have looked at it
+        if self._part is _Part.HEAD:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Raises `ValueError`, which uvicorn answers with a 400, for a head that could be read in two ways."""
+        _check_head(self.url, self.headers, is_1_0=self.parser.get_http_version() == "1.0")
+        self._part, self._num_head_bytes = _Part.BODY, 0
+        super().on_headers_complete()
+        if self.parser.should_upgrade():
+            # to nothing that we speak; the parser reads no further, so that this one must be the last
+            self.cycle.keep_alive = False
+        if len(self.pipeline) > _MAX_AHEAD:
+            self.end("it sends more and more before it is answered")
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._part = _Part.NONE
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        if self.pipeline:
+            # those that came ahead are answered before more are read
+            self.flow.pause_reading()
         if not self.transport.is_closing():
             self._look()
 
@@ -126,47 +185,47 @@ class GuardedProtocol(H11Protocol):
         super().resume_writing()
         self._unread_timer = _cancelled(self._unread_timer)
 
+    def _unsupported_upgrade_warning(self) -> None:
+        self._is_deaf = True
+
     def send_400_response(self, msg: str) -> None:
         """In the body that every other refusal has. Never kept alive: where the next request begins, nobody knows."""
         del msg
-        if self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
-            # half an answer is out, or the connection is done for
+        self._is_deaf = True
+        is_answering = self.cycle is not None and not self.cycle.response_complete
+        if is_answering and self._part is not _Part.BODY:
+            # what was understood is answered, and nothing after it
+            self.cycle.keep_alive = False
+            return
+        if is_answering and (self.cycle.response_started or self.pipeline):
+            # half an answer is out, or another is due first
             self.transport.abort()
             return
-        if self.cycle is not None:
+        if is_answering:
             # whoever works on what came before it turned out to be none of HTTP
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(_NOT_HTTP)).encode()),
-            (b"x-content-type-options", b"nosniff"),
-            (b"cache-control", b"no-store"),
-            (b"connection", b"close"),
-        ]
-        response = h11.Response(status_code=400, headers=headers, reason=b"Bad Request")
-        for event in (response, h11.Data(data=_NOT_HTTP), h11.EndOfMessage()):
-            self.transport.write(self.conn.send(event) or b"")
+        self.transport.write(_REFUSAL)
         self.transport.close()
 
     def end(self, why: str) -> None:
         if not self.transport.is_closing():
             logger.info("closed a connection: %s", why)
+        self._is_deaf = True
         self._all.note_request(self)
         self.transport.abort()
 
     def _look(self) -> None:
-        state = self.conn.their_state
-        if state is h11.IDLE:
-            self._all.note_silence(self)
-            # until the first byte of the next request uvicorn's own keep-alive timer runs, if it runs
-            is_kept_alive = self.timeout_keep_alive_task is not None and not self.conn.trailing_data[0]
-            self._set_timer(None if is_kept_alive else "the head of a request took too long")
-        elif self.cycle is not None and self.cycle.response_complete:
-            self._set_timer("it goes on sending what was answered already")
-        else:
+        if self.cycle is not None and not self.cycle.response_complete:
             self._all.note_request(self)
             self._set_timer(None)
+        elif self._part is _Part.BODY:
+            self._set_timer("it goes on sending what was answered already")
+        else:
+            self._all.note_silence(self)
+            # until the first byte of the next request uvicorn's own keep-alive timer runs, if it runs
+            is_kept_alive = self.timeout_keep_alive_task is not None and self._part is _Part.NONE
+            self._set_timer(None if is_kept_alive else "the head of a request took too long")
 
     def _set_timer(self, why: str | None) -> None:
         """One that runs already runs on: bytes that drip in gain no time."""
@@ -174,6 +233,21 @@ class GuardedProtocol(H11Protocol):
             self._timer = _cancelled(self._timer)
         elif self._timer is None:
             self._timer = self.loop.call_later(self._all.header_timeout_s, self.end, why)
+
+
+def _check_head(url: bytes, headers: list[tuple[bytes, bytes]], *, is_1_0: bool) -> None:
+    """What the parser lets pass although it is too long or two readers could take it differently.
+
+    Raises `ValueError`.
+    """
+    if len(url) + sum(len(name) + len(value) for name, value in headers) > _MAX_HEAD_BYTES:
+        raise ValueError("a head is no longer than that")
+    hosts = [value for name, value in headers if name == b"host"]
+    if len(hosts) > 1 or not (hosts or is_1_0):
+        raise ValueError("a request names one host")
+    codings = [value for name, value in headers if name == b"transfer-encoding"]
+    if codings and (is_1_0 or len(codings) > 1 or codings[0].strip().lower() != b"chunked"):
+        raise ValueError("a body is chunked or has a length")
 
 
 def _cancelled(timer: asyncio.TimerHandle | None) -> asyncio.TimerHandle | None:

@@ -114,8 +114,7 @@ class RequestContext:
 class BodyLimit:
     """Refuses a body that is too large, by its announced length or as it arrives, and one that comes too slowly.
 
-    Whose length is announced twice over in ways that differ is refused too: a proxy might read it the other way. What
-    is not HTTP at all (a length that is negative or no number) never comes here.
+    A length that could be read in two ways, or is none, never comes here: `api.connections` refuses it.
     """
 
     def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
@@ -134,11 +133,6 @@ class BodyLimit:
         if len(scope["query_string"]) > MAX_QUERY_BYTES:
             message = f"The part of the address after the question mark is longer than {MAX_QUERY_BYTES:,} bytes."
             await error_response(414, message, code="query_too_long")(scope, receive, send)
-            return
-        if "content-length" in headers and "transfer-encoding" in headers:
-            message = "A request has a Content-Length or a Transfer-Encoding, not both."
-            refusal = error_response(400, message, code="ambiguous_length", headers={"connection": "close"})
-            await refusal(scope, receive, send)
             return
         limit = self._limit_of(scope["path"])
         # before anybody asks who sent it

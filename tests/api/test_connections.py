@@ -1,5 +1,6 @@
 """Raw bytes against a real socket: lies about lengths, heads that never end, answers that nobody reads."""
 
+import asyncio
 import contextlib
 import json
 import socket
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 from fastapi import FastAPI, Response
 from starlette.responses import StreamingResponse
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.connections import Connections, GuardedProtocol
 from api.main import create_app
@@ -48,6 +50,10 @@ def made_app(settings: Settings) -> FastAPI:
     def unread() -> Response:
         return Response("answered before the body came")
 
+    @app.get("/v1/loop")
+    async def loop() -> str:
+        return type(asyncio.get_running_loop()).__module__
+
     @app.get("/v1/endless")
     def endless() -> StreamingResponse:
         def chunks() -> Iterator[bytes]:
@@ -70,6 +76,15 @@ def answer(data: bytes) -> tuple[int, dict[str, object]]:
     return int(head.split(b" ", 2)[1]), json.loads(body)["error"] if body else {}
 
 
+def test_the_loop_and_the_parser_are_those_in_c(port: int) -> None:
+    head, _, body = exchange(port, b"GET /v1/loop HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").partition(
+        b"\r\n\r\n"
+    )
+    assert head.startswith(b"HTTP/1.1 200")
+    assert json.loads(body) == "uvloop"
+    assert issubclass(GuardedProtocol, HttpToolsProtocol)
+
+
 class TestLengths:
     @pytest.mark.parametrize(
         "lengths",
@@ -80,6 +95,7 @@ class TestLengths:
             b"content-length: many\r\n",
             b"content-length: 13\r\ncontent-length: 14\r\n",
             b"content-length: 13, 14\r\n",
+            b"content-length: 13\r\ncontent-length: 13\r\n",
             b"content-length: " + b"9" * 100 + b"\r\n",
             b"transfer-encoding: gzip, chunked\r\n",
             b"transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n",
@@ -95,8 +111,9 @@ class TestLengths:
     def test_two_ways_of_saying_it_are_refused_for_a_proxy_may_believe_the_other(self, port: int) -> None:
         chunked = b"d\r\n" + BODY + b"\r\n0\r\n\r\n"
         both = b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n"
-        status, error = answer(exchange(port, POST + both + chunked + GOOD))
-        assert (status, error["code"]) == (400, "ambiguous_length")
+        received = exchange(port, POST + both + chunked + GOOD)
+        assert answer(received)[1]["code"] == "invalid_http"
+        assert received.count(b"HTTP/1.1") == 1
 
     def test_one_too_short_leaves_a_rest_that_is_no_request(self, port: int) -> None:
         received = exchange(port, POST + b"content-length: 5\r\n\r\n" + BODY + b"\r\n\r\n")
@@ -116,9 +133,24 @@ class TestLengths:
         assert answer(received)[0] == 413
         assert b"connection: close" in received
 
-    def test_the_same_one_twice_is_the_same(self, port: int) -> None:
-        lengths = b"content-length: 13\r\ncontent-length: 13\r\nconnection: close\r\n\r\n"
-        assert exchange(port, POST + lengths + BODY).startswith(b"HTTP/1.1 200")
+    @pytest.mark.parametrize(
+        ("start", "coding"),
+        [(POST, b"gzip"), (POST, b"chunked, identity"), (POST.replace(b"1.1", b"1.0"), b"chunked")],
+    )
+    def test_a_coding_that_not_everybody_knows_is_refused(self, port: int, start: bytes, coding: bytes) -> None:
+        chunked = b"d\r\n" + BODY + b"\r\n0\r\n\r\n"
+        received = exchange(port, start + b"transfer-encoding: " + coding + b"\r\n\r\n" + chunked)
+        assert answer(received)[1]["code"] == "invalid_http"
+
+    def test_what_follows_the_chunks_is_no_header(self, port: int) -> None:
+        end = b"0\r\nx-request-id: from-behind\r\nconnection: close\r\n\r\n"
+        start = POST + b"transfer-encoding: chunked\r\nx-request-id: from-before\r\n\r\n"
+        with connection(port) as client:
+            client.sendall(start + b"d\r\n" + BODY + b"\r\n" + end)
+            received = client.recv(65536)
+        assert received.startswith(b"HTTP/1.1 200")
+        assert b"from-before" in received
+        assert b"from-behind" not in received
 
     @pytest.mark.parametrize("chunk", [b"zz\r\nabc\r\n", b"-1\r\nabc\r\n", b"ffffffffffffffffffffffff\r\nabc\r\n"])
     def test_a_chunk_that_is_none_ends_the_connection(self, port: int, chunk: bytes) -> None:
@@ -127,8 +159,9 @@ class TestLengths:
 
 
 class TestHeads:
-    def test_a_long_one_is_refused(self, port: int) -> None:
-        received = exchange(port, b"GET /v1/health HTTP/1.1\r\nx-long: " + b"a" * 100_000)
+    @pytest.mark.parametrize("end", [b"", b"\r\n\r\n"])
+    def test_a_long_one_is_refused(self, port: int, end: bytes) -> None:
+        received = exchange(port, b"GET /v1/health HTTP/1.1\r\nhost: x\r\nx-long: " + b"a" * 20_000 + end)
         assert received == b"" or answer(received)[1]["code"] == "invalid_http"
 
     def test_a_long_query_is_refused_with_its_own_words(self, port: int) -> None:
@@ -161,6 +194,64 @@ class TestHeads:
                 with pytest.raises(TimeoutError):
                     client.recv(1)
                 client.settimeout(10)
+
+    @pytest.mark.parametrize("names", [b"", b"host: x\r\nhost: y\r\n"])
+    def test_one_names_one_host(self, port: int, names: bytes) -> None:
+        assert answer(exchange(port, b"GET /v1/health HTTP/1.1\r\n" + names + b"\r\n"))[1]["code"] == "invalid_http"
+
+    def test_a_long_one_that_comes_in_pieces_is_refused_before_it_ends(self, port: int) -> None:
+        with connection(port) as client:
+            client.sendall(b"GET /v1/health HTTP/1.1\r\nx-long: ")
+            with contextlib.suppress(ConnectionError):
+                for _ in range(100):
+                    client.sendall(b"a" * 1000)
+                    time.sleep(0.001)
+            received = rest_of(client)
+        assert received == b"" or answer(received)[1]["code"] == "invalid_http"
+
+
+class TestAhead:
+    """Requests that come before those before them were answered."""
+
+    def test_a_few_are_answered_in_their_order(self, port: int) -> None:
+        paths = (b"/v1/health", b"/v1/none", b"/v1/health")
+        sent = b"".join(b"GET " + path + b" HTTP/1.1\r\nhost: x\r\n\r\n" for path in paths)
+        received = exchange(port, sent + GOOD)
+        statuses = [part[:3] for part in received.split(b"HTTP/1.1 ")[1:]]
+        assert statuses == [b"200", b"404", b"200", b"200"]
+
+    def test_what_is_none_of_http_ends_the_connection_after_the_answer(self, port: int) -> None:
+        received = exchange(port, b"GET /v1/health HTTP/1.1\r\nhost: x\r\n\r\nnone of HTTP\r\n\r\n")
+        assert received.startswith(b"HTTP/1.1 200")
+        assert received.count(b"HTTP/1.1") == 1
+
+    def test_far_too_many_end_the_connection(self, port: int) -> None:
+        with connection(port) as client:
+            with contextlib.suppress(ConnectionError):
+                client.sendall(b"GET /v1/health HTTP/1.1\r\nhost: x\r\n\r\n" * 5000)
+            assert rest_of(client).count(b"HTTP/1.1 200") < 100
+
+
+class TestUpgrades:
+    """To nothing: the request is answered as if it had not asked, and is the connection's last."""
+
+    def test_one_is_not_followed_and_nothing_after_it_is_read(self, port: int) -> None:
+        asked = b"GET /v1/health HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
+        received = exchange(port, asked + GOOD)
+        assert received.startswith(b"HTTP/1.1 200")
+        assert received.count(b"HTTP/1.1") == 1
+        assert b"connection: close" in received
+
+    def test_its_body_is_not_taken_for_a_request(self, port: int) -> None:
+        asked = POST + b"connection: upgrade\r\nupgrade: h2c\r\ncontent-length: %d\r\n\r\n" % len(GOOD)
+        with connection(port) as client:
+            client.sendall(asked)
+            time.sleep(0.1)
+            client.sendall(GOOD)
+            received = rest_of(client)
+        # it is no JSON, and that is all
+        assert received.startswith(b"HTTP/1.1 400")
+        assert received.count(b"HTTP/1.1") == 1
 
 
 class TestBodies:

@@ -5,29 +5,18 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from functools import partial
 
 import uvicorn
 from fastapi import FastAPI
 
-from api.connections import Connections, GuardedProtocol
+from api.server import server_config
 from core.config import Settings
 
 
 @contextlib.contextmanager
 def served(app: FastAPI, settings: Settings) -> Iterator[int]:
     """The port it listens on."""
-    config = uvicorn.Config(
-        app,
-        host="127.0.0.1",
-        port=0,
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        http=partial(GuardedProtocol, connections=Connections(settings)),  # type: ignore[arg-type]
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=1,
-    )
+    config = server_config(app, settings, host="127.0.0.1", port=0, shutdown_timeout_s=1)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
