@@ -3,19 +3,20 @@
 Every route takes `Depends(require(Permission.X))` or stands in `PUBLIC_ROUTES`; a test walks the route table.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Annotated
 
 from fastapi import Depends, Request
-from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from api.browser import check_csrf, session_cookie_name
+from api.threads import in_thread
+from api.transactions import session_in_turn
 from core.backends.registry import Backends
 from core.config import Settings
-from core.db.session import SYSTEM, Database, Scope, workspace_scope
+from core.db.session import SYSTEM, Database, workspace_scope
 from core.errors import Forbidden, Unauthenticated
 from core.identity import service as identity
 from core.identity.oidc.provider import OidcProvider
@@ -23,9 +24,6 @@ from core.kit.logs import logged_workspace_id
 from core.workspaces import access
 from core.workspaces.principal import Principal
 from core.workspaces.roles import PERMISSIONS, Permission
-
-if TYPE_CHECKING:
-    from api.turns import DatabaseTurns
 
 # the official clients send it when they are given a project; a project is a workspace
 _PROJECT_HEADER = "openai-project"
@@ -87,40 +85,51 @@ def current_principal(request: Request, settings: Settings, database: Database) 
     return principal
 
 
-async def _principal(request: Request, settings: SettingsDep, database: DatabaseDep) -> Principal:
-    found = await run_in_threadpool(current_principal, request, settings, database)
+async def principal_of(request: Request) -> Principal:
+    """Asked once a request, however many depend on it."""
+    known: Principal | None = getattr(request.state, "principal", None)
+    if known is not None:
+        return known
+    state = request.app.state
+    found = await in_thread(partial(current_principal, request, state.settings, state.database))
     # here and not in the thread, which has a context of its own
     logged_workspace_id.set(found.workspace_id)
     return found
 
 
-PrincipalDep = Annotated[Principal, Depends(_principal)]
+PrincipalDep = Annotated[Principal, Depends(principal_of)]
 
 
-def require(permission: Permission | None = None) -> Callable[[Principal], Awaitable[Principal]]:
+def require(permission: Permission | None = None) -> Callable[[Request], Awaitable[Principal]]:
     """A dependency that gives the principal if they have `permission`; without one, whoever is signed in.
 
     Raises `Unauthenticated` for nobody and `Forbidden`, naming who can help, for too small a role.
     """
 
-    async def permitted(principal: PrincipalDep) -> Principal:
+    # it asks for nothing but the request: each dependency of a dependency takes its time with every request
+    async def permitted(request: Request) -> Principal:
+        principal = await principal_of(request)
         if permission is not None and not principal.may(permission):
-            is_above = permission is Permission.INSTALLATION_ADMIN
-            if principal.scopes is not None and permission in PERMISSIONS[principal.role]:
-                raise Forbidden(
-                    f"This API key is limited to {', '.join(sorted(principal.scopes))}, and this needs the right "
-                    f"{permission}. Use another key, or ask an admin of the workspace for one.",
-                    details={"permission": permission.value, "role": principal.role.value},
-                )
-            whom = "an admin of the installation" if is_above else "an admin of the workspace"
-            raise Forbidden(
-                f"Your role here is {principal.role}, and this needs the right {permission}. Ask {whom}.",
-                details={"permission": permission.value, "role": principal.role.value},
-            )
+            raise _forbidden(principal, permission)
         return principal
 
     permitted.permission = permission  # type: ignore[attr-defined] # read by the test of the route table
     return permitted
+
+
+def _forbidden(principal: Principal, permission: Permission) -> Forbidden:
+    is_above = permission is Permission.INSTALLATION_ADMIN
+    details = {"permission": permission.value, "role": principal.role.value}
+    if principal.scopes is not None and permission in PERMISSIONS[principal.role]:
+        return Forbidden(
+            f"This API key is limited to {', '.join(sorted(principal.scopes))}, and this needs the right "
+            f"{permission}. Use another key, or ask an admin of the workspace for one.",
+            details=details,
+        )
+    whom = "an admin of the installation" if is_above else "an admin of the workspace"
+    return Forbidden(
+        f"Your role here is {principal.role}, and this needs the right {permission}. Ask {whom}.", details=details
+    )
 
 
 def may_still(
@@ -146,24 +155,12 @@ def browser_session(principal: Principal) -> str:
     return principal.session_id
 
 
-@asynccontextmanager
-async def session_in_turn(request: Request, database: Database, scope: Scope) -> AsyncGenerator[Session, None]:
-    """A session that is opened and ended in threads, when it is the request's turn."""
-    turns: DatabaseTurns = request.app.state.database_turns
-    async with turns.one(), contextmanager_in_threadpool(database.session(scope)) as session:
-        yield session
+async def _workspace_session(request: Request) -> Session:
+    principal = await principal_of(request)
+    return await session_in_turn(request, request.app.state.database, workspace_scope(principal.workspace_id))
 
 
-async def _workspace_session(
-    request: Request, principal: PrincipalDep, database: DatabaseDep
-) -> AsyncGenerator[Session, None]:
-    async with session_in_turn(request, database, workspace_scope(principal.workspace_id)) as session:
-        yield session
-
-
-# scope="function" ends the dependency, and so commits, before the response is sent: a failed commit is an error to the
-# client, and what a client was told is there when it asks again
-SessionDep = Annotated[Session, Depends(_workspace_session, scope="function")]
+SessionDep = Annotated[Session, Depends(_workspace_session)]
 
 
 def _principal_of_bearer(request: Request, database: Database, authorization: str) -> Principal:

@@ -86,4 +86,4 @@ async def _once(
     return Once(session, response, attempt_of(request, principal, settings, sha256_bytes(body)))
 
 
-OnceDep = Annotated[Once, Depends(_once, scope="function")]
+OnceDep = Annotated[Once, Depends(_once)]

@@ -36,6 +36,7 @@ from api.monitoring.routes import router as monitoring
 from api.profile.routes import router as profile
 from api.profile.totp_routes import router as totp
 from api.rate_limits import RateLimits
+from api.retries import RetriedRoute
 from api.samples.routes import router as samples
 from api.schemas import ErrorBody
 from api.service_accounts.routes import router as service_accounts
@@ -108,6 +109,8 @@ def create_app(
         redoc_url=None,
         lifespan=_lifespan,
         generate_unique_id_function=_operation_id,
+        # we have metrics of our own, and this looks for others anew with every request
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         responses={"default": {"model": ErrorBody, "description": "A refusal or a failure."}},
     )
     app.state.settings = settings
@@ -124,6 +127,7 @@ def create_app(
     app.state.http_metrics = HttpMetrics()
     app.state.ledger_totals = LedgerTotals()
     add_error_handlers(app)
+    app.router.route_class = RetriedRoute
     for router in _ROUTERS:
         app.include_router(router)
     describe(app, settings)

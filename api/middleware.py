@@ -8,8 +8,9 @@ import logging
 import re
 import time
 from collections import Counter
+from collections.abc import Mapping
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -67,8 +68,8 @@ class RequestContext:
     def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
         self._app = app
         is_https = settings.public_url.startswith("https://")
-        self._page_headers = _SECURITY_HEADERS | ({"strict-transport-security": "max-age=31536000"} if is_https else {})
-        self._api_headers = self._page_headers | _API_HEADERS
+        page = _SECURITY_HEADERS | ({"strict-transport-security": "max-age=31536000"} if is_https else {})
+        self._page_headers, self._api_headers = _raw(page), _raw(page | _API_HEADERS)
         self._addresses = ClientAddresses(settings.trusted_proxies)
         self._kept_address = settings.audit_client_addresses
 
@@ -94,10 +95,11 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = request_id
-                for name, value in guard.items():
-                    headers.setdefault(name, value)
+                headers: list[tuple[bytes, bytes]] = list(message.get("headers", ()))
+                said = {name for name, _ in headers}
+                headers.append((b"x-request-id", request_id.encode()))
+                headers.extend(pair for pair in guard if pair[0] not in said)
+                message["headers"] = headers
             await send(message)
 
         try:
@@ -234,6 +236,10 @@ class _Body:
 def _too_large(limit: int) -> HTTPException:
     message = f"The request is larger than {limit:,} bytes, the most that is accepted here."
     return HTTPException(413, message, headers={"connection": "close"})
+
+
+def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 
 def _request_id(headers: Headers) -> str:

@@ -14,13 +14,14 @@ from enum import StrEnum
 from http import HTTPStatus
 
 from fastapi import Depends, Request
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.browser import session_cookie_name
 from api.dependencies import PrincipalDep, SessionDep, SettingsDep
 from api.errors import response_of
+from api.transactions import begin_early
 from api.web_page import is_api_path
 from core.backends.limits import RateLimiter, Taken
 from core.config import Settings
@@ -109,7 +110,8 @@ class RateLimits:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 if taken is not None:
-                    MutableHeaders(scope=message).update(_headers(taken))
+                    limits = [(name.encode(), value.encode()) for name, value in _headers(taken).items()]
+                    message["headers"] = [*message.get("headers", ()), *limits]
                 self._learn(credential, scope["state"].get("principal"), message["status"])
             await send(message)
 
@@ -147,6 +149,7 @@ def _counted_jobs(request: Request, principal: PrincipalDep, session: SessionDep
     counted: Counted | None = getattr(request.state, "counted", None)
     if counted is None or counted.taken is not None:
         return
+    begin_early()
     made = jobs.num_made_lately(session, workspace_id=principal.workspace_id, within_s=60)
     if made >= settings.rate_limit_jobs:
         raise RateLimited(

@@ -7,7 +7,6 @@ have happened in either order. Neither left a trace, so that doing all of it aga
 import logging
 import random
 from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
 from typing import Any
 
 import anyio
@@ -16,6 +15,7 @@ from fastapi.routing import APIRoute
 from sqlalchemy.exc import DBAPIError
 
 from api.json_depth import check_depth
+from api.transactions import in_one_thread, transactions
 from core.db.connection import answer_within
 from core.db.sqlstates import is_lost_race
 
@@ -30,11 +30,13 @@ _PATIENCE_S = 10.0
 class RetriedRoute(APIRoute):
     """Every router of ours is made with it: `APIRouter(route_class=RetriedRoute)`.
 
-    The session of a request ends, and so commits, within each try: FastAPI closes what has the scope "function" before
-    the response is sent, and here before it is returned. A body is read once and kept with the request; one that is
-    read as it arrives (an upload) cannot be read again, and its route is not retried. What a stream does after it
-    began is not covered either.
+    The transactions of a request end, and so commit, within each try. A body is read once and kept with the request;
+    one that is read as it arrives (an upload) cannot be read again, and its route is not retried. What a stream does
+    after it began is not covered either.
     """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:  # noqa: ANN401 - FastAPI's own
+        super().__init__(path, in_one_thread(endpoint), **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -45,8 +47,7 @@ class RetriedRoute(APIRoute):
             for num_retries in range(_MAX_RETRIES + 1):
                 try:
                     with answer_within(_PATIENCE_S):
-                        async with AsyncExitStack() as ends:
-                            request.scope["fastapi_function_astack"] = ends
+                        async with transactions():
                             return await handle(request)
                 except DBAPIError as error:
                     if num_retries == _MAX_RETRIES or not is_lost_race(error) or _is_read_once(request):

@@ -4,8 +4,7 @@ Without them a crowd stands still. A request that has a connection needs a threa
 all taken by requests that wait for a connection.
 """
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import suppress
 
 import anyio
 
@@ -21,14 +20,15 @@ class DatabaseTurns:
     def __init__(self, num_connections: int) -> None:
         self._turns = anyio.Semaphore(max(1, int(num_connections * _SHARE)))
 
-    @asynccontextmanager
-    async def one(self) -> AsyncGenerator[None, None]:
-        """A turn for the time of the block, first come, first served. Raises `Unavailable` (`too_busy`)."""
+    async def take(self) -> None:
+        """A turn, first come, first served, to be given back. Raises `Unavailable` (`too_busy`)."""
+        with suppress(anyio.WouldBlock):
+            self._turns.acquire_nowait()
+            return
         with anyio.move_on_after(_PATIENCE_S) as waiting:
             await self._turns.acquire()
         if waiting.cancelled_caught:
             raise Unavailable("More is asked at once than can be answered. Try again in a moment.", code="too_busy")
-        try:
-            yield
-        finally:
-            self._turns.release()
+
+    def give_back(self) -> None:
+        self._turns.release()

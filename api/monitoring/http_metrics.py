@@ -31,10 +31,18 @@ class HttpMetrics:
             registry=self.registry,
         )
 
+        # to look one up by its words takes longer than to count
+        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
     def note(self, *, route: str, method: str, status: int, seconds: float) -> None:
         known = method if method in _METHODS else "OTHER"
-        self._requests.labels(route, known, str(status)).inc()
-        self._seconds.labels(route, known).observe(seconds)
+        series = self._series.get((route, known, status))
+        if series is None:
+            series = self._requests.labels(route, known, str(status)), self._seconds.labels(route, known)
+            self._series[route, known, status] = series
+        num, duration = series
+        num.inc()
+        duration.observe(seconds)
 
 
 class RequestMetrics:

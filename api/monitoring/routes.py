@@ -1,12 +1,11 @@
 """For whoever runs the installation: queues, workers and jobs of all workspaces, and what can be done about them."""
 
-from collections.abc import AsyncGenerator
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from sqlalchemy.orm import Session
 
-from api.dependencies import BackendsDep, DatabaseDep, SettingsDep, require, session_in_turn
+from api.dependencies import BackendsDep, DatabaseDep, SettingsDep, require
 from api.monitoring.bodies import job_body, job_detail_body, log_body, queue_body, token_body, token_fields, worker_body
 from api.monitoring.schemas import (
     AdminJobBody,
@@ -26,6 +25,7 @@ from api.monitoring.schemas import (
 )
 from api.pagination import ListBody, PageDep, list_body
 from api.retries import RetriedRoute
+from api.transactions import session_in_turn
 from api.usage.schemas import StorageBody, storage_body
 from core.datasets import files
 from core.db.session import SYSTEM
@@ -44,15 +44,12 @@ AdminDep = Annotated[Principal, Depends(require(Permission.INSTALLATION_ADMIN))]
 _MAX_LOGS = 1000
 
 
-async def _system_session(
-    request: Request, principal: AdminDep, database: DatabaseDep
-) -> AsyncGenerator[Session, None]:
+async def _system_session(request: Request, principal: AdminDep, database: DatabaseDep) -> Session:
     del principal  # asked for, so that nobody else's request ever opens this session
-    async with session_in_turn(request, database, SYSTEM) as session:
-        yield session
+    return await session_in_turn(request, database, SYSTEM)
 
 
-SystemSessionDep = Annotated[Session, Depends(_system_session, scope="function")]
+SystemSessionDep = Annotated[Session, Depends(_system_session)]
 
 
 @router.get("/v1/admin/queues")

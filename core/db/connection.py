@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg.abc import PQGen
 from psycopg.errors import _WaitTimeout
+from sqlalchemy.exc import DBAPIError
 
 _Answer = TypeVar("_Answer")
 
@@ -39,3 +40,10 @@ class BoundedConnection(psycopg.Connection[Any]):
         except _WaitTimeout as error:
             self.close()
             raise psycopg.OperationalError(f"the database did not answer for {patience_s:g} s") from error
+
+
+def wrapped(error: psycopg.Error, *, is_lost: bool = False) -> BaseException:
+    """An error of the driver as SQLAlchemy raises it, for what goes to the driver past it. Without what was asked."""
+    return DBAPIError.instance(
+        "a query", None, error, psycopg.Error, hide_parameters=True, connection_invalidated=is_lost
+    )

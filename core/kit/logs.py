@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+import orjson
+
 from core.kit.clock import utc_now
 from core.kit.redaction import redacted, redacted_text
 
@@ -45,6 +47,14 @@ class JsonFormatter(logging.Formatter):
         line |= redacted(getattr(record, "fields", {}))
         if record.exc_info:
             line["exception"] = redacted_text(self.formatException(record.exc_info))
+        return _json(line)
+
+
+def _json(line: dict[str, Any]) -> str:
+    try:
+        return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:
+        # half a surrogate pair, or a number beyond 64 bits
         return json.dumps(line, ensure_ascii=False, default=str)
 
 

@@ -6,6 +6,7 @@ quotes an address with its password, a header in a dump.
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 REDACTED = "[redacted]"
@@ -77,5 +78,11 @@ def redacted(value: Any) -> Any:  # noqa: ANN401 - any JSON
 
 
 def _under(name: object, value: Any) -> Any:  # noqa: ANN401 - any JSON
-    is_secret = isinstance(name, str) and isinstance(value, str | bytes | list | tuple | Mapping) and _NAME.search(name)
-    return REDACTED if is_secret and value else redacted(value)
+    if value and isinstance(value, str | bytes | list | tuple | Mapping):
+        return REDACTED if isinstance(name, str) and _is_secret(name) else redacted(value)
+    return value
+
+
+@lru_cache(maxsize=1000)
+def _is_secret(name: str) -> bool:
+    return _NAME.search(name) is not None

@@ -5,6 +5,7 @@ from sqlalchemy.orm import Session
 
 from core.adapters.models import Adapter
 from core.datasets.models import Dataset, DatasetVersion
+from core.db.reading import Reading
 from core.jobs.models import Job
 from core.jobs.states import JobState
 from core.kit.pagination import Page, PageRequest
@@ -21,7 +22,7 @@ _DETAILS = (
     .where(Run.workspace_id == bindparam("workspace_id"))
     .execution_options(populate_existing=True)
 )
-_DETAILS_OF_ONE = _DETAILS.where(Run.id == bindparam("run_id"))
+_DETAILS_OF_ONE = Reading(_DETAILS.where(Run.id == bindparam("run_id")))
 
 
 class RunRepository:
@@ -41,10 +42,8 @@ class RunRepository:
         return self._session.scalar(select(Run).where(Run.workspace_id == self._workspace_id, Run.id == run_id))
 
     def find(self, run_id: str) -> RunDetails | None:
-        """As it is in the database now, without its place in the queue."""
-        row = self._session.execute(
-            _DETAILS_OF_ONE, {"workspace_id": self._workspace_id, "run_id": run_id}
-        ).one_or_none()
+        """As it is in the database now, to read, without its place in the queue."""
+        row = _DETAILS_OF_ONE.one_or_none(self._session, {"workspace_id": self._workspace_id, "run_id": run_id})
         return None if row is None else RunDetails(*row)
 
     def hold(self, run_id: str) -> tuple[Run, Job] | None:

@@ -13,7 +13,7 @@ from core.workspaces.roles import Permission, Role
 from core.workspaces.types import FoundKey, Seat, WorkspaceSize
 
 # made by migration 0007
-_FIND_API_KEY = text("select * from find_api_key(:token_sha256)")
+_FIND_API_KEY = "select * from find_api_key(%(token_sha256)s)"
 
 
 class WorkspaceRepository:
@@ -112,6 +112,12 @@ class MembershipRepository:
         self._session = session
         self._workspace_id = workspace_id
 
+    def lock_places(self) -> int:
+        """How many members the workspace has; nobody offers or takes a seat until the transaction ends."""
+        _lock_places(self._session, "members", self._workspace_id)
+        num = select(func.count()).where(Membership.workspace_id == self._workspace_id)
+        return self._session.scalars(num).one()
+
     def add(self, *, user_id: str, role: Role) -> Membership:
         membership = Membership(workspace_id=self._workspace_id, user_id=user_id, role=role.value)
         self._session.add(membership)
@@ -169,6 +175,12 @@ class ApiKeyRepository:
     def __init__(self, session: Session, workspace_id: str) -> None:
         self._session = session
         self._workspace_id = workspace_id
+
+    def lock_places(self) -> int:
+        """How many keys are not revoked; nobody makes one until the transaction ends."""
+        _lock_places(self._session, "API keys", self._workspace_id)
+        num = select(func.count()).where(ApiKey.workspace_id == self._workspace_id, ApiKey.revoked_at.is_(None))
+        return self._session.scalars(num).one()
 
     def add(self, key: ApiKey) -> ApiKey:
         self._session.add(key)
@@ -229,3 +241,10 @@ class ApiKeyRepository:
             )
             .values(revoked_at=func.now())
         )
+
+
+def _lock_places(session: Session, what: str, workspace_id: str) -> None:
+    session.execute(
+        text("select pg_advisory_xact_lock(hashtextextended(:what || ' of ' || :workspace_id, 0))"),
+        {"what": what, "workspace_id": workspace_id},
+    )

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from core.db.session import Database, Scope
+from tests.factories.statements import statements
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +23,9 @@ class Plan:
 
 def plans(database: Database, scope: Scope, ask: Callable[[Session], object]) -> list[Plan]:
     """Of every query that `ask` makes, with its values, in the order made."""
-    asked: list[tuple[str, Any]] = []
-
-    def note(_connection: object, _cursor: object, statement: str, values: object, *_: object) -> None:
-        asked.append((statement, values))
-
     with database.session(scope) as session:
-        event.listen(database.engine, "before_cursor_execute", note)
-        try:
+        with statements() as asked:
             ask(session)
-        finally:
-            event.remove(database.engine, "before_cursor_execute", note)
         connection = session.connection()
         return [
             _plan(connection.exec_driver_sql(f"explain (analyze, format json) {statement}", values).scalar_one()[0])

@@ -1,7 +1,8 @@
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from core.db.connection import BoundedConnection
 from core.db.session import SYSTEM, Database, Scope, after_commit, workspace_scope
 from core.workspaces.principal import Principal
 
@@ -70,17 +71,35 @@ class TestConnections:
             cutter.execute(self.CUT, {"pids": [session.scalar(self.PID)]})
             session.scalar(self.PID)
 
-    def test_beginning_and_telling_the_scope_is_one_message(self, database: Database) -> None:
-        told: list[str] = []
+    def test_beginning_and_telling_the_scope_is_one_message(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told: list[object] = []
+        execute = BoundedConnection.execute
 
-        def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        def noted(driver: BoundedConnection, statement: object, *arguments: object, **options: object) -> object:
             told.append(statement)
+            return execute(driver, statement, *arguments, **options)  # type: ignore[arg-type]
 
-        event.listen(database.engine, "before_cursor_execute", note)
+        monkeypatch.setattr(BoundedConnection, "execute", noted)
         with database.session(workspace_scope("it's 5 %s")) as session:
             assert session.scalar(text("select current_setting('app.workspace_id')")) == "it's 5 %s"
-        event.remove(database.engine, "before_cursor_execute", note)
-        assert len(told) == 2
+            assert session.scalar(text("select current_setting('app.scope')")) == "workspace"
+        assert len(told) == 1
+
+    def test_a_question_over_one_that_was_cut_is_asked_again(self, database: Database) -> None:
+        with database.session(SYSTEM) as cutter:
+            with database.session(SYSTEM) as one, database.session(SYSTEM) as other:
+                pids = [session.scalar(self.PID) for session in (one, other)]
+            cutter.execute(self.CUT, {"pids": pids})
+            for _ in range(3):
+                assert database.ask("select %(number)s::int as number", {"number": 5}) == {"number": 5}
+
+    def test_a_question_that_is_wrong_fails_as_any_other_does(self, database: Database) -> None:
+        with pytest.raises(DBAPIError) as failed:
+            database.ask("select cast(%(word)s as int)", {"word": "hunter2"})
+        assert failed.value.orig is not None
+        assert getattr(failed.value.orig, "sqlstate", None) == "22P02"
 
 
 class TestHooks:
