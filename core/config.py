@@ -130,6 +130,12 @@ class Settings(BaseSettings):
         False,
         description="Give the content of a run's result file in base64, as OpenAI does; else it is plain CSV.",
     )
+    max_api_keys_per_workspace: int = Field(
+        200, ge=0, description="API keys that a workspace may have at once; 0 is no limit, here and for members."
+    )
+    max_members_per_workspace: int = Field(
+        500, ge=0, description="Members that a workspace may have; a seat that is offered is taken."
+    )
     max_workspace_bytes: int = Field(
         0, description="What all files of a workspace may take together, unless set for it; 0 is no limit."
     )

@@ -11,7 +11,7 @@ from api.api_keys.schemas import (
     RotationBody,
     api_key_body,
 )
-from api.dependencies import SessionDep, require
+from api.dependencies import SessionDep, SettingsDep, require
 from api.pagination import ListBody, PageDep, list_body
 from api.retries import RetriedRoute
 from core.audit import service as audit
@@ -35,7 +35,9 @@ def list_api_keys(principal: ManagerDep, session: SessionDep, page: PageDep) -> 
 
 # not deduplicated: the kept answer would hold the secret in clear
 @router.post("/v1/api_keys")
-def create_api_key(body: NewApiKeyBody, principal: ManagerDep, session: SessionDep) -> MadeApiKeyBody:
+def create_api_key(
+    body: NewApiKeyBody, principal: ManagerDep, session: SessionDep, settings: SettingsDep
+) -> MadeApiKeyBody:
     """Make a key. Its secret is in this answer and nowhere else."""
     account = None
     if body.service_account_id is not None:
@@ -50,6 +52,7 @@ def create_api_key(body: NewApiKeyBody, principal: ManagerDep, session: SessionD
         scopes=body.scopes,
         expires_at=body.expiry,
         account=account,
+        max_keys=settings.max_api_keys_per_workspace,
     )
     details = {
         "name": made.key.name,

@@ -53,10 +53,17 @@ def list_invitations(principal: ManagerDep, session: SessionDep, page: PageDep) 
 # not deduplicated: the kept answer would hold the link in clear
 @router.post("/v1/invitations")
 def create_invitation(
-    body: NewInvitationBody, principal: ManagerDep, session: SessionDep, post: PostDep
+    body: NewInvitationBody, principal: ManagerDep, session: SessionDep, settings: SettingsDep, post: PostDep
 ) -> SentInvitationBody:
     """Offer a seat in this workspace. The link is in this answer, and goes by mail where mail is set up."""
-    sent = invitations.invite(session, principal=principal, email=body.email, role=body.role, post=post)
+    sent = invitations.invite(
+        session,
+        principal=principal,
+        email=body.email,
+        role=body.role,
+        post=post,
+        max_members=settings.max_members_per_workspace,
+    )
     audit.record(
         session,
         principal=principal,

@@ -27,7 +27,7 @@ from core.webhooks.types import (
     Outcome,
     Parcel,
 )
-from core.workspaces.principal import Principal
+from core.workspaces.principal import Principal, service_itself
 
 # the other side's time to answer, and ours to write it down
 LEASE_S = 60.0
@@ -92,7 +92,7 @@ def record(session: Session, parcel: Parcel, outcome: Outcome) -> DisabledReason
         deliveries.change(delivery, state=DeliveryState.FAILED, **over)
     else:
         deliveries.change(delivery, num_tries=num_tries, lease_expires_at=None, due_in_s=wait_s)
-    return _note_failure(endpoints, deliveries, endpoint, outcome, now=now)
+    return _note_failure(session, endpoint, outcome, now=now)
 
 
 def put_off(session: Session, parcel: Parcel, *, seconds: float) -> None:
@@ -219,12 +219,7 @@ def _wait_s(num_tries: int, outcome: Outcome) -> float | None:
 
 
 def _note_failure(
-    endpoints: EndpointRepository,
-    deliveries: DeliveryRepository,
-    endpoint: WebhookEndpoint,
-    outcome: Outcome,
-    *,
-    now: datetime,
+    session: Session, endpoint: WebhookEndpoint, outcome: Outcome, *, now: datetime
 ) -> DisabledReason | None:
     failing_since = endpoint.failing_since or now
     changes: dict[str, Any] = {"failing_since": failing_since}
@@ -237,10 +232,17 @@ def _note_failure(
         reason = DisabledReason.FAILING
     if reason is not None and endpoint.disabled_at is None:
         changes |= {"disabled_at": now, "disabled_reason": reason}
-        deliveries.give_up(endpoint.id)
+        num_given_up = DeliveryRepository(session, endpoint.workspace_id).give_up(endpoint.id)
+        audit.record(
+            session,
+            principal=service_itself(endpoint.workspace_id),
+            action="webhook_endpoint.disabled",
+            target_id=endpoint.id,
+            details={"reason": reason.value, "num_given_up": num_given_up},
+        )
     else:
         reason = None
-    endpoints.change(endpoint, **changes)
+    EndpointRepository(session, endpoint.workspace_id).change(endpoint, **changes)
     return reason
 
 

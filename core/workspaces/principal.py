@@ -35,3 +35,8 @@ class Principal:
     def admin_of(self, workspace_id: str) -> "Principal":
         """The same who, for the record of another workspace that they may administer."""
         return replace(self, workspace_id=workspace_id, role=Role.ADMIN)
+
+
+def service_itself(workspace_id: str) -> Principal:
+    """Who the audit log names for what nobody asked for: what the service does by itself, by its own rules."""
+    return Principal(workspace_id=workspace_id, user_id="system", role=Role.ADMIN, display_name="Tailorbird")

@@ -72,6 +72,16 @@ def add_member(session: Session, *, workspace_id: str, user_id: str, role: Role)
     return members.add(user_id=user_id, role=role)
 
 
+def check_seats(session: Session, *, workspace_id: str, max_members: int, num_offered: int = 0) -> None:
+    """Raises `Conflict` (`too_many_members`) if all seats are taken or offered; 0 is no limit."""
+    if max_members and MembershipRepository(session, workspace_id).lock_places() + num_offered >= max_members:
+        raise Conflict(
+            f"This workspace has {max_members} members, with those who are invited, which is the most. Remove somebody "
+            "or take an invitation back first.",
+            code="too_many_members",
+        )
+
+
 def get_member(session: Session, *, workspace_id: str, user_id: str) -> tuple[Membership, User]:
     membership = MembershipRepository(session, workspace_id).get(user_id)
     if membership is None:
@@ -115,11 +125,13 @@ def create_api_key(
     scopes: Collection[Permission] | None = None,
     expires_at: datetime | None = None,
     account: ServiceAccount | None = None,
+    max_keys: int = 0,
 ) -> MadeKey:
     """A key for the principal's workspace that acts for whoever asks, or for a service account.
 
     It can do no more than its maker: raises `Forbidden` (`role_too_high`, `scope_too_broad`, `outlives_its_maker`), and
-    `Invalid` for what makes no sense. A key that is limited hands its limits on.
+    `Invalid` for what makes no sense, and `Conflict` (`too_many_api_keys`) beyond `max_keys` of the workspace; 0 is no
+    limit. A key that is limited hands its limits on.
     """
     wanted = role or (Role(account.role) if account else principal.role)
     if account is None:
@@ -130,6 +142,12 @@ def create_api_key(
             f"{principal.role}. Ask an admin to make this key.",
             code="role_too_high",
             param="role",
+        )
+    keys = ApiKeyRepository(session, principal.workspace_id)
+    if max_keys and keys.lock_places() >= max_keys:
+        raise Conflict(
+            f"This workspace has {max_keys} API keys, which is the most. Revoke one that nobody needs any more first.",
+            code="too_many_api_keys",
         )
     secret = api_keys.new_key()
     key = ApiKey(
@@ -146,7 +164,7 @@ def create_api_key(
         service_account_id=account.id if account else principal.user_id if principal.is_service_account else None,
         expires_at=_expiry(session, principal, expires_at),
     )
-    return MadeKey(key=ApiKeyRepository(session, principal.workspace_id).add(key), secret=secret)
+    return MadeKey(key=keys.add(key), secret=secret)
 
 
 def rename_api_key(session: Session, *, principal: Principal, key_id: str, name: str) -> ApiKey:

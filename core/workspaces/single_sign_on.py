@@ -63,6 +63,7 @@ def arrive(session: Session, *, claims: Claims, settings: Settings) -> Arrival:
             code="oidc_not_invited",
         )
     workspace = workspaces.ensure_default_workspace(session)
+    workspaces.check_seats(session, workspace_id=workspace.id, max_members=settings.max_members_per_workspace)
     workspaces.add_member(session, workspace_id=workspace.id, user_id=user.id, role=Role(settings.oidc_auto_join_role))
     return Arrival(user, joined_by_domain=domain)
 

@@ -32,6 +32,10 @@ class InvitationRepository:
         self._session.refresh(invitation)
         return invitation
 
+    def num_open(self) -> int:
+        num = select(func.count()).where(Invitation.workspace_id == self._workspace_id, _is_open())
+        return self._session.scalars(num).one()
+
     def get(self, invitation_id: str) -> Invitation | None:
         """One that is neither accepted nor taken back; it may have expired."""
         return self._session.scalar(

@@ -58,11 +58,13 @@ def list_open(session: Session, *, workspace_id: str, page: PageRequest) -> Page
     return InvitationRepository(session, workspace_id).page(page)
 
 
-def invite(session: Session, *, principal: Principal, email: str, role: Role, post: Post) -> SentInvitation:
+def invite(
+    session: Session, *, principal: Principal, email: str, role: Role, post: Post, max_members: int = 0
+) -> SentInvitation:
     """Offer a seat, and mail the link after the commit.
 
     Raises `Forbidden` (`role_too_high`), and `Conflict` for an address that is a member (`already_member`) or has an
-    open invitation (`already_invited`) in this workspace.
+    open invitation (`already_invited`) here, and where all seats are taken or offered (`too_many_members`).
     """
     address = identity.normal_email(email)
     if lesser(role, principal.role) is not role:
@@ -80,6 +82,12 @@ def invite(session: Session, *, principal: Principal, email: str, role: Role, po
             code="already_invited",
             param="email",
         )
+    workspaces.check_seats(
+        session,
+        workspace_id=principal.workspace_id,
+        max_members=max_members,
+        num_offered=invitations.num_open(),
+    )
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     invitation = invitations.add(
         email=address,

@@ -3,13 +3,17 @@ import time
 import pytest
 from fastapi.testclient import TestClient
 from httpx2 import Response
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, text
 
+from api.main import create_app
+from core.backends.registry import Backends
+from core.config import Settings
 from core.db.session import SYSTEM, Database
 from core.workspaces import service as workspaces
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Role
 from tests.conftest import key_headers, make_principal
+from tests.factories.statements import statements
 
 pytestmark = pytest.mark.stack
 
@@ -246,23 +250,26 @@ def test_a_stranger_cannot_tell_a_key_that_was_revoked_from_one_that_never_was(
     assert len({answer.text for answer in answers}) == 1
 
 
-def test_a_request_costs_one_statement_to_know_its_key(
-    client: TestClient, database: Database, as_admin: Headers
+def test_a_workspace_has_so_many_and_no_more(
+    settings: Settings, database: Database, backends: Backends, as_admin: Headers
 ) -> None:
+    few = settings.model_copy(update={"max_api_keys_per_workspace": 2})
+    with TestClient(create_app(few, database, backends)) as client:
+        key_id, _ = make(client, as_admin)
+        refused = client.post("/v1/api_keys", headers=as_admin, json={"name": "one more"})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (409, "too_many_api_keys")
+        client.delete(f"/v1/api_keys/{key_id}", headers=as_admin)
+        make(client, as_admin)
+
+
+def test_a_request_costs_one_statement_to_know_its_key(client: TestClient, as_admin: Headers) -> None:
     """No transaction around it, and the time of its last use is written once a minute."""
-    said: list[str] = []
     client.get("/v1/models", headers=as_admin)
-
-    def note(*arguments: object) -> None:
-        said.append(str(arguments[2]))
-
-    event.listen(database.engine, "before_cursor_execute", note)
-    try:
+    with statements() as said:
         client.get("/v1/models", headers=as_admin)
-    finally:
-        event.remove(database.engine, "before_cursor_execute", note)
-    assert [statement for statement in said if "api_key" in statement] == [said[0]]
-    assert "find_api_key" in said[0]
+    texts = [statement for statement, _ in said]
+    assert [text for text in texts if "api_key" in text] == [texts[0]]
+    assert "find_api_key" in texts[0]
 
 
 class TestTheMakerOfAKey:

@@ -4,6 +4,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, text
 
+from api.main import create_app
 from core.backends.mail import RecordingMailer
 from core.backends.registry import Backends
 from core.config import Settings
@@ -56,6 +57,18 @@ def make_person(database: Database, workspace_id: str, email: str = EMAIL) -> st
 
 
 class TestInvite:
+    def test_seats_that_are_taken_or_offered_are_so_many_and_no_more(
+        self, settings: Settings, database: Database, backends: Backends, as_admin: Headers
+    ) -> None:
+        few = settings.model_copy(update={"max_members_per_workspace": 2})
+        with TestClient(create_app(few, database, backends)) as client:
+            sent = invite(client, as_admin)
+            body = {"email": "one.more@example.com", "role": "member"}
+            refused = client.post("/v1/invitations", headers=as_admin, json=body)
+            assert (refused.status_code, code_of(refused)) == (409, "too_many_members")
+            client.delete(f"/v1/invitations/{sent['id']}", headers=as_admin)
+            invite(client, as_admin, email="one.more@example.com")
+
     def test_the_link_is_shown_once_and_mailed(
         self, client: TestClient, as_admin: Headers, mailer: RecordingMailer, settings: Settings
     ) -> None:

@@ -231,6 +231,13 @@ class TestRecord:
         assert outbox.states() == ["failed", "failed"]
         assert len(outbox.attempts()) == 2
         assert outbox.look(endpoint).disabled_reason is DisabledReason.GONE
+        with outbox.database.session(workspace_scope(endpoint.workspace_id)) as session:
+            wanted = AuditFilter(action="webhook_endpoint.disabled")
+            (event,) = audit.list_events(
+                session, workspace_id=endpoint.workspace_id, page=PageRequest(), wanted=wanted
+            ).items
+        assert (event.target_id, event.actor_name) == (endpoint.id, "Tailorbird")
+        assert event.details == {"reason": "gone", "num_given_up": 1}
 
     def test_what_was_under_way_when_it_was_switched_off_may_still_arrive(self, outbox: Outbox) -> None:
         endpoint = outbox.endpoint()
