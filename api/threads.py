@@ -65,25 +65,24 @@ class _Hop:
 
 
 class _Threads:
-    """Started when first needed. They end with the process."""
+    """One more is started whenever work waits, up to the most. They end with the process."""
 
     def __init__(self) -> None:
         self._hops: SimpleQueue[_Hop] = SimpleQueue()
         self._lock = Lock()
-        self._is_started = False
+        self._num = 0
 
     def put(self, hop: _Hop) -> None:
-        if not self._is_started:
-            self._start()
         self._hops.put(hop)
+        # perhaps one that is free was about to take it: then there is one more for the next
+        if self._num < _NUM_THREADS and not self._hops.empty():
+            self._start()
 
     def _start(self) -> None:
         with self._lock:
-            if self._is_started:
-                return
-            for number in range(_NUM_THREADS):
-                Thread(target=self._run, name=f"request-{number}", daemon=True).start()
-            self._is_started = True
+            if self._num < _NUM_THREADS:
+                self._num += 1
+                Thread(target=self._run, name=f"request-{self._num}", daemon=True).start()
 
     def _run(self) -> None:
         while True:
