@@ -20,6 +20,7 @@ from api.datasets.row_routes import router as dataset_rows
 from api.datasets.version_routes import router as dataset_versions
 from api.description import describe
 from api.errors import add_error_handlers
+from api.files.import_routes import router as file_imports
 from api.files.routes import router as files
 from api.fine_tuning.feed import Feeds
 from api.fine_tuning.permissions import router as checkpoint_permissions
@@ -60,6 +61,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     chat,
     models,
     files,
+    file_imports,
     api_keys,
     audit,
     auth,

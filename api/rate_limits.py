@@ -172,7 +172,7 @@ def _kind(method: str, path: str, *, is_known: bool) -> _Kind:
         return _Kind.WRITES if path.endswith("/export") else _Kind.READS
     if path.startswith("/v1/chat/"):
         return _Kind.CHAT
-    if path == "/v1/files" or (path.startswith("/v1/uploads/") and path.endswith("/parts")):
+    if path in {"/v1/files", "/v1/files/import"} or (path.startswith("/v1/uploads/") and path.endswith("/parts")):
         return _Kind.UPLOADS
     return _Kind.JOBS if _STARTS_A_JOB.fullmatch(path) else _Kind.WRITES
 

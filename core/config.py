@@ -122,6 +122,8 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(512 * 1024 * 1024, description="Largest file that may be uploaded at once.")
     max_upload_in_parts_bytes: int = Field(8 * 1024**3, description="Largest file that may be uploaded in parts.")
     upload_expires_s: int = Field(3600, description="How long a file in parts stays open, from its last part on.")
+    import_timeout_s: float = Field(900, gt=0, description="How long a file may take that is fetched from an address.")
+    import_link_expires_s: int = Field(3600, ge=60, description="How long a link into somebody's S3 is good for.")
     max_open_uploads_per_workspace: int = Field(20, description="Files that may arrive in parts at the same time.")
     max_open_upload_bytes_per_workspace: int = Field(
         32 * 1024**3, description="Bytes of all files together that arrive in parts at the same time."

@@ -1,10 +1,13 @@
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from api.schemas import RequestBody, ResponseBody
+from core.datasets.imports import ImportDetails
 from core.datasets.models import File
 from core.datasets.types import Inspection
+from core.jobs.states import JobState
 from core.kit.clock import unix_s
 
 
@@ -56,4 +59,88 @@ def _body(file: File, inspection: Inspection | None) -> FileBody:
         purpose=file.purpose,
         sha256=file.sha256,
         inspection=inspection,
+    )
+
+
+class S3ObjectBody(RequestBody):
+    bucket: str = Field(min_length=3, max_length=63)
+    key: str = Field(min_length=1, max_length=1024)
+    access_key_id: str = Field(min_length=1, max_length=256)
+    secret_access_key: SecretStr = Field(
+        min_length=1, max_length=256, description="Makes one link to this one object, and is neither kept nor logged."
+    )
+    endpoint_url: str | None = Field(None, description="Of a store that is not Amazon's.")
+    region: str | None = Field(None, max_length=64)
+
+
+class ImportFileBody(RequestBody):
+    """One of `url`, `s3` and `text`."""
+
+    url: str | None = Field(None, description="http or https; redirects are followed.")
+    s3: S3ObjectBody | None = None
+    text: str | None = Field(None, description="The contents themselves, to 2 MB with all of the request.")
+    filename: str | None = Field(None, description="Its ending says how it is read. Left out, the name it has there.")
+    purpose: str = Field("fine-tune", description="As of an upload.")
+
+
+class ImportErrorBody(ResponseBody):
+    code: str
+    message: str
+    param: str | None
+    details: dict[str, Any] = Field(description="Of a file that was refused: row, column, cause, fix.")
+
+
+class FileImportBody(ResponseBody):
+    """A file on its way from elsewhere."""
+
+    id: str | None = Field(description="Null for pasted text, which is a file at once.")
+    object: Literal["file.import"] = "file.import"
+    created_at: int
+    status: Literal["queued", "running", "succeeded", "failed", "cancelled"]
+    source: str = Field(description="The host, or the object in S3.")
+    received_bytes: int
+    total_bytes: int | None = Field(description="Null while unknown.")
+    error: ImportErrorBody | None
+    file: FileBody | None
+
+
+_IMPORT_STATUS: Final[Mapping[JobState, Any]] = {
+    JobState.VALIDATING: "queued",
+    JobState.PAUSED: "queued",
+}
+
+
+def import_body(details: ImportDetails) -> FileImportBody:
+    job = details.job
+    return FileImportBody(
+        id=job.id,
+        created_at=unix_s(job.created_at),
+        status=_IMPORT_STATUS.get(job.state, job.state.value),
+        source=str(job.payload["from"]),
+        received_bytes=job.progress_step or 0,
+        total_bytes=job.progress_total_steps or None,
+        error=None if job.error is None else _import_error(job.error),
+        file=None if details.file is None else file_body(details.file),
+    )
+
+
+def pasted_body(file: File) -> FileImportBody:
+    return FileImportBody(
+        id=None,
+        created_at=unix_s(file.created_at),
+        status="succeeded",
+        source="pasted",
+        received_bytes=file.num_bytes,
+        total_bytes=file.num_bytes,
+        error=None,
+        file=file_body(file),
+    )
+
+
+def _import_error(error: Mapping[str, Any]) -> ImportErrorBody:
+    return ImportErrorBody(
+        code=str(error["code"]),
+        message=str(error["message"]),
+        param=error.get("param"),
+        details=error.get("details") or {},
     )

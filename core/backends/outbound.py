@@ -1,9 +1,9 @@
-"""Calls to addresses that users gave us: webhooks today, and whatever else takes a URL.
+"""Calls to addresses that users gave us: webhooks, files that are fetched, and whatever else takes a URL.
 
 A host is resolved once, every address of it is judged (`core.kit.ssrf`), and the connection goes to a judged address,
 with the host's own name for `Host` and TLS: a second, different answer of its name server changes nothing. No
-redirect is followed, no proxy of the environment is used, nothing is unpacked, and both the time of the whole call and
-the bytes that are read of an answer are bounded.
+redirect is followed but by `download`, which judges each place anew; no proxy of the environment is used, nothing is
+unpacked, and both the time of the whole call and the bytes that are read of an answer are bounded.
 """
 
 import logging
@@ -11,10 +11,12 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NoReturn
+from urllib.parse import urljoin
 
 import httpcore
 
@@ -30,6 +32,8 @@ Resolve = Callable[[str, int], Sequence[str]]
 
 _RESOLVE_S = 5.0
 _MAX_BYTES = 64 * 1024
+_MAX_REDIRECTS = 5
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class Unreachable(Unavailable):
@@ -79,16 +83,56 @@ class OutboundClient:
         max_bytes: int = _MAX_BYTES,
     ) -> Answer:
         """One request and its answer, whatever its status. Raises `Unreachable`, and `Invalid` as `check` does."""
-        deadline = _Deadline(timeout_s)
+        with self._asked(method, url, headers, body, _Deadline(timeout_s)) as (answer, _):
+            return Answer(answer.status, _headers_of(answer), _read(answer, max_bytes))
+
+    def download(
+        self,
+        url: str,
+        *,
+        began: Callable[[str, Answer], None],
+        take: Callable[[bytes], bool],
+        timeout_s: float,
+        silence_s: float,
+    ) -> None:
+        """The body of a GET in chunks, until `take` says that it has enough; `began` is told where it comes from first.
+
+        Redirects are followed, each to an address that is judged as the first was. `began` gets the answer without its
+        body, whatever its status. Ends after `timeout_s` in all and `silence_s` without a byte. Raises as `send`, and
+        `Unreachable` also for a body that breaks off.
+        """
+        deadline = _Deadline(timeout_s, silence_s=silence_s)
+        for _ in range(_MAX_REDIRECTS + 1):
+            with self._asked("GET", url, {}, b"", deadline) as (answer, target):
+                headers = _headers_of(answer)
+                if answer.status in _REDIRECTS and "location" in headers:
+                    url = _redirected(target, url, headers["location"])
+                    continue
+                began(url, Answer(answer.status, headers, b""))
+                for chunk in answer.iter_stream():
+                    if not take(chunk):
+                        return
+                return
+        raise Invalid(
+            f"The address leads from one to the next more than {_MAX_REDIRECTS} times. Give the one where it ends.",
+            code="url_refused",
+            param="url",
+        )
+
+    @contextmanager
+    def _asked(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, deadline: "_Deadline"
+    ) -> Iterator[tuple[httpcore.Response, Target]]:
+        """An answer whose body was not read yet. What breaks meanwhile is raised as `Unreachable`."""
         try:
             target, addresses = self._addressed(url)
         except Refused as error:
             raise Invalid(str(error), code="url_refused", param="url") from error
         sent = {
             "Host": target.authority,
-            "Content-Length": str(len(body)),
             "Accept-Encoding": "identity",
             "Connection": "close",
+            **({} if method == "GET" else {"Content-Length": str(len(body))}),
             **headers,
         }
         request = httpcore.Request(
@@ -103,17 +147,11 @@ class OutboundClient:
             ) as pool:
                 answer = pool.handle_request(request)
                 try:
-                    return Answer(
-                        status=answer.status,
-                        headers={
-                            name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers
-                        },
-                        body=_read(answer, max_bytes),
-                    )
+                    yield answer, target
                 finally:
                     answer.close()
         except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
-            _explain(error, target, timeout_s)
+            _explain(error, target, deadline.whole_s)
 
     def _addressed(self, url: str) -> tuple[Target, Sequence[Address]]:
         target = ssrf.parse(url)
@@ -135,15 +173,17 @@ class OutboundClient:
 
 
 class _Deadline:
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, *, silence_s: float | None = None) -> None:
+        self.whole_s = seconds
+        self._silence_s = seconds if silence_s is None else silence_s
         self._ends_at = time.monotonic() + seconds
 
     def left(self) -> float:
-        """Seconds, at least a moment. Raises httpcore's timeout when there are none."""
+        """Seconds that the next byte may take, at least a moment. Raises httpcore's timeout when there are none."""
         left_s = self._ends_at - time.monotonic()
         if left_s <= 0:
             raise httpcore.ReadTimeout("the time for the whole call is over")
-        return left_s
+        return min(left_s, self._silence_s)
 
 
 class _Pinned(httpcore.NetworkBackend):
@@ -200,6 +240,25 @@ class _Bounded(httpcore.NetworkStream):
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - httpcore's signature
         return self._stream.get_extra_info(info)
+
+
+def _headers_of(answer: httpcore.Response) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers}
+
+
+def _redirected(target: Target, url: str, location: str) -> str:
+    """Where an answer sends us; nobody who asked in secret is sent on where others read along."""
+    try:
+        there = urljoin(url, location)
+    except ValueError as error:
+        raise Invalid(f"{target.host} leads on to what is no address.", code="url_refused", param="url") from error
+    if target.scheme == "https" and not there.lower().startswith("https:"):
+        raise Invalid(
+            f"{target.host} leads on to an address without https, which is not followed.",
+            code="url_refused",
+            param="url",
+        )
+    return there
 
 
 def _read(answer: httpcore.Response, max_bytes: int) -> bytes:

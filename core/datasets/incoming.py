@@ -74,8 +74,9 @@ class IncomingFile:
         expires_after_s: int | None = None,
         max_stored_bytes: int = 0,
         attempt_of: AttemptOf | None = None,
+        beside: Callable[[Session, File], None] | None = None,
     ) -> File:
-        """Inspect, store, enter.
+        """Inspect, store, enter; `beside` does what belongs into the transaction of the entry, and may refuse it.
 
         Raises `Invalid` for a file that cannot be used as a whole, `TooLarge` for one that there is no room for.
 
@@ -97,6 +98,8 @@ class IncomingFile:
             blobs.put_stream(key, self._spool.rewound())
             with database.session(workspace_scope(principal.workspace_id)) as session:
                 file = _enter_once(session, new, principal, attempt_of, max_stored_bytes=max_stored_bytes)
+                if beside is not None:
+                    beside(session, file)
         except DBAPIError as error:
             if entered := entered_after_all(new.id, error, principal=principal, database=database):
                 return entered

@@ -132,6 +132,14 @@ def change_payload(session: Session, *, workspace_id: str, job_id: str, changes:
     return repository.change(job, payload={**job.payload, **changes})
 
 
+def forget(session: Session, job: Job, name: str) -> Job:
+    """Take out of what a job that is over was told what nobody need know any more."""
+    if job.state not in TERMINAL:
+        raise ValueError(f"job {job.id} is {job.state}, and its worker needs {name}")
+    kept = {other: value for other, value in job.payload.items() if other != name}
+    return JobRepository(session, job.workspace_id).change(job, payload=kept)
+
+
 def move(
     session: Session,
     *,

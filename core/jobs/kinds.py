@@ -5,6 +5,7 @@ from typing import Final
 
 
 class JobKind(StrEnum):
+    FILE_IMPORT = "file.import"
     DATASET_INGEST = "dataset.ingest"
     DATASET_DERIVE = "dataset.derive"
     TRAINING_RUN = "training.run"
@@ -17,6 +18,7 @@ class QueueName(StrEnum):
 
 
 QUEUE_OF_KIND: Final[dict[JobKind, QueueName]] = {
+    JobKind.FILE_IMPORT: QueueName.IO,
     JobKind.DATASET_INGEST: QueueName.IO,
     JobKind.DATASET_DERIVE: QueueName.IO,
     JobKind.TRAINING_RUN: QueueName.CPU,

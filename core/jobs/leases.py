@@ -108,6 +108,7 @@ def finish(
     *,
     error: JobError | None = None,
     blame: Blame | None = None,
+    payload_changes: Mapping[str, Any] | None = None,
     bus: EventBus | None = None,
 ) -> bool:
     """End the job for good. False if fenced: then the caller must roll back whatever it did beside this."""
@@ -117,6 +118,8 @@ def finish(
     job = repository.lock_leased(lease)
     if job is None:
         return False
+    if payload_changes:
+        job = repository.change(job, payload={**job.payload, **payload_changes})
     _end(session, repository, job, state, _OUTCOMES[state], error=error, blame=blame)
     announce_after_commit(session, job.workspace_id, job.id, bus)
     return True

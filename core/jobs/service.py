@@ -15,6 +15,7 @@ from core.backends.queue import TaskQueue
 from core.jobs.control import (
     MAX_PRIORITY,
     change_payload,
+    forget,
     move,
     not_found,
     request_cancel,
@@ -59,6 +60,7 @@ __all__ = [
     "events_after",
     "fail_waiting",
     "finish",
+    "forget",
     "get",
     "get_many",
     "heartbeat",

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from core.audit import service as audit
 from core.backends.events import EventBus
 from core.backends.queue import TaskQueue
-from core.datasets import ingest
+from core.datasets import imports, ingest
 from core.errors import Conflict
 from core.jobs import service as leased
 from core.jobs.kinds import JobKind, QueueName
@@ -64,6 +64,12 @@ def retry(
             details={"state": state.value},
         )
     match before.kind:
+        case JobKind.FILE_IMPORT:
+            raise Conflict(
+                "Where a file was to come from is not kept once its import is over. Import it anew under Data.",
+                code="job_state_conflict",
+                details={"state": state.value},
+            )
         case JobKind.DATASET_INGEST | JobKind.DATASET_DERIVE:
             raise Conflict(
                 "A version whose examples could not be read stays as it is. Read the file, or change them, once more "
@@ -87,7 +93,7 @@ def cancel(
     is_first = before.cancel_requested_at is None and before.state is not JobState.CANCELLED
     state = before.state
     match before.kind:
-        case JobKind.DATASET_INGEST | JobKind.DATASET_DERIVE:
+        case JobKind.FILE_IMPORT | JobKind.DATASET_INGEST | JobKind.DATASET_DERIVE:
             job = leased.request_cancel(session, workspace_id=before.workspace_id, job_id=job_id, bus=bus)
             _settle(session, job, queue=queue, bus=bus)
         case JobKind.TRAINING_RUN:
@@ -182,6 +188,8 @@ def _settle(session: Session, job: Job, *, queue: TaskQueue | None, bus: EventBu
     if job.state is not JobState.CANCELLED:
         return
     match job.kind:
+        case JobKind.FILE_IMPORT:
+            imports.settle(session, job)
         case JobKind.DATASET_INGEST | JobKind.DATASET_DERIVE:
             version_id = str(job.payload["version_id"])
             ingest.fail(session, workspace_id=job.workspace_id, version_id=version_id, error=_CANCELLED)

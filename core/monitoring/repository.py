@@ -284,16 +284,18 @@ def _view(row: Row[Any]) -> JobView:
         job=job,
         workspace_name=row.workspace_name,
         run_id=row.run_id,
-        title=_title(job.kind, row.run_name, row.file_name),
+        title=_title(job, row.run_name, row.file_name),
         created_by_name=row.maker_name,
         wait_s=None if row.wait_s is None or row.wait_s < 0 else float(row.wait_s),
     )
 
 
-def _title(kind: JobKind, run_name: str | None, file_name: str | None) -> str:
-    match kind:
+def _title(job: Job, run_name: str | None, file_name: str | None) -> str:
+    match job.kind:
         case JobKind.TRAINING_RUN:
             return f"Training {run_name or 'a model'}"
+        case JobKind.FILE_IMPORT:
+            return f"Fetching a file from {job.payload.get('from', 'elsewhere')}"
         case JobKind.DATASET_INGEST:
             return f"Reading {file_name or 'a file'}"
         case JobKind.DATASET_DERIVE:

@@ -43,6 +43,7 @@ PARAMETERS = {
     "fine_tuned_model_checkpoint": "model",
     "permission_id": "permission",
     "upload_id": "upload",
+    "import_id": "file_import",
     "user_id": "user",
     "key_id": "key",
     "account_id": "account",
@@ -89,6 +90,7 @@ BODIES: dict[str, dict[str, object]] = {
     "PATCH /v1/service_accounts/{account_id}": {"role": "viewer"},
     "PATCH /v1/workspaces/{workspace_id}": {"name": "mine now"},
     "POST /v1/fine_tuning/checkpoints/{fine_tuned_model_checkpoint:path}/permissions": {"project_ids": ["ws_none"]},
+    "POST /v1/files/import": {"url": "https://example.com/rows.csv"},
     "POST /v1/uploads/{upload_id}/complete": {"part_ids": ["part_none"]},
     "POST /v1/fine_tuning/jobs": {"model": "smollm2-135m-instruct"},
     "POST /v1/fine_tuning/jobs/dry_run": {"model": "smollm2-135m-instruct", "seed": 7},
@@ -109,6 +111,7 @@ class Things:
     workspace: str
     file: str
     upload: str
+    file_import: str
     part: str
     dataset: str
     version: str
@@ -190,6 +193,7 @@ def seed(
             workspace=workspace_id,
             file=file_id,
             upload=upload_id,
+            file_import=made("/v1/files/import", {"url": "https://example.com/rows.csv"}),
             part=part.json()["id"],
             dataset=dataset_id,
             version=version_id,

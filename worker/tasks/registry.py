@@ -29,6 +29,7 @@ class TaskHandler(Protocol):
 
 
 _MODULES: Final[Mapping[JobKind, str]] = {
+    JobKind.FILE_IMPORT: "worker.tasks.imports",
     JobKind.DATASET_INGEST: "worker.tasks.datasets",
     JobKind.DATASET_DERIVE: "worker.tasks.derivations",
     JobKind.TRAINING_RUN: "worker.tasks.training",
