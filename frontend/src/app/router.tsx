@@ -86,7 +86,7 @@ const data = createRoute({
 const newData = createRoute({
   getParentRoute: () => app,
   path: "/data/new",
-  validateSearch: (search: Search) => pick(search, "file"),
+  validateSearch: (search: Search) => pick(search, "file", "from", "import"),
   component: lazyRouteComponent(() => import("@/features/datasets/pages/new-dataset-page"), "NewDatasetPage"),
 });
 

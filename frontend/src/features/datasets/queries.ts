@@ -9,6 +9,8 @@ import { api, unwrap } from "@/api/client";
 import type {
   Dataset,
   DatasetVersion,
+  FileImport,
+  ImportFile,
   ListOf,
   Mapping,
   Row,
@@ -102,6 +104,38 @@ export function uploadQuery(id: string) {
     queryKey: ["uploads", id],
     queryFn: ({ signal }) => findUpload(id, signal),
     retry: false,
+  });
+}
+
+function isOnItsWay(found: FileImport): boolean {
+  return found.status === "queued" || found.status === "running";
+}
+
+export function importQuery(id: string) {
+  return queryOptions({
+    queryKey: ["imports", id],
+    queryFn: ({ signal }) =>
+      unwrap<FileImport>(
+        api.GET("/v1/files/imports/{import_id}", { params: { path: { import_id: id } }, signal }),
+      ),
+    refetchInterval: (query) => (query.state.data && isOnItsWay(query.state.data) ? POLL_MS : false),
+  });
+}
+
+export function useImportFile() {
+  return useMutation({
+    mutationFn: (body: ImportFile) => unwrap<FileImport>(api.POST("/v1/files/import", { body })),
+  });
+}
+
+export function useCancelImport() {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: (id: string) =>
+      unwrap<FileImport>(
+        api.POST("/v1/files/imports/{import_id}/cancel", { params: { path: { import_id: id } } }),
+      ),
+    onSuccess: (found, id) => client.setQueryData(importQuery(id).queryKey, found),
   });
 }
 

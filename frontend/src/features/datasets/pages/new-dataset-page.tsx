@@ -4,12 +4,9 @@ import { getRouteApi, Link, useNavigate } from "@tanstack/react-router";
 import { Page, Section } from "@/components/ui/page";
 import { SkeletonLines } from "@/components/ui/skeletons";
 import { Empty, Forbidden, QueryView } from "@/components/ui/states";
-import { DropZone } from "@/features/datasets/components/drop-zone";
+import { BringExamples } from "@/features/datasets/components/bring-examples";
 import { FilePreview } from "@/features/datasets/components/file-preview";
-import { Refusal } from "@/features/datasets/components/refusal";
 import { SampleList } from "@/features/datasets/components/sample-list";
-import { UnfinishedUploads } from "@/features/datasets/components/unfinished-uploads";
-import { useUpload } from "@/features/datasets/components/use-upload";
 import { fileQuery } from "@/features/datasets/queries";
 import { useCan } from "@/features/session/queries";
 
@@ -43,12 +40,16 @@ export function NewDatasetPage() {
 
 function Choose() {
   const navigate = useNavigate();
-  const upload = useUpload((file) => void navigate({ to: "/data/new", search: { file: file.id } }));
+  const { from, import: importId } = route.useSearch();
   return (
     <>
-      {upload.refusal && <Refusal name={upload.refusal.name} error={upload.refusal.error} />}
-      {!upload.sending && <UnfinishedUploads />}
-      <DropZone onFile={upload.send} upload={upload.sending} onStop={upload.stop} />
+      <BringExamples
+        way={from}
+        importId={importId}
+        onWay={(way) => void navigate({ to: "/data/new", search: way ? { from: way } : {} })}
+        onImport={(id) => void navigate({ to: "/data/new", search: { import: id } })}
+        onFile={(file) => void navigate({ to: "/data/new", search: { file: file.id } })}
+      />
       <Section title="Or try it with ours">
         <SampleList />
       </Section>
