@@ -88,6 +88,7 @@ export type WorkerToken = Schemas["WorkerTokenBody"];
 export type MadeWorkerToken = Schemas["MadeWorkerTokenBody"];
 
 export type Model = Schemas["ModelBody"];
+export type Share = Schemas["CheckpointPermissionBody"];
 export type KeptAnswer = Schemas["KeptCompletion"];
 export type KeptMessage = Schemas["KeptMessage"];
 export type ApiKey = Schemas["ApiKeyBody"];

@@ -159,6 +159,7 @@ export const handlers = [
   http.get("*/v1/fine_tuning/jobs/:id/stream", ({ params }) =>
     eventStream(params.id === "ftjob-1" ? liveRun("ftjob-1") : quietly(), 1200),
   ),
+  http.get("*/v1/fine_tuning/checkpoints/:model/permissions", () => HttpResponse.json(listOf([]))),
   http.get("*/v1/models", () => HttpResponse.json({ object: "list", data: MODELS })),
   http.get("*/v1/models/:model", ({ params }) => {
     const found = MODELS.find((model) => model.id === decodeURIComponent(String(params.model)));

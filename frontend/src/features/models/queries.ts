@@ -1,12 +1,19 @@
 import { queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
 import { api, unwrap } from "@/api/client";
-import type { Model } from "@/api/types";
+import type { ListOf, Model, Share } from "@/api/types";
+
+export type { Share };
 
 const keys = { all: ["models"] as const };
 
 /** The states that a run passed through are models too, for those who ask for one by its address. */
 function isShipped(model: Model): boolean {
   return model.checkpoint_step === null;
+}
+
+/** Another workspace's, which lets this one use it: where it came from stays theirs. */
+export function isShared(model: Model): boolean {
+  return model.kind === "tuned" && model.run_id === null;
 }
 
 export const modelsQuery = queryOptions({
@@ -46,4 +53,51 @@ export function modelName(model: Pick<Model, "id" | "name"> | string): string {
   if (typeof model !== "string") return model.name || modelName(model.id);
   const [kind, , , suffix] = model.split(":");
   return kind === "ft" && suffix ? suffix : model;
+}
+
+const CHECKPOINT = "/v1/fine_tuning/checkpoints/{fine_tuned_model_checkpoint}/permissions";
+
+/** Who else was let use a model. */
+export function sharesQuery(model: string) {
+  return queryOptions({
+    queryKey: [...keys.all, "shares", model],
+    queryFn: async ({ signal }) =>
+      (
+        await unwrap<ListOf<Share>>(
+          api.GET(CHECKPOINT, {
+            params: { path: { fine_tuned_model_checkpoint: model }, query: { limit: 100 } },
+            signal,
+          }),
+        )
+      ).data,
+  });
+}
+
+function useShareChange(model: string, change: (id: string) => Promise<unknown>) {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: change,
+    onSuccess: () => client.invalidateQueries({ queryKey: sharesQuery(model).queryKey }),
+  });
+}
+
+export function useShareModel(model: string) {
+  return useShareChange(model, (workspaceId) =>
+    unwrap<unknown>(
+      api.POST(CHECKPOINT, {
+        params: { path: { fine_tuned_model_checkpoint: model } },
+        body: { project_ids: [workspaceId] },
+      }),
+    ),
+  );
+}
+
+export function useUnshareModel(model: string) {
+  return useShareChange(model, (id) =>
+    unwrap<unknown>(
+      api.DELETE(`${CHECKPOINT}/{permission_id}`, {
+        params: { path: { fine_tuned_model_checkpoint: model, permission_id: id } },
+      }),
+    ),
+  );
 }

@@ -14,7 +14,8 @@ import { TimeAgo } from "@/components/ui/time-ago";
 import { Tip } from "@/components/ui/tip";
 import { versionQuery } from "@/features/datasets/queries";
 import { gainOf } from "@/features/models/components/gain";
-import { modelName, modelQuery, useDeleteModel, useRestoreModel } from "@/features/models/queries";
+import { SharingPanel } from "@/features/models/components/sharing-panel";
+import { isShared, modelName, modelQuery, useDeleteModel, useRestoreModel } from "@/features/models/queries";
 import { useCan } from "@/features/session/queries";
 import { runQuery } from "@/features/training/queries";
 import { curlSnippet, pythonSnippet } from "@/lib/snippets";
@@ -29,7 +30,7 @@ export function ModelPage() {
     <Page
       title={loaded ? modelName(loaded) : modelName(modelId)}
       above={<Link to="/models">Models</Link>}
-      lead={loaded?.kind === "base" ? "A base model. It knows nothing of you yet." : undefined}
+      lead={loaded && leadOf(loaded)}
       actions={loaded && <Actions model={loaded} />}
     >
       <QueryView query={model} what="this model" skeleton={<SkeletonLines count={6} height={40} />}>
@@ -37,6 +38,11 @@ export function ModelPage() {
       </QueryView>
     </Page>
   );
+}
+
+function leadOf(model: Model): string | undefined {
+  if (isShared(model)) return `Another workspace, ${model.owned_by}, lets you talk to it.`;
+  return model.kind === "base" ? "A base model. It knows nothing of you yet." : undefined;
 }
 
 function Actions({ model }: { model: Model }) {
@@ -55,7 +61,7 @@ function Actions({ model }: { model: Model }) {
     });
   return (
     <>
-      {isTuned && can("models:write") && (
+      {isTuned && !isShared(model) && can("models:write") && (
         <Button variant="default" onClick={deleteIt} loading={remove.isPending}>
           Delete
         </Button>
@@ -74,9 +80,11 @@ function Actions({ model }: { model: Model }) {
 
 function Content({ model }: { model: Model }) {
   const origin = window.location.origin;
+  const can = useCan();
+  const isOurs = model.kind === "tuned" && !isShared(model);
   return (
     <>
-      {model.kind === "tuned" && <Lineage model={model} />}
+      {isOurs && <Lineage model={model} />}
       {model.method === "full" && (
         <Notice tone="quiet" title="This one is a whole model">
           Every part of it has learned, so it is no add-on to a base model, and the chat here cannot use it.
@@ -98,6 +106,7 @@ function Content({ model }: { model: Model }) {
         <CodeBlock label="From the command line" code={curlSnippet(model.id, origin)} />
         <CodeBlock label="From Python" code={pythonSnippet(model.id, origin)} />
       </Section>
+      {isOurs && can("workspace:admin") && <SharingPanel modelId={model.id} />}
     </>
   );
 }

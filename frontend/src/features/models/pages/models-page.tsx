@@ -9,7 +9,7 @@ import { Status } from "@/components/ui/status";
 import { Table, type TableColumn } from "@/components/ui/table";
 import { TimeAgo } from "@/components/ui/time-ago";
 import { gainOf } from "@/features/models/components/gain";
-import { modelName, modelsQuery } from "@/features/models/queries";
+import { isShared, modelName, modelsQuery } from "@/features/models/queries";
 import { useCan } from "@/features/session/queries";
 
 const NAME: TableColumn<Model> = {
@@ -57,6 +57,13 @@ const TUNED: TableColumn<Model>[] = [
   TRY_IF_READY,
 ];
 
+const SHARED: TableColumn<Model>[] = [
+  NAME,
+  { key: "from", title: "From workspace", isSecondary: true, cell: (model) => <code>{model.owned_by}</code> },
+  { key: "base", title: "Made from", isSecondary: true, cell: (model) => model.base_model },
+  TRY_IF_READY,
+];
+
 const BASE: TableColumn<Model>[] = [
   NAME,
   {
@@ -84,7 +91,8 @@ export function ModelsPage() {
 }
 
 function Lists({ models, canTrain }: { models: Model[]; canTrain: boolean }) {
-  const tuned = models.filter((model) => model.kind === "tuned");
+  const tuned = models.filter((model) => model.kind === "tuned" && !isShared(model));
+  const shared = models.filter(isShared);
   const bases = models.filter((model) => model.kind === "base");
   return (
     <>
@@ -98,6 +106,11 @@ function Lists({ models, canTrain }: { models: Model[]; canTrain: boolean }) {
       ) : (
         <Section title="Yours">
           <Table label="Your models" columns={TUNED} items={tuned} rowKey={(model) => model.id} />
+        </Section>
+      )}
+      {shared.length > 0 && (
+        <Section title="Shared with you" lead="Made by another workspace, which lets you talk to them.">
+          <Table label="Shared with you" columns={SHARED} items={shared} rowKey={(model) => model.id} />
         </Section>
       )}
       <Section title="Base models" lead="They already read and write. Training adds your examples on top.">
