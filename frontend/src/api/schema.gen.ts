@@ -1178,6 +1178,68 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/files/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import File
+         * @description Make a file of what is at an address, in S3, or of pasted text.
+         *
+         *     Text is a file at once. All else is fetched by a worker; the import tells how far it is.
+         */
+        post: operations["import_file"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/files/imports/{import_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Import
+         * @description How far an import is; the file once it is there, or why it is not.
+         */
+        get: operations["get_import"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/files/imports/{import_id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel Import
+         * @description Give an import up; nothing of it is kept.
+         */
+        post: operations["cancel_import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/files/{file_id}": {
         parameters: {
             query?: never;
@@ -4135,6 +4197,44 @@ export interface components {
          */
         FileFormat: "csv" | "jsonl" | "txt" | "md";
         /**
+         * FileImportBody
+         * @description A file on its way from elsewhere.
+         */
+        FileImportBody: {
+            /** Created At */
+            created_at: number;
+            error: components["schemas"]["ImportErrorBody"] | null;
+            file: components["schemas"]["FileBody"] | null;
+            /**
+             * Id
+             * @description Null for pasted text, which is a file at once.
+             */
+            id: string | null;
+            /**
+             * Object
+             * @default file.import
+             * @constant
+             */
+            object: "file.import";
+            /** Received Bytes */
+            received_bytes: number;
+            /**
+             * Source
+             * @description The host, or the object in S3.
+             */
+            source: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "queued" | "running" | "succeeded" | "failed" | "cancelled";
+            /**
+             * Total Bytes
+             * @description Null while unknown.
+             */
+            total_bytes: number | null;
+        };
+        /**
          * Finding
          * @description What was found in some rows of a version, or in all of them together.
          */
@@ -4491,6 +4591,50 @@ export interface components {
              */
             object: "profile.identity";
         };
+        /** ImportErrorBody */
+        ImportErrorBody: {
+            /** Code */
+            code: string;
+            /**
+             * Details
+             * @description Of a file that was refused: row, column, cause, fix.
+             */
+            details: {
+                [key: string]: unknown;
+            };
+            /** Message */
+            message: string;
+            /** Param */
+            param: string | null;
+        };
+        /**
+         * ImportFileBody
+         * @description One of `url`, `s3` and `text`.
+         */
+        ImportFileBody: {
+            /**
+             * Filename
+             * @description Its ending says how it is read. Left out, the name it has there.
+             */
+            filename?: string | null;
+            /**
+             * Purpose
+             * @description As of an upload.
+             * @default fine-tune
+             */
+            purpose: string;
+            s3?: components["schemas"]["S3ObjectBody"] | null;
+            /**
+             * Text
+             * @description The contents themselves, to 2 MB with all of the request.
+             */
+            text?: string | null;
+            /**
+             * Url
+             * @description http or https; redirects are followed.
+             */
+            url?: string | null;
+        };
         /**
          * IncludeRows
          * @description What was excluded goes back to the split it had.
@@ -4603,7 +4747,7 @@ export interface components {
          * JobKind
          * @enum {string}
          */
-        JobKind: "dataset.ingest" | "dataset.derive" | "training.run";
+        JobKind: "file.import" | "dataset.ingest" | "dataset.derive" | "training.run";
         /**
          * JobState
          * @enum {string}
@@ -6537,6 +6681,28 @@ export interface components {
          * @enum {string}
          */
         RowOrder: "number" | "-number" | "num_tokens" | "-num_tokens";
+        /** S3ObjectBody */
+        S3ObjectBody: {
+            /** Access Key Id */
+            access_key_id: string;
+            /** Bucket */
+            bucket: string;
+            /**
+             * Endpoint Url
+             * @description Of a store that is not Amazon's.
+             */
+            endpoint_url?: string | null;
+            /** Key */
+            key: string;
+            /** Region */
+            region?: string | null;
+            /**
+             * Secret Access Key
+             * Format: password
+             * @description Makes one link to this one object, and is neither kept nor logged.
+             */
+            secret_access_key: string;
+        };
         /** SampleBody */
         SampleBody: {
             /** Description */
@@ -9864,6 +10030,101 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["FileBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    import_file: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ImportFileBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FileImportBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                import_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FileImportBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    cancel_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                import_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FileImportBody"];
                 };
             };
             /** @description A refusal or a failure. */
