@@ -45,7 +45,7 @@ _FORM: dict[str, Any] = {
                         "file": {
                             "type": "string",
                             "format": "binary",
-                            "description": "Examples as .jsonl, .csv, .txt or .md; any kind for other purposes.",
+                            "description": "Examples as .jsonl, .csv, .xlsx or the like; any kind for other purposes.",
                         },
                         "purpose": {"type": "string", "enum": list(UPLOADED), "default": Purpose.FINE_TUNE},
                         _ANCHOR: {"type": "string", "enum": ["created_at"]},

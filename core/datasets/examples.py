@@ -60,6 +60,7 @@ class Table:
         self._names: list[str] = []
         opened = open_file(stream, file_format)
         self.num_bytes_read = opened.num_bytes_read
+        self.notices = list(opened.notices)
         self._records: Iterator[Record]
         if isinstance(opened, Cells):
             self._records = self._open_cells(opened)

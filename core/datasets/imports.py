@@ -18,7 +18,7 @@ from core.backends.events import EventBus
 from core.backends.queue import TaskQueue
 from core.config import Settings
 from core.datasets import files
-from core.datasets.formats.registry import format_of
+from core.datasets.formats.registry import refuse_unread
 from core.datasets.models import File
 from core.datasets.purposes import Purpose, check_purpose
 from core.errors import NotFound
@@ -75,7 +75,7 @@ def submit(
     wanted = check_purpose(purpose)
     name = None if filename is None else files.safe_filename(filename)
     if name is not None and wanted is Purpose.FINE_TUNE:
-        format_of(name)
+        refuse_unread(name)
     files.check_room(
         session, workspace_id=principal.workspace_id, num_bytes=1, max_stored_bytes=settings.max_workspace_bytes
     )

@@ -9,13 +9,13 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from core.backends.blobs import BlobStore
-from core.datasets import files, inspection
+from core.datasets import files
 from core.datasets.files import NewFile
-from core.datasets.formats import refusals
+from core.datasets.formats import refusals, registry
 from core.datasets.formats.lines import StreamGuard
-from core.datasets.formats.registry import format_of
 from core.datasets.models import File
 from core.datasets.purposes import Purpose
+from core.datasets.reading.service import inspect_apart
 from core.datasets.spool import Spool
 from core.datasets.types import FileFormat, Inspection
 from core.db.session import Database, workspace_scope
@@ -41,8 +41,10 @@ class IncomingFile:
         self.filename = files.safe_filename(filename)
         self._is_judged_early = purpose is Purpose.FINE_TUNE
         if self._is_judged_early:
-            format_of(self.filename)
+            registry.refuse_unread(self.filename)
+        self._directory = directory
         self._guard = StreamGuard()
+        self._is_guarded = registry.is_of_lines(self.filename)
         self._is_refused = False
         self._spool = Spool(
             directory=directory,
@@ -61,7 +63,8 @@ class IncomingFile:
         Raises TooLarge at the first byte beyond the limit, and InsufficientStorage when the disk is full.
         """
         self._spool.write(chunk)
-        self._is_refused = self._is_refused or not self._guard.accepts(chunk)
+        if self._is_guarded:
+            self._is_refused = self._is_refused or not self._guard.accepts(chunk)
         return not (self._is_refused and self._is_judged_early)
 
     def finish(
@@ -117,14 +120,16 @@ class IncomingFile:
             if self._spool.num_bytes == 0:
                 raise Invalid("The file is empty.", code="file_empty", param="file")
             return None, None
-        file_format = format_of(self.filename)
+        registry.refuse_unread(self.filename)
         if self._spool.num_bytes == 0:
             raise refusals.file_empty()
-        found = inspection.inspect(self._spool.rewound(), file_format, reads_all=self._is_refused)
+        found = inspect_apart(
+            self._spool.rewound(), self.filename, reads_all=self._is_refused, directory=self._directory
+        )
         if self._is_refused:
             # the guard may refuse only what the parser refuses; should they ever differ, the safe side is to refuse
             raise refusals.not_text(found.num_rows)
-        return found, file_format
+        return found, found.format
 
 
 def entered_after_all(file_id: str, error: DBAPIError, *, principal: Principal, database: Database) -> File | None:

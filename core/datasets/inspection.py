@@ -47,6 +47,7 @@ def inspect(stream: BinaryIO, file_format: FileFormat, *, reads_all: bool = Fals
         mapping=mapping,
         problems=problems,
         num_problems=num_problems,
+        notices=table.notices,
     )
 
 

@@ -108,10 +108,20 @@ class Fix(StrEnum):
 
 class FileFormat(StrEnum):
     CSV = "csv"
+    TSV = "tsv"
     JSONL = "jsonl"
+    # one document with a list of objects
+    JSON = "json"
+    XLSX = "xlsx"
+    XLS = "xls"
+    ODS = "ods"
+    PARQUET = "parquet"
     # plain text and Markdown, by paragraphs
     TXT = "txt"
     MARKDOWN = "md"
+    # plain text of documents
+    PDF = "pdf"
+    DOCX = "docx"
 
 
 class ColumnRole(StrEnum):
@@ -134,6 +144,13 @@ class Problem(_Value):
     cause: str
     fix: str
     severity: Severity
+
+
+class Notice(_Value):
+    """How a file was read where it could have been read otherwise: nothing is wrong, but somebody should know."""
+
+    code: str
+    text: str
 
 
 class Mapping(_Value):
@@ -203,6 +220,8 @@ class Inspection(_Value):
     mapping: Mapping | None
     problems: list[Problem]
     num_problems: int
+    # how it was read where that was a choice: its encoding, its sheet
+    notices: list[Notice] = []
 
 
 class Finding(_Value):

@@ -28,6 +28,7 @@ class BadFile:
 def workbook() -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("[Content_Types].xml", "<Types/>")
         archive.writestr("xl/workbook.xml", "<workbook/>")
     return stream.getvalue()
 
@@ -44,7 +45,7 @@ def _bad(
 
 
 BAD_FILES = [
-    _bad("a kind that is not read", "tickets.docx", GOOD_CSV, "unsupported_type"),
+    _bad("a kind that is not read", "tickets.pptx", GOOD_CSV, "unsupported_type"),
     _bad("a name without an ending", "tickets", GOOD_CSV, "unsupported_type"),
     _bad("an empty file", "tickets.csv", b"", "file_empty"),
     _bad("nothing but blank lines", "tickets.csv", b"\n\n , \n", "file_empty"),
@@ -56,9 +57,15 @@ BAD_FILES = [
     _bad("nine lines", "tickets.jsonl", _CHAT * 9, "too_few_rows"),
     BadFile("a line of 200 MB", "tickets.csv", lambda: GOOD_CSV + b"x" * (200 * MIB), "line_too_long", 14),
     BadFile("a jsonl line of 2 MB", "t.jsonl", lambda: GOOD_JSONL + b'"' + b"x" * 2 * MIB, "line_too_long", 13),
-    _bad("broken UTF-8", "tickets.csv", GOOD_CSV + b"caf\xe9,coffee\n", "file_not_utf8", 14),
-    _bad("broken UTF-8 behind a quoted line break", "t.csv", GOOD_CSV + b'"a\nb",c\n\xff,d\n', "file_not_utf8", 15),
-    _bad("UTF-16", "tickets.csv", "question,answer\n".encode("utf-16"), "file_not_utf8", 1),
+    _bad("broken UTF-8", "tickets.csv", GOOD_CSV + "café,".encode() + b"caf\xe9\n", "file_not_utf8", 14),
+    _bad(
+        "broken UTF-8 behind a quoted line break",
+        "t.csv",
+        GOOD_CSV + b'"a\nb",c\n\xc3\xa9\xff,d\n',
+        "file_not_utf8",
+        15,
+    ),
+    _bad("UTF-16 cut within a letter", "t.csv", GOOD_CSV.decode().encode("utf-16")[:-1], "file_not_utf8", 13),
     _bad(
         "two columns of one name",
         "tickets.csv",

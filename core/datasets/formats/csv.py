@@ -1,4 +1,4 @@
-"""CSV as spreadsheets write it: quoted cells over many lines, comma, semicolon or tab, with or without a BOM.
+"""CSV as spreadsheets write it: quoted cells over many lines, comma, semicolon, tab or bar, with or without a BOM.
 
 A record's number is the spreadsheet's own: the header is row 1, blank records count, a cell with line breaks does not
 make more rows.
@@ -6,31 +6,36 @@ make more rows.
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from core.datasets.formats import refusals
+from core.datasets.formats import encodings, refusals
 from core.datasets.formats.lines import Position, text_lines
 from core.datasets.formats.records import Cells, CellsRecord
 from core.datasets.formats.refusals import MAX_RECORD_BYTES, MAX_ROWS
 
-_DELIMITERS = ",;\t"
+_DELIMITERS = ",;\t|"
+# what some programs write above the header to tell Excel
+_SEPARATOR_TOLD = re.compile(r"sep=([,;\t|])\s*")
 # a process-wide number of the standard library; ours is the larger and bounds each record anyway
 csv.field_size_limit(MAX_RECORD_BYTES)
 
 
-def open_cells(stream: BinaryIO) -> Cells:
-    return Cells(read_records(stream), stream.tell)
+def open_cells(stream: BinaryIO, *, delimiters: str = _DELIMITERS) -> Cells:
+    text, notices = encodings.in_utf8(stream)
+    return Cells(read_records(text, delimiters=delimiters), text.tell, notices)
 
 
-def read_records(stream: BinaryIO) -> Iterator[CellsRecord]:
+def read_records(stream: BinaryIO, *, delimiters: str = _DELIMITERS) -> Iterator[CellsRecord]:
     """Every record that is not blank, the header first. Raises Invalid at the first byte that breaks a rule."""
-    records = _Records(stream)
+    records = _Records(stream, delimiters)
     return records.read()
 
 
 class _Records:
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, delimiters: str) -> None:
+        self._delimiters = delimiters
         self._position = Position()
         self._record_bytes = 0
         self._lines = text_lines(stream, self._position)
@@ -39,7 +44,12 @@ class _Records:
         first = next(self._lines, None)
         if first is None:
             return
-        reader = csv.reader(self._bounded(first), delimiter=_delimiter(first), strict=True)
+        told = _SEPARATOR_TOLD.fullmatch(first)
+        if told is not None:
+            self._position.row += 1
+            first = next(self._lines, "")
+        delimiter = told[1] if told is not None else _delimiter(first, self._delimiters)
+        reader = csv.reader(self._bounded(first), delimiter=delimiter, strict=True)
         try:
             for cells in reader:
                 if any(cell.strip() for cell in cells):
@@ -64,9 +74,9 @@ class _Records:
         yield line
 
 
-def _delimiter(header: str) -> str:
-    """The one that cuts the first line into most cells; a comma when none does."""
-    return max(_DELIMITERS, key=lambda delimiter: _num_cells(header, delimiter))
+def _delimiter(header: str, delimiters: str) -> str:
+    """The one that cuts the first line into most cells; the first of them when none does."""
+    return max(delimiters, key=lambda delimiter: _num_cells(header, delimiter))
 
 
 def _num_cells(line: str, delimiter: str) -> int:

@@ -5,7 +5,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from core.datasets.formats import refusals
+from core.datasets.formats import encodings, refusals
 from core.datasets.formats.lines import Position, text_lines
 from core.datasets.formats.records import ObjectRecord, Objects
 from core.datasets.formats.refusals import MAX_ROWS
@@ -16,7 +16,8 @@ _CONVERSATION = '{"messages": [{"role": "user", "content": "…"}, {"role": "ass
 
 
 def open_objects(stream: BinaryIO) -> Objects:
-    return Objects(read_objects(stream), stream.tell)
+    text, notices = encodings.in_utf8(stream)
+    return Objects(read_objects(text), text.tell, notices)
 
 
 def read_objects(stream: BinaryIO) -> Iterator[ObjectRecord]:

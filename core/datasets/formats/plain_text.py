@@ -6,7 +6,7 @@ A row's number is that of its first line. Lengths are in characters; four are ab
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from core.datasets.formats import refusals
+from core.datasets.formats import encodings, refusals
 from core.datasets.formats.lines import Position, text_lines
 from core.datasets.formats.records import TextRecord, Texts
 from core.datasets.formats.refusals import MAX_ROWS
@@ -20,7 +20,8 @@ _SECTION_CHARS = 250
 
 
 def open_texts(stream: BinaryIO, *, is_markdown: bool) -> Texts:
-    return Texts(read_texts(stream, is_markdown=is_markdown), stream.tell)
+    text, notices = encodings.in_utf8(stream)
+    return Texts(read_texts(text, is_markdown=is_markdown), text.tell, notices)
 
 
 def read_texts(stream: BinaryIO, *, is_markdown: bool) -> Iterator[TextRecord]:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from core.datasets.types import Notice
+
 
 @dataclass(frozen=True, slots=True)
 class CellsRecord:
@@ -25,22 +27,25 @@ class TextRecord:
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Records that are not blank, the column names first."""
+    """Records that are not blank, the column names first. `notices` are what the file's owner is to be told."""
 
     records: Iterator[CellsRecord]
     num_bytes_read: Callable[[], int]
+    notices: tuple[Notice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Objects:
     records: Iterator[ObjectRecord]
     num_bytes_read: Callable[[], int]
+    notices: tuple[Notice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Texts:
     records: Iterator[TextRecord]
     num_bytes_read: Callable[[], int]
+    notices: tuple[Notice, ...] = ()
 
 
 Opened = Cells | Objects | Texts

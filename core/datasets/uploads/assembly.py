@@ -16,14 +16,15 @@ from sqlalchemy.orm import Session
 from typing_extensions import Buffer
 
 from core.backends.blobs import BlobStore
-from core.datasets import files, inspection
+from core.datasets import files
 from core.datasets.files import NewFile
 from core.datasets.formats import refusals
 from core.datasets.formats.lines import StreamGuard
-from core.datasets.formats.registry import format_of
+from core.datasets.formats.registry import is_of_lines
 from core.datasets.incoming import entered_after_all, forget
 from core.datasets.models import Upload, UploadPart
 from core.datasets.purposes import Purpose
+from core.datasets.reading.service import inspect_apart
 from core.datasets.types import FileFormat, Inspection, UploadStatus
 from core.datasets.uploads.repository import UploadRepository
 from core.datasets.uploads.service import (
@@ -188,7 +189,7 @@ def _assemble(
     file_id = new_id("file-")
     key = files.object_key(upload.workspace_id, file_id)
     try:
-        digests = _written(work, key, blobs, is_guarded=purpose is Purpose.FINE_TUNE)
+        digests = _written(work, key, blobs, is_guarded=purpose is Purpose.FINE_TUNE and is_of_lines(upload.filename))
         _check_md5(md5, digests.md5.hexdigest())
         new = NewFile(
             id=file_id,
@@ -217,8 +218,8 @@ def _inspected(work: _Work, purpose: Purpose, blobs: BlobStore) -> tuple[Inspect
     """A first look, before everything is read: most of what is wrong with a file shows in its beginning."""
     if purpose is not Purpose.FINE_TUNE:
         return None, None
-    file_format = format_of(work.upload.filename)
-    return inspection.inspect(_opened(work, blobs), file_format), file_format
+    found = inspect_apart(_opened(work, blobs), work.upload.filename)
+    return found, found.format
 
 
 def _written(work: _Work, key: str, blobs: BlobStore, *, is_guarded: bool) -> _Digests:
@@ -226,7 +227,7 @@ def _written(work: _Work, key: str, blobs: BlobStore, *, is_guarded: bool) -> _D
     try:
         blobs.put_stream(key, _opened(work, blobs, watch=digests.watch))
     except _Refused:
-        found = inspection.inspect(_opened(work, blobs), format_of(work.upload.filename), reads_all=True)
+        found = inspect_apart(_opened(work, blobs), work.upload.filename, reads_all=True)
         # the guard may refuse only what the parser refuses; should they ever differ, the safe side is to refuse
         raise refusals.not_text(found.num_rows) from None
     return digests

@@ -14,7 +14,7 @@ from core.audit import service as audit
 from core.backends.blobs import BlobStore
 from core.config import Settings
 from core.datasets import files
-from core.datasets.formats.registry import format_of
+from core.datasets.formats.registry import refuse_unread
 from core.datasets.incoming import forget
 from core.datasets.models import File, Upload, UploadPart
 from core.datasets.purposes import Purpose, check_purpose
@@ -63,7 +63,7 @@ def create(
     """Raises `Invalid` for what could not become a file anyway, and `Conflict` beyond the workspace's quota."""
     name, wanted = files.safe_filename(filename), check_purpose(purpose)
     if wanted is Purpose.FINE_TUNE:
-        format_of(name)
+        refuse_unread(name)
     if not 1 <= num_bytes <= settings.max_upload_in_parts_bytes:
         raise Invalid(
             f"bytes must be between 1 and {settings.max_upload_in_parts_bytes:,}, the most that is accepted here; it "

@@ -4195,7 +4195,7 @@ export interface components {
          * FileFormat
          * @enum {string}
          */
-        FileFormat: "csv" | "jsonl" | "txt" | "md";
+        FileFormat: "csv" | "tsv" | "jsonl" | "json" | "xlsx" | "xls" | "ods" | "parquet" | "txt" | "md" | "pdf" | "docx";
         /**
          * FileImportBody
          * @description A file on its way from elsewhere.
@@ -4666,6 +4666,11 @@ export interface components {
             /** @default chat */
             kind: components["schemas"]["RowKind"];
             mapping: components["schemas"]["Mapping"] | null;
+            /**
+             * Notices
+             * @default []
+             */
+            notices: components["schemas"]["Notice"][];
             /** Num Problems */
             num_problems: number;
             /** Num Rows */
@@ -5789,6 +5794,16 @@ export interface components {
              * @description What stands behind `token=` in the link.
              */
             token: string;
+        };
+        /**
+         * Notice
+         * @description How a file was read where it could have been read otherwise: nothing is wrong, but somebody should know.
+         */
+        Notice: {
+            /** Code */
+            code: string;
+            /** Text */
+            text: string;
         };
         /**
          * OfferBody
@@ -10011,7 +10026,7 @@ export interface operations {
                     "expires_after[seconds]"?: number;
                     /**
                      * Format: binary
-                     * @description Examples as .jsonl, .csv, .txt or .md; any kind for other purposes.
+                     * @description Examples as .jsonl, .csv, .xlsx or the like; any kind for other purposes.
                      */
                     file: string;
                     /**

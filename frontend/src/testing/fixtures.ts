@@ -159,6 +159,7 @@ export function makeFile(overrides: Partial<UploadedFile> = {}): UploadedFile {
       ],
       num_rows: 1204,
       is_complete: true,
+      notices: [],
       sample: [0, 1, 2].map((index) => ({ row: index + 2, messages: messagesOf(index) })),
       mapping: { question: "ticket", answer: "reply", system: null },
       problems: makeVersion().problems.slice(0, 2),

@@ -3,6 +3,7 @@ import io
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from core.datasets.formats.encodings import in_utf8
 from core.datasets.formats.lines import Position, StreamGuard, text_lines
 from core.datasets.formats.refusals import MAX_RECORD_BYTES
 from core.errors import Invalid
@@ -28,7 +29,8 @@ def is_accepted_by_guard(content: bytes, sizes: list[int]) -> bool:
 
 def is_accepted_by_parser(content: bytes) -> bool:
     try:
-        list(text_lines(io.BytesIO(content), Position()))
+        text, _ = in_utf8(io.BytesIO(content))
+        list(text_lines(text, Position()))
     except Invalid:
         return False
     return True

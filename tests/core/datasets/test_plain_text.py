@@ -85,7 +85,8 @@ def test_files_of_text_are_read_by_their_ending(name: str, file_format: FileForm
 
 
 @pytest.mark.parametrize(
-    ("content", "code"), [(b"\n\n", "file_empty"), (b"caf\xe9\n", "file_not_utf8"), (b"%PDF-1.7", "file_not_text")]
+    ("content", "code"),
+    [(b"\n\n", "file_empty"), ("é".encode() + b"caf\xe9\n", "file_not_utf8"), (b"%PDF-1.7", "file_not_text")],
 )
 def test_what_is_no_text_is_refused(content: bytes, code: str) -> None:
     with pytest.raises(Invalid) as refused:

@@ -102,7 +102,7 @@ def test_tokens_are_counted_as_training_counts_them(folder: IngestFolder, tmp_pa
     [
         (b"question,answer\n" + b"same,thing\n" * 12, "rows_all_alike"),
         (b"question,answer\n" + b"only a question,\n" * 12 + b"a,b\n" * 3, "too_few_rows"),
-        (GOOD_CSV + b"caf\xe9,coffee\n", "file_not_utf8"),
+        (GOOD_CSV + b"caf\xc3\xa9 caf\xe9,coffee\n", "file_not_utf8"),
     ],
 )
 def test_a_file_that_is_not_enough_is_the_users_to_mend(folder: IngestFolder, content: bytes, code: str) -> None:

@@ -12,6 +12,10 @@ interface DropZoneProps {
   onStop: () => void;
 }
 
+/** What can be read; what is dropped is judged by the server alone, which says why it cannot be used. */
+const ENDINGS =
+  ".xlsx,.xlsm,.xls,.ods,.csv,.tsv,.tab,.json,.jsonl,.ndjson,.parquet,.txt,.md,.markdown,.docx,.pdf,.gz,.zst,.zip";
+
 export function DropZone({ onFile, upload, onStop }: DropZoneProps) {
   const input = useRef<HTMLInputElement>(null);
   const [isOver, setOver] = useState(false);
@@ -52,7 +56,8 @@ export function DropZone({ onFile, upload, onStop }: DropZoneProps) {
           <Sprig />
           <p className={classes.call}>Drop a spreadsheet of questions and good answers</p>
           <p className={classes.hint}>
-            A CSV or JSONL file; one row is one example. Pairs of answers and plain text (.txt, .md) work too.
+            Excel, CSV, JSON or Parquet; one row is one example. Texts (Word, PDF, .txt, .md) and packed files
+            (.zip, .gz) work too.
           </p>
           <Button onClick={() => input.current?.click()}>Choose a file</Button>
         </>
@@ -60,7 +65,7 @@ export function DropZone({ onFile, upload, onStop }: DropZoneProps) {
       <input
         ref={input}
         type="file"
-        accept=".csv,.jsonl,.txt,.md,.markdown,text/csv,application/jsonl,text/plain,text/markdown"
+        accept={ENDINGS}
         className="visually-hidden"
         aria-label="File with examples"
         tabIndex={-1}

@@ -50,7 +50,7 @@ const PREVIEWS: Record<RowKind, { title: string; lead: string }> = {
 };
 
 function withoutEnding(filename: string): string {
-  return filename.replace(/\.[^.]+$/, "");
+  return filename.replace(/(\.[^.]+)?(\.(gz|zst|zip))?$/i, "") || filename;
 }
 
 interface FilePreviewProps {
@@ -82,6 +82,11 @@ export function FilePreview({ file, inspection, onOther }: FilePreviewProps) {
         {plural(inspection.num_rows, "example")} in <strong>{file.filename}</strong>.{" "}
         {inspection.kind !== "chat" && ROW_KINDS[inspection.kind].sentence}
       </p>
+      {inspection.notices.map((notice) => (
+        <Notice key={notice.code} tone="quiet" title="How the file was read">
+          {notice.text}
+        </Notice>
+      ))}
       {hasColumns && (
         <Section
           title="Which column is which"
