@@ -234,12 +234,22 @@ class Finding(_Value):
     sentence: str = Field(description="In plain words.")
     advice: str = Field(description="What to do about it.")
     fixes: list[Fix] = Field(description="What can be done about it at once, the best first; else it is for a person.")
+    can_be_listed: bool = Field(True, description="Whether its rows have it as a problem and can be listed by it.")
+
+
+class Share(_Value):
+    label: str
+    count: int
 
 
 class Health(_Value):
-    """What was found, worst first."""
+    """What was found, worst first; and two pictures of the whole."""
 
     findings: list[Finding] = []
+    answer_lengths: list[Share] = Field(
+        [], description="How many answers, of plain text rows, have how many characters."
+    )
+    languages: list[Share] = Field([], description="Of at most 2,000 rows, those whose language is clear; most first.")
 
 
 class RowRecord(RowContent):

@@ -6,7 +6,7 @@ from pathlib import Path
 from core.datasets import rows
 from core.datasets.changes import DeriveSpec, Edits, resplit_of
 from core.datasets.examples import Example
-from core.datasets.health import HealthCheck
+from core.datasets.health.check import HealthCheck
 from core.datasets.ingest_files import BASE_NAME, CHANGED_NAME, ROWS_NAME, SPEC_NAME, IngestedRow, IngestReport
 from core.datasets.resplit import Sides
 from core.datasets.types import Problem, RowKind, Severity

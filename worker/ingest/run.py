@@ -11,7 +11,8 @@ from typing import BinaryIO, TextIO
 from core.datasets.examples import Example, Table
 from core.datasets.formats import refusals
 from core.datasets.formats.refusals import MIN_ROWS
-from core.datasets.health import HealthCheck, content_digest
+from core.datasets.health import content_digest
+from core.datasets.health.check import HealthCheck
 from core.datasets.ingest_files import (
     EVENTS_NAME,
     LANDMARK_EVERY_ROWS,
@@ -86,7 +87,7 @@ def ingest(run_dir: Path, spec: IngestSpec, events: Events) -> IngestReport:
                 events.progress(stream.tell(), 2 * source.stat().st_size)
     refuse_too_little(health, num_read, table.kind)
     events.stage("checking")
-    writer = Writer(spec, health, table.kind, heldout=choose_heldout(health.counts))
+    writer = Writer(spec, health, table.kind, heldout=choose_heldout(health.counts, health.groups))
     with source.open("rb") as stream, (run_dir / ROWS_NAME).open("w", encoding="utf-8") as out:
         for number, example in enumerate(_examples(stream, spec), start=1):
             writer.write(example, out)
@@ -166,6 +167,7 @@ class Writer:
         self._count_tokens = None if spec.tokenizer_dir is None else token_counter(Path(spec.tokenizer_dir))
         self._health = health
         self._heldout = heldout
+        health.note_split(heldout)
         self._splits: Counter[Split] = Counter()
         self._lengths: list[int] = []
         self._num_tokens = 0

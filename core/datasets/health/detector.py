@@ -70,7 +70,9 @@ class Rule:
             severity=self.severity,
         )
 
-    def finding(self, count: int, rows: Iterable[int], *, sentence: str | None = None) -> Finding:
+    def finding(
+        self, count: int, rows: Iterable[int], *, sentence: str | None = None, can_be_listed: bool = True
+    ) -> Finding:
         told = sentence or (self.one if count == 1 else self.many)
         return Finding(
             code=self.code,
@@ -80,6 +82,7 @@ class Rule:
             sentence=told.replace("{count}", f"{count:,}"),
             advice=self.advice,
             fixes=list(self.fixes),
+            can_be_listed=can_be_listed,
         )
 
 

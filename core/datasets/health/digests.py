@@ -1,6 +1,7 @@
 """When two rows are the same row, and when they ask the same thing."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -64,11 +65,20 @@ def _add_value(digest: _Digest, name: str, value: object) -> None:
     digest.update(written)
 
 
+# marks at the end of a word; within one they may be all the difference: C++, C#
+_MARKS = re.compile(r"[.,;:!?\"'„“”’…]+(?=\s|$)")  # noqa: RUF001 - all that people write
+
+
+def _folded_text(text: str) -> str:
+    folded = " ".join(text.casefold().split())
+    return _MARKS.sub("", folded) or folded
+
+
 def _folded(messages: Sequence[Message]) -> list[Message]:
     """Only what is said: who is named and how much it is learned makes no other question."""
     found = []
     for message in messages:
-        copy = Message(role=message["role"], content=" ".join((message["content"] or "").casefold().split()))
+        copy = Message(role=message["role"], content=_folded_text(message["content"] or ""))
         if "tool_calls" in message:
             copy["tool_calls"] = [{"type": "function", "function": call["function"]} for call in message["tool_calls"]]
         found.append(copy)

@@ -3,16 +3,27 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from core.datasets.health.cards import mask_card_numbers
+from core.datasets.health.markup import without_control_tokens, without_markup
+from core.datasets.health.personal import SORTS
+from core.datasets.health.secrets import mask_secrets
+from core.datasets.rows import fault_of
 from core.datasets.types import Message, RowContent
 
-_MENDED: Final[Mapping[str, Callable[[str], str]]] = {"card_number": mask_card_numbers}
+_MENDED: Final[Mapping[str, Callable[[str], str]]] = {
+    **{sort.rule.code: sort.mask for sort in SORTS},
+    "secret": mask_secrets,
+    "control_token": without_control_tokens,
+    "markup": without_markup,
+}
 
 
 def fixed(code: str, row: RowContent) -> RowContent | None:
     """The row without what was found in it; None where only leaving it out helps, or where nothing is left of it."""
     mend = _MENDED.get(code)
-    return None if mend is None else with_texts(row, mend)
+    if mend is None:
+        return None
+    mended = with_texts(row, mend)
+    return None if fault_of(0, mended) is not None else mended
 
 
 def with_texts(row: RowContent, change: Callable[[str], str]) -> RowContent:

@@ -1,14 +1,32 @@
 """Every detector, in the order in which a row's problems are told."""
 
-from core.datasets.health.cards import CardNumbers
+from core.datasets.health.answers import CutOff, Placeholders, Refusals
 from core.datasets.health.detector import Detector, Rule
 from core.datasets.health.lengths import TooLong
-from core.datasets.health.repetition import Repetition
+from core.datasets.health.markup import ControlTokens, Markup
+from core.datasets.health.personal import PersonalData
+from core.datasets.health.secrets import Secrets
+from core.datasets.health.whole_file import Boilerplate, Imbalance
 from core.datasets.types import Fix, Severity
 
 
-def detectors(repetition: Repetition, *, max_row_tokens: int) -> list[Detector]:
-    return [CardNumbers(), TooLong(max_row_tokens), repetition]
+def row_detectors(*, max_row_tokens: int) -> list[Detector]:
+    """Those that say something of single rows and share nothing."""
+    return [
+        Secrets(),
+        PersonalData(),
+        ControlTokens(),
+        TooLong(max_row_tokens),
+        CutOff(),
+        Placeholders(),
+        Refusals(),
+        Markup(),
+    ]
+
+
+def file_detectors() -> list[Detector]:
+    """Those that only say something of all rows."""
+    return [Imbalance(), Boilerplate()]
 
 
 def _left_out(code: str, one: str, many: str, advice: str) -> Rule:

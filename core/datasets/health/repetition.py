@@ -36,11 +36,12 @@ class Repetition(Detector):
         """How often each distinct example occurs, by its digest."""
         self._answers: dict[bytes, bytes] = {}
         self._contradicted: set[bytes] = set()
-        self._first_rows: dict[bytes, int] = {}
+        self.first_rows: dict[bytes, int] = {}
+        """Where each distinct example stands first, by its digest."""
 
     def observe(self, row: Look) -> None:
         self.counts[row.digest] += 1
-        self._first_rows.setdefault(row.digest, row.number)
+        self.first_rows.setdefault(row.digest, row.number)
         asked = question_and_answer_digests(row.content)
         if asked is not None and self._answers.setdefault(asked[0], asked[1]) != asked[1]:
             self._contradicted.add(asked[0])
@@ -54,6 +55,6 @@ class Repetition(Detector):
                     if row.content.kind is RowKind.PREFERENCE
                     else CONTRADICTION.problem(row.number)
                 )
-        first_row = self._first_rows[row.digest]
+        first_row = self.first_rows[row.digest]
         if first_row != row.number:
             yield DUPLICATE.problem(row.number, f"The row says the same as row {first_row:,}.")

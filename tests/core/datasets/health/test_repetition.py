@@ -1,4 +1,5 @@
-from core.datasets.health import HealthCheck, content_digest, fixed
+from core.datasets.health import content_digest, fixed
+from core.datasets.health.check import HealthCheck
 from core.datasets.rows import question_and_answer as ask
 from core.datasets.types import Fix, Message, Problem, RowContent, Severity
 
