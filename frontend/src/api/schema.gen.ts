@@ -4244,6 +4244,12 @@ export interface components {
              * @description What to do about it.
              */
             advice: string;
+            /**
+             * Can Be Listed
+             * @description Whether its rows have it as a problem and can be listed by it.
+             * @default true
+             */
+            can_be_listed: boolean;
             /** Code */
             code: string;
             /**
@@ -4516,14 +4522,26 @@ export interface components {
         };
         /**
          * Health
-         * @description What was found, worst first.
+         * @description What was found, worst first; and two pictures of the whole.
          */
         Health: {
+            /**
+             * Answer Lengths
+             * @description How many answers, of plain text rows, have how many characters.
+             * @default []
+             */
+            answer_lengths: components["schemas"]["Share"][];
             /**
              * Findings
              * @default []
              */
             findings: components["schemas"]["Finding"][];
+            /**
+             * Languages
+             * @description Of at most 2,000 rows, those whose language is clear; most first.
+             * @default []
+             */
+            languages: components["schemas"]["Share"][];
         };
         /** HealthBody */
         HealthBody: {
@@ -6892,6 +6910,13 @@ export interface components {
          * @enum {string}
          */
         Severity: "error" | "warning" | "note";
+        /** Share */
+        Share: {
+            /** Count */
+            count: number;
+            /** Label */
+            label: string;
+        };
         /** SignInBody */
         SignInBody: {
             /**

@@ -26,6 +26,7 @@ export type Role = Schemas["Role"];
 export type Message = Schemas["Message"];
 export type Problem = Schemas["Problem"];
 export type Finding = Schemas["Finding"];
+export type Share = Schemas["Share"];
 export type Mapping = Schemas["Mapping"];
 export type Inspection = Schemas["Inspection"];
 export type UploadedFile = Schemas["FileBody"];

@@ -93,7 +93,7 @@ const newData = createRoute({
 const dataset = createRoute({
   getParentRoute: () => app,
   path: "/data/$datasetId",
-  validateSearch: (search: Search) => pick(search, "filter", "q"),
+  validateSearch: (search: Search) => pick(search, "filter", "q", "finding"),
   component: lazyRouteComponent(() => import("@/features/datasets/pages/dataset-page"), "DatasetPage"),
 });
 

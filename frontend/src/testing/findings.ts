@@ -1,4 +1,11 @@
-import type { Finding } from "@/api/types";
+import type { Finding, Share } from "@/api/types";
+
+export const LENGTHS: Share[] = [
+  { label: "20 to 49", count: 180 },
+  { label: "50 to 99", count: 604 },
+  { label: "100 to 199", count: 371 },
+  { label: "200 to 499", count: 49 },
+];
 
 export const FINDINGS: Finding[] = [
   {
@@ -9,6 +16,7 @@ export const FINDINGS: Finding[] = [
     sentence: "1 row lacks a question or an answer and is left out.",
     advice: "Fill it in, or go on without it.",
     fixes: ["leave_out"],
+    can_be_listed: true,
   },
   {
     code: "duplicate",
@@ -18,6 +26,7 @@ export const FINDINGS: Finding[] = [
     sentence: "31 examples say the same as an earlier one.",
     advice: "Delete them, unless the model should take them more to heart than others.",
     fixes: ["leave_out"],
+    can_be_listed: true,
   },
   {
     code: "card_number",
@@ -27,6 +36,7 @@ export const FINDINGS: Finding[] = [
     sentence: "4 examples contain what looks like a card number.",
     advice: "Remove it: a model may repeat what it learned to anybody.",
     fixes: ["mask", "leave_out"],
+    can_be_listed: true,
   },
   {
     code: "contradiction",
@@ -36,6 +46,7 @@ export const FINDINGS: Finding[] = [
     sentence: "2 examples contradict each other: to the same question, another answer is right.",
     advice: "Decide for one answer, or say in the question what makes them differ.",
     fixes: [],
+    can_be_listed: true,
   },
 ];
 
@@ -47,4 +58,5 @@ export const CONTRADICTION: Finding = {
   sentence: "1 example contradicts another.",
   advice: "Decide which of the two is better, and delete the other row.",
   fixes: [],
+  can_be_listed: true,
 };

@@ -13,7 +13,7 @@ import type {
   Session,
   UploadedFile,
 } from "@/api/types";
-import { FINDINGS } from "@/testing/findings";
+import { FINDINGS, LENGTHS } from "@/testing/findings";
 import { PAIRS } from "@/testing/pairs";
 
 export const NOW_S = Math.floor(Date.now() / 1000);
@@ -90,7 +90,7 @@ export function makeVersion(overrides: Partial<DatasetVersion> = {}): DatasetVer
     num_tokens: 88_412,
     max_row_tokens: 412,
     content_sha256: "0".repeat(64),
-    health: { findings: FINDINGS },
+    health: { findings: FINDINGS, answer_lengths: LENGTHS, languages: [] },
     problems: [
       {
         row: 214,

@@ -118,6 +118,10 @@ export const handlers = [
     const query = new URL(request.url).searchParams;
     const rows = Array.from({ length: 12 }, (_, index) => makeRow(index))
       .filter((row) => query.get("filter") !== "heldout" || row.split === "heldout")
+      .filter((row) => {
+        const finding = query.get("finding");
+        return finding === null || row.problems.some((problem) => problem.code === finding);
+      })
       .filter((row) => query.get("filter") !== "problems" || row.problems.length > 0)
       .filter((row) =>
         row.messages.some((message) => (message.content ?? "").includes(query.get("q") ?? "")),

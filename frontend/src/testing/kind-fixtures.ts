@@ -29,7 +29,7 @@ export const DATASETS_OF_KINDS: Dataset[] = Object.entries(KINDS).map(([id, { na
       num_heldout: 20,
       num_problems: 0,
       problems: [],
-      health: { findings: kind === "preference" ? [CONTRADICTION] : [] },
+      health: { findings: kind === "preference" ? [CONTRADICTION] : [], answer_lengths: [], languages: [] },
     }),
   }),
 );

@@ -60,9 +60,9 @@ export function versionQuery(id: string) {
   });
 }
 
-export function rowsQuery(versionId: string, filter: RowFilter, search: string) {
+export function rowsQuery(versionId: string, filter: RowFilter, search: string, finding = "") {
   return infiniteQueryOptions({
-    queryKey: [...keys.rows(versionId), filter, search],
+    queryKey: [...keys.rows(versionId), filter, search, finding],
     queryFn: ({ pageParam, signal }) =>
       unwrap<ListOf<Row>>(
         api.GET("/v1/dataset_versions/{version_id}/rows", {
@@ -72,6 +72,7 @@ export function rowsQuery(versionId: string, filter: RowFilter, search: string) 
               filter,
               limit: PAGE_SIZE,
               ...(search ? { q: search } : {}),
+              ...(finding ? { finding } : {}),
               ...(pageParam ? { after: pageParam } : {}),
             },
           },

@@ -1,6 +1,6 @@
 import { keepPreviousData, queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
 import { api, unwrap } from "@/api/client";
-import type { DatasetVersion, Learner, ListOf, PastVersion, VersionDiff } from "@/api/types";
+import type { DatasetVersion, Finding, Learner, ListOf, PastVersion, VersionDiff } from "@/api/types";
 import { keys } from "@/features/datasets/queries";
 
 const SHOWN_DIFFERENCES = 50;
@@ -41,6 +41,21 @@ export function learnersQuery(datasetId: string) {
       unwrap<ListOf<Learner>>(
         api.GET("/v1/datasets/{dataset_id}/lineage", { params: { path: { dataset_id: datasetId } }, signal }),
       ),
+  });
+}
+
+/** Makes a new version in which a finding is mended in every row that has it. */
+export function useFix(versionId: string) {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: ({ code, kind }: { code: string; kind: Finding["fixes"][number] }) =>
+      unwrap<DatasetVersion>(
+        api.POST("/v1/dataset_versions/{version_id}/changes", {
+          params: { path: { version_id: versionId } },
+          body: { changes: [{ type: kind === "leave_out" ? "exclude_rows" : "apply_fix", finding: code }] },
+        }),
+      ),
+    onSuccess: () => client.invalidateQueries({ queryKey: keys.all }),
   });
 }
 

@@ -1,4 +1,4 @@
-import { screen, within } from "@testing-library/react";
+import { screen, waitFor, within } from "@testing-library/react";
 import { http, HttpResponse } from "msw";
 import { makeDataset } from "@/testing/fixtures";
 import { refuse } from "@/testing/handlers";
@@ -108,5 +108,40 @@ describe("one set of examples", () => {
     if (!notice) throw new Error("the notice has no box");
     await user.click(within(notice).getByRole("button", { name: "Undo" }));
     await vi.waitFor(() => expect(wasRestored).toBe(true));
+  });
+});
+
+describe("the health of a set of examples", () => {
+  it("shows the rows of one finding, and all of them again", async () => {
+    const { user, history } = openPage("/data/ds_1");
+    const card = (await screen.findByText(/contain what looks like a card number/)).closest("li");
+    expect(screen.getByText(/No passwords or keys/)).toBeVisible();
+    await user.click(within(card as HTMLElement).getByRole("button", { name: "Show" }));
+    expect(history.location.search).toContain("finding=card_number");
+    await user.click(await screen.findByRole("button", { name: "Show all examples again" }));
+    expect(history.location.search).not.toContain("finding");
+  });
+
+  it("mends a finding as a new version, by the change that was asked for", async () => {
+    const sent: unknown[] = [];
+    server.use(
+      http.post("*/v1/dataset_versions/:id/changes", async ({ request }) => {
+        sent.push(await request.json());
+        return HttpResponse.json(makeDataset().latest_version);
+      }),
+    );
+    const { user } = openPage("/data/ds_1");
+    const cards = (await screen.findByText(/contain what looks like a card number/)).closest("li");
+    await user.click(within(cards as HTMLElement).getByRole("button", { name: "Mask them" }));
+    const twice = screen.getByText(/say the same as an earlier one/).closest("li");
+    await waitFor(() =>
+      expect(within(twice as HTMLElement).getByRole("button", { name: "Leave them out" })).toBeEnabled(),
+    );
+    await user.click(within(twice as HTMLElement).getByRole("button", { name: "Leave them out" }));
+    await waitFor(() => expect(sent).toHaveLength(2));
+    expect(sent).toEqual([
+      { changes: [{ type: "apply_fix", finding: "card_number" }] },
+      { changes: [{ type: "exclude_rows", finding: "duplicate" }] },
+    ]);
   });
 });

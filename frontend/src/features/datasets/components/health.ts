@@ -1,28 +1,28 @@
-import type { DatasetVersion } from "@/api/types";
+import type { DatasetVersion, Finding } from "@/api/types";
 import { count, plural } from "@/lib/format";
 
-export interface HealthLine {
-  key: string;
-  isGood: boolean;
-  sentence: string;
+/** What is fine where none of these was found, in the words of the person who brought the examples. */
+const FINE: { unlessFound: string[]; words: string }[] = [
+  { unlessFound: ["empty", "cut_off", "placeholder"], words: "nothing missing" },
+  { unlessFound: ["duplicate", "near_duplicate"], words: "no repeats" },
+  { unlessFound: ["contradiction"], words: "no contradictions" },
+  {
+    unlessFound: ["card_number", "iban", "national_id", "email", "phone_number", "ip_address"],
+    words: "no numbers or addresses of people",
+  },
+  { unlessFound: ["secret"], words: "no passwords or keys" },
+  { unlessFound: ["too_long"], words: "nothing too long" },
+];
+
+export function sizeSentence(version: DatasetVersion): string {
+  return `${plural(version.num_rows, "example")}. ${count(version.num_train)} to learn from, ${count(version.num_heldout)} held back to check the result honestly.`;
 }
 
-/** What was found in the examples, in the words of the person who brought them. */
-export function healthLines(version: DatasetVersion): HealthLine[] {
-  const found = version.health.findings.map(({ code, sentence }) => ({
-    key: code,
-    isGood: false,
-    sentence,
-  }));
-  return [
-    {
-      key: "size",
-      isGood: true,
-      sentence: `${plural(version.num_rows, "example")}. ${count(version.num_train)} to learn from, ${count(version.num_heldout)} held back to check the result honestly.`,
-    },
-    ...found,
-    ...(found.length === 0
-      ? [{ key: "clean", isGood: true, sentence: "No repeats, no contradictions, nothing missing." }]
-      : []),
-  ];
+/** What was looked for and not found, in one sentence; null if everything was found. */
+export function fineSentence(findings: Finding[]): string | null {
+  const found = new Set(findings.map((finding) => finding.code));
+  const fine = FINE.filter(({ unlessFound }) => !unlessFound.some((code) => found.has(code)));
+  if (fine.length === 0) return null;
+  const words = fine.map(({ words }) => words).join(", ");
+  return `${words.charAt(0).toUpperCase()}${words.slice(1)}.`;
 }

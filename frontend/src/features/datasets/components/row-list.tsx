@@ -33,16 +33,18 @@ interface RowListProps {
   versionId: string;
   filter: RowFilter;
   search: string;
-  onChange: (change: { filter: RowFilter; search: string }) => void;
+  /** The code of a finding whose rows alone are shown; empty for all. */
+  finding: string;
+  onChange: (change: { filter: RowFilter; search: string; finding?: string }) => void;
 }
 
 /** The examples, as what they are. Filter and search live in the address, so that a view can be sent to someone. */
-export function RowList({ versionId, filter, search, onChange }: RowListProps) {
+export function RowList({ versionId, filter, search, finding, onChange }: RowListProps) {
   const [typed, setTyped] = useState(search);
   const [settled] = useDebouncedValue(typed, TYPING_MS);
-  const rows = useInfiniteQuery(rowsQuery(versionId, filter, search));
+  const rows = useInfiniteQuery(rowsQuery(versionId, filter, search, finding));
   useEffect(() => {
-    if (settled !== search) onChange({ filter, search: settled });
+    if (settled !== search) onChange({ filter, search: settled, finding });
     // The address follows the settled words; it must not answer its own change.
     // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [settled]);
@@ -52,6 +54,11 @@ export function RowList({ versionId, filter, search, onChange }: RowListProps) {
       title="Examples"
       actions={
         <>
+          {finding && (
+            <Button size="compact-sm" variant="default" onClick={() => onChange({ filter, search })}>
+              Show all examples again
+            </Button>
+          )}
           <TextInput
             aria-label="Search the examples"
             placeholder="Search"

@@ -12,7 +12,7 @@ import { TimeAgo } from "@/components/ui/time-ago";
 import { Tip } from "@/components/ui/tip";
 import { DatasetActions } from "@/features/datasets/components/dataset-actions";
 import { DownloadMenu } from "@/features/datasets/components/download-menu";
-import { healthLines } from "@/features/datasets/components/health";
+import { HealthReport } from "@/features/datasets/components/health-report";
 import { LearnerList } from "@/features/datasets/components/learner-list";
 import { LearnedRows } from "@/features/datasets/components/learned-rows";
 import { ProblemList } from "@/features/datasets/components/problem-list";
@@ -25,6 +25,8 @@ import classes from "./dataset-page.module.css";
 
 const route = getRouteApi("/app/data/$datasetId");
 const FILTERS: readonly string[] = ["all", "problems", "heldout"] satisfies RowFilter[];
+
+const ROWS_ID = "rows";
 
 export function DatasetPage() {
   const { datasetId } = route.useParams();
@@ -73,11 +75,12 @@ function Content({ dataset }: { dataset: Dataset }) {
   const can = useCan();
   const version = dataset.latest_version;
   const filter = (FILTERS.includes(search.filter ?? "") ? search.filter : "all") as RowFilter;
-  const show = (change: { filter: RowFilter; search: string }) =>
+  const show = (change: { filter: RowFilter; search: string; finding?: string }) =>
     void navigate({
       search: {
         ...(change.filter === "all" ? {} : { filter: change.filter }),
         ...(change.search ? { q: change.search } : {}),
+        ...(change.finding ? { finding: change.finding } : {}),
       },
       replace: true,
       resetScroll: false,
@@ -108,13 +111,14 @@ function Content({ dataset }: { dataset: Dataset }) {
   return (
     <>
       <Section title="How healthy they are">
-        <ul className={classes.health}>
-          {healthLines(version).map((line) => (
-            <li key={line.key} data-good={line.isGood}>
-              {line.sentence}
-            </li>
-          ))}
-        </ul>
+        <HealthReport
+          version={version}
+          canChange={can("datasets:write")}
+          onShow={(finding) => {
+            show({ filter: "all", search: "", finding });
+            document.getElementById(ROWS_ID)?.scrollIntoView();
+          }}
+        />
         {version.num_problems > 0 && (
           <details className={classes.details}>
             <summary>Show each problem and how to mend it</summary>
@@ -123,7 +127,15 @@ function Content({ dataset }: { dataset: Dataset }) {
         )}
       </Section>
       <LearnedRows versionId={version.id} kind={version.kind} />
-      <RowList versionId={version.id} filter={filter} search={search.q ?? ""} onChange={show} />
+      <div id={ROWS_ID}>
+        <RowList
+          versionId={version.id}
+          filter={filter}
+          search={search.q ?? ""}
+          finding={search.finding ?? ""}
+          onChange={show}
+        />
+      </div>
       <VersionList datasetId={dataset.id} latestId={version.id} canChange={can("datasets:write")} />
       <LearnerList datasetId={dataset.id} />
     </>
