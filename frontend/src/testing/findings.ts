@@ -1,6 +1,6 @@
-import type { Finding, Share } from "@/api/types";
+import type { Finding, Bar } from "@/api/types";
 
-export const LENGTHS: Share[] = [
+export const LENGTHS: Bar[] = [
   { label: "20 to 49", count: 180 },
   { label: "50 to 99", count: 604 },
   { label: "100 to 199", count: 371 },

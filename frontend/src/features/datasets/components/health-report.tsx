@@ -1,5 +1,5 @@
 import { Button, Group } from "@mantine/core";
-import type { DatasetVersion, Finding, Share } from "@/api/types";
+import type { DatasetVersion, Finding, Bar } from "@/api/types";
 import { tellFailure } from "@/components/ui/notices";
 import { fineSentence, sizeSentence } from "@/features/datasets/components/health";
 import { useFix } from "@/features/datasets/version-queries";
@@ -80,7 +80,7 @@ export function HealthReport({ version, canChange, onShow }: HealthReportProps) 
   );
 }
 
-function Bars({ title, bars }: { title: string; bars: Share[] }) {
+function Bars({ title, bars }: { title: string; bars: Bar[] }) {
   if (bars.length === 0) return null;
   const longest = Math.max(...bars.map((bar) => bar.count));
   return (
