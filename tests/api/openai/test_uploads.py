@@ -174,7 +174,7 @@ class TestComplete:
 
     @pytest.mark.parametrize(
         ("end", "code"),
-        [(b'["a"]\n', "jsonl_not_object"), (b"\xff\xfe\n", "file_not_utf8"), (b"\0\n", "file_not_text")],
+        [(b'["a"]\n', "jsonl_not_object"), (b"\xff\xfe\n", "jsonl_malformed"), (b"\0\n", "file_not_text")],
     )
     def test_looks_at_the_examples_as_at_those_of_one_piece(
         self, ai: OpenAI, begin: Begin, rows: bytes, end: bytes, code: str, backends: Backends, workspace_id: str
@@ -188,16 +188,14 @@ class TestComplete:
         better = ai.uploads.parts.create(upload.id, data=b" " * (len(end) - 1) + b"\n")
         assert ai.uploads.complete(upload.id, part_ids=[parts[0].id, better.id]).status == "completed"
 
-    def test_reads_far_beyond_what_a_first_look_sees(
-        self, ai: OpenAI, begin: Begin, rows: bytes, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("core.datasets.inspection.MAX_ROWS_READ", 15)
-        end = b"\xff\n"
-        upload = begin(len(rows) + len(end))
-        parts = [ai.uploads.parts.create(upload.id, data=data) for data in (rows, end)]
-        with pytest.raises(openai.BadRequestError) as caught:
+    def test_reads_far_beyond_what_a_first_look_sees(self, ai: OpenAI, begin: Begin) -> None:
+        line = b'{"messages": [{"role": "user", "content": "%s"}, {"role": "assistant", "content": "x"}]}\n'
+        begins, ends = line % (b"x" * 700_000) * 50, b"\0\n"
+        upload = begin(len(begins) + len(ends))
+        parts = [ai.uploads.parts.create(upload.id, data=data) for data in (begins, ends)]
+        with pytest.raises(openai.BadRequestError, match="Row 51") as caught:
             ai.uploads.complete(upload.id, part_ids=[part.id for part in parts])
-        assert caught.value.code == "file_not_utf8"
+        assert caught.value.code == "file_not_text"
 
     def test_leaves_other_purposes_as_they_are(self, ai: OpenAI, begin: Begin) -> None:
         upload = begin(4, "picture.png", "user_data")
@@ -360,7 +358,7 @@ class TestRefusals:
             ({"bytes": 0}, "bytes"),
             ({"bytes": 8 * 1024**3 + 1}, "bytes"),
             ({"purpose": "assistants"}, "purpose"),
-            ({"filename": "rows.pdf"}, "file"),
+            ({"filename": "rows.exe"}, "file"),
             ({"mime_type": ""}, "mime_type"),
             ({"expires_after": {"anchor": "created_at", "seconds": 1}}, "expires_after.seconds"),
         ],
