@@ -14,6 +14,7 @@ from api.auth.reset_routes import router as password_resets
 from api.auth.routes import router as auth
 from api.chat.kept import router as kept_completions
 from api.chat.routes import router as chat
+from api.column_mappings.routes import router as column_mappings
 from api.datasets.lineage_routes import router as dataset_lineage
 from api.datasets.routes import router as datasets
 from api.datasets.row_routes import router as dataset_rows
@@ -77,6 +78,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     setup,
     monitoring,
     metrics,
+    column_mappings,
     datasets,
     dataset_versions,
     dataset_rows,

@@ -10,12 +10,18 @@ from api.dependencies import BackendsDep, DatabaseDep, SessionDep, SettingsDep, 
 from api.files.base64_stream import encoded_length, in_base64
 from api.files.multipart import FileForm
 from api.files.names import attachment
-from api.files.schemas import DeletedFileBody, FileBody, file_body, listed_file_body
+from api.files.preview_schemas import FilePreviewBody, NewPreview, preview_body
+from api.files.schemas import (
+    DeletedFileBody,
+    FileBody,
+    file_body,
+    listed_file_body,
+)
 from api.idempotency import attempt_of
 from api.middleware import MULTIPART_SLACK_BYTES
 from api.pagination import ListBody, list_body
 from api.retries import RetriedRoute
-from core.datasets import files
+from core.datasets import files, preview
 from core.datasets.files import MAX_EXPIRES_AFTER_S, MIN_EXPIRES_AFTER_S
 from core.datasets.incoming import IncomingFile
 from core.datasets.purposes import UPLOADED, Purpose, check_purpose
@@ -132,6 +138,17 @@ def delete_file(file_id: str, principal: WriterDep, session: SessionDep, backend
     """Delete a file. Datasets made of it stay."""
     files.delete(session, principal=principal, file_id=file_id, blobs=backends.blobs)
     return DeletedFileBody(id=file_id)
+
+
+@router.post("/v1/files/{file_id}/preview")
+def preview_file(
+    file_id: str, body: NewPreview, principal: WriterDep, database: DatabaseDep, backends: BackendsDep
+) -> FilePreviewBody:
+    """The first rows as examples, and what is wrong with them, under a mapping that is being chosen. Keeps nothing."""
+    found = preview.preview(
+        database, backends.blobs, workspace_id=principal.workspace_id, file_id=file_id, mapping=body.mapping
+    )
+    return preview_body(found)
 
 
 @router.get(

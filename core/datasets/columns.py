@@ -1,60 +1,33 @@
-"""Guesses about columns, by their names first and their contents second; and whether there are names at all."""
+"""What columns may be called, whether a mapping fits them, and whether there are names at all."""
 
-import re
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from statistics import median
 
+from core.datasets import column_names
 from core.datasets.formats import refusals
 from core.datasets.types import MAX_COLUMN_NAME_CHARS, ColumnRole, Mapping
 from core.errors import Invalid
 
-# best first: a table with both `instruction` and `input` asks its question in `instruction`
-_NAMES: dict[ColumnRole, tuple[str, ...]] = {
-    ColumnRole.QUESTION: (
-        "question", "prompt", "instruction", "input", "query", "user", "request", "customer", "message", "ticket",
-        "text", "review", "comment", "sentence", "source", "q",
-    ),
-    ColumnRole.ANSWER: (
-        "answer", "response", "output", "completion", "reply", "assistant", "label", "target", "category", "class",
-        "sentiment", "summary", "translation", "resolution", "solution", "result", "a",
-    ),
-    ColumnRole.SYSTEM: ("system", "instructions", "persona"),
-}  # fmt: skip
-_WORDS = re.compile(r"[a-z0-9]+")
 _NUMBER_CHARS = frozenset("0123456789.,:/ %$€+-")
 _MAX_NUMBER_CHARS = 40
+_MISSING = {
+    "question": "Choose the column with the question.",
+    "answer": "Choose the column with the answer.",
+    "conversation": "Choose the column that says which conversation a message belongs to.",
+    "speaker": "Choose the column that says who speaks.",
+    "assistant_speakers": "Say which of those who speak are on your side: their answers are what is learned.",
+    "message": "Choose the column with what is said.",
+    "text": "Choose the column with the text.",
+    "chosen": "Choose the column with the answer that is preferred.",
+    "rejected": "Choose the column with the answer that is not preferred.",
+}
 
 # at these lengths a cell of the first row reads like an example if the cells below it are alike
 _LONG_CELL_CHARS, _LONG_COLUMN_CHARS = 64, 32
 _SENTENCE_WORDS, _COLUMN_WORDS, _PHRASE_WORDS = 6, 4, 3
 _MOSTLY = 0.8
 _MIN_REPEATS = 2
-
-
-def suggest_roles(names: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[ColumnRole, str]:
-    """Which column plays which part, as far as it can be guessed; two parts never share a column."""
-    roles: dict[ColumnRole, str] = {}
-    for is_whole_name in (True, False):
-        for role, candidates in _NAMES.items():
-            free = [name for name in names if name not in roles.values()]
-            found = _named(candidates, free, is_whole_name=is_whole_name)
-            if role not in roles and found is not None:
-                roles[role] = found
-    free = [name for name in _texts(names, rows) if name not in roles.values()]
-    for role in (ColumnRole.QUESTION, ColumnRole.ANSWER):
-        if role not in roles and free:
-            roles[role] = free.pop(0)
-    return roles
-
-
-def suggest_mapping(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Mapping | None:
-    """None unless both a question and an answer column were found."""
-    roles = suggest_roles(names, rows)
-    question, answer = roles.get(ColumnRole.QUESTION), roles.get(ColumnRole.ANSWER)
-    if question is None or answer is None:
-        return None
-    return Mapping(question=question, answer=answer, system=roles.get(ColumnRole.SYSTEM))
 
 
 def refuse_unfit_names(names: Sequence[str], *, row: int) -> None:
@@ -73,25 +46,54 @@ def refuse_unfit_names(names: Sequence[str], *, row: int) -> None:
             )
 
 
-def refuse_unfit_mapping(mapping: Mapping, names: Sequence[str]) -> None:
-    """Raise Invalid if the mapping does not fit. Without `names`, the rows are conversations already."""
+def refuse_unfit_mapping(mapping: Mapping, names: Sequence[str], *, may_lack: Sequence[str] = ()) -> None:
+    """Raise Invalid if the mapping does not fit. Without `names`, the rows are conversations already.
+
+    It may lack those parts that it `may_lack`, when it is to be completed.
+    """
     if not names:
         raise Invalid(
             "Every row of this file is a conversation already, so there are no columns to choose.",
             code="mapping_not_needed",
             param="mapping",
         )
-    chosen = {"question": mapping.question, "answer": mapping.answer, "system": mapping.system}
+    chosen = mapping.columns()
     for role, name in chosen.items():
-        if name is not None and name not in names:
+        if name not in names:
             raise Invalid(
                 f"The file has no column {refusals.quoted(name)}. Choose one of: {', '.join(names)}.",
                 code="mapping_column_unknown",
                 param=f"mapping.{role}",
             )
-    if mapping.question == mapping.answer:
+    _refuse_mixed(mapping)
+    for part in [part for part in mapping.missing() if part not in may_lack]:
+        raise Invalid(_MISSING[part], code="mapping_incomplete", param=f"mapping.{part}")
+    taken: dict[str, ColumnRole] = {}
+    for role, name in chosen.items():
+        if name in taken:
+            raise Invalid(
+                f"{taken[name]} and {role} cannot be the same column, {refusals.quoted(name)}. Choose another for one.",
+                code="mapping_same_column",
+                param="mapping",
+            )
+        taken[name] = role
+
+
+def _refuse_mixed(mapping: Mapping) -> None:
+    needed, optional = mapping.parts()
+    for name in mapping.model_fields_set:
+        if getattr(mapping, name) and name not in needed | optional:
+            raise Invalid(
+                f"A mapping with {' and '.join(sorted(needed))} has no {name}. Leave it out, or choose one way: a "
+                "question and its answer; messages of conversations; a question and two answers; or a text.",
+                code="mapping_mixed",
+                param=f"mapping.{name}",
+            )
+    if mapping.system and mapping.system_text:
         raise Invalid(
-            "The question and the answer cannot be the same column.", code="mapping_same_column", param="mapping"
+            "The instructions are either a column (system) or one text (system_text), not both.",
+            code="mapping_mixed",
+            param="mapping.system_text",
         )
 
 
@@ -102,8 +104,7 @@ def example_like_cell(header: Sequence[str], rows: Sequence[Sequence[str]]) -> s
     both sentences, or the very same value again. So a questionnaire's header ("What did you ask?") passes.
     """
     # one letter may well be an answer
-    known = {name for candidates in _NAMES.values() for name in candidates if len(name) > 1} | {"id"}
-    if any(cell.strip().casefold() in known for cell in header):
+    if any(cell.strip().casefold() in column_names.KNOWN for cell in header):
         return None
     # a header repeated in the middle comes from joining files, and says nothing here
     others = [row for row in rows if list(row) != list(header)]
@@ -149,17 +150,7 @@ def _share(values: Sequence[str], holds: Callable[[str], bool]) -> float:
     return sum(holds(value) for value in values) / len(values)
 
 
-def _named(candidates: Sequence[str], names: Sequence[str], *, is_whole_name: bool) -> str | None:
-    for candidate in candidates:
-        for name in names:
-            words = _WORDS.findall(name.casefold())
-            # a single letter is a name of its own, not a part of one
-            if "".join(words) == candidate if is_whole_name else len(candidate) > 1 and candidate in words:
-                return name
-    return None
-
-
-def _texts(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def texts(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Columns that hold words, in their order: not numbers, dates, codes or nothing."""
     found = []
     for index, name in enumerate(names):

@@ -1,12 +1,14 @@
 """Records of any format to examples: what a row holds, or what is wrong with the row."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
+from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeVar
 
-from core.datasets import columns, rows
-from core.datasets.formats import conversations, header, preferences, refusals
+from core.datasets import columns, mapped, rows
+from core.datasets.formats import header, preferences, refusals
 from core.datasets.formats.records import (
     Cells,
     CellsRecord,
@@ -17,23 +19,21 @@ from core.datasets.formats.records import (
     Texts,
 )
 from core.datasets.formats.registry import open_file
-from core.datasets.types import FileFormat, Mapping, Problem, RowContent, RowKind, Severity
+from core.datasets.shapes.openai_chat import OPENAI_CHAT
+from core.datasets.shapes.plain_text import PLAIN_TEXT
+from core.datasets.shapes.preference import PREFERENCE
+from core.datasets.shapes.registry import shape_of
+from core.datasets.shapes.shape import LineShape
+from core.datasets.threads import Heard, Threads
+from core.datasets.types import FileFormat, Mapping, Problem, RowContent, RowKind, Severity, Shape, Speaker
 
 # as many rows as are looked at to tell what a table's columns are
 NUM_ROWS_LOOKED_AT = 200
 _MAX_BYTES_LOOKED_AT = 4 * 1024 * 1024
 
-# what a line of plain text may have beside it, and nobody learns from
-_ABOUT_A_TEXT: Final = frozenset(
-    {"id", "meta", "metadata", "url", "source", "title", "date", "timestamp", "lang", "language"}
-)
-_LINE_OF: Final = {
-    RowKind.CHAT: 'a conversation ("messages")',
-    RowKind.PREFERENCE: "a preference (two answers to one prompt)",
-    RowKind.TEXT: 'plain text ("text")',
-}
-
 R = TypeVar("R")
+# as the API and our own files write a row of each kind
+_SHAPES: Final = {RowKind.CHAT: OPENAI_CHAT, RowKind.PREFERENCE: PREFERENCE, RowKind.TEXT: PLAIN_TEXT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,12 @@ class Table:
         """Reads the first rows. Raises Invalid if the file as a whole is no table of examples."""
         self.first_rows: list[list[str]] = []
         self.kind = RowKind.CHAT
+        self.shape = Shape.TABLE
         self.columns: list[str] = []
+        self.num_records = 0
+        self.is_complete = True
+        self.speakers: list[Speaker] = []
+        self._shape: LineShape | None = None
         self._names: list[str] = []
         opened = open_file(stream, file_format)
         self.num_bytes_read = opened.num_bytes_read
@@ -69,20 +74,87 @@ class Table:
         else:
             self._records = self._open_texts(opened)
 
-    def examples(self, mapping: Mapping | None) -> Iterator[Example]:
-        """Every row, once. Raises Invalid if the mapping does not fit the columns, or at what breaks the file."""
+    def examples(
+        self, mapping: Mapping | None, *, is_enough: Callable[[], bool] | None = None, scratch: Path | None = None
+    ) -> Iterator[Example]:
+        """Every example, once, or those of the rows that are read until it `is_enough`.
+
+        What does not fit into memory is put into the folder `scratch`. Raises Invalid if the mapping does not fit the
+        columns, or at what breaks the file.
+        """
         if mapping is not None:
             columns.refuse_unfit_mapping(mapping, self.columns)
+            self.kind = mapping.kind
+        records = self._read(is_enough or (lambda: False))
+        if mapping is not None and mapping.is_thread:
+            yield from self._of_threads(records, mapping, scratch)
+            return
+        for record in records:
+            yield self._example(record, mapping)
+
+    def _read(self, is_enough: Callable[[], bool]) -> Iterator[Record]:
         for record in self._records:
-            if isinstance(record, TextRecord):
-                yield _checked(record.row, RowContent(text=rows.clean(record.text)))
-            elif isinstance(record, CellsRecord):
-                yield self._from_cells(record, mapping)
-            else:
-                yield self._from_object(record, mapping)
+            if is_enough():
+                self.is_complete = False
+                return
+            self.num_records += 1
+            yield record
+
+    def _example(self, record: Record, mapping: Mapping | None) -> Example:
+        if isinstance(record, TextRecord):
+            return _checked(record.row, RowContent(text=rows.clean(record.text)))
+        if self._shape is not None and isinstance(record, ObjectRecord):
+            return _checked(record.row, self._of_shape(self._shape, record))
+        values = self._values(record, mapping)
+        if isinstance(values, Problem):
+            return Example(record.row, None, values)
+        if self.shape is Shape.PREFERENCE:
+            return _checked(record.row, preferences.preference(record.row, dict(values)))
+        if mapping is None:
+            return Example(record.row, None)
+        return _checked(record.row, mapped.content_of(record.row, values, mapping))
+
+    def _of_threads(self, records: Iterator[Record], mapping: Mapping, scratch: Path | None) -> Iterator[Example]:
+        """Rows that are messages are read to the end before the first conversation is known to be whole."""
+        with contextlib.closing(Threads(mapping, scratch=scratch)) as threads:
+            for record in records:
+                values = self._values(record, mapping)
+                problem = values if isinstance(values, Problem) else threads.add(record.row, values)
+                if problem is not None:
+                    yield Example(record.row, None, problem)
+            self.speakers = threads.heard.most()
+            for row, found in threads.conversations():
+                yield _checked(row, found)
+
+    def hear(self, mapping: Mapping, *, is_enough: Callable[[], bool]) -> None:
+        """Read the rows only to learn who speaks, for a mapping that does not say yet who of them is the assistant."""
+        columns.refuse_unfit_mapping(mapping, self.columns, may_lack=["assistant_speakers"])
+        self.kind, heard = mapping.kind, Heard()
+        for record in self._read(is_enough):
+            values = self._values(record, mapping)
+            if not isinstance(values, Problem):
+                heard.add(values.get(mapping.speaker or "", ""))
+        self.speakers = heard.most()
+
+    def _values(self, record: Record, mapping: Mapping | None) -> dict[str, str] | Problem:
+        """The cells of a table's row by the names of their columns."""
+        if isinstance(record, CellsRecord):
+            return self._cells(record)
+        if isinstance(record, TextRecord):
+            raise TypeError("a text has no columns")
+        found = shape_of(record.values)
+        if found is not None and found.name is not Shape.TEXT:
+            raise _mixed(record.row, "named values, such as question and answer,", found)
+        return _named_texts(record, mapping)
+
+    def _of_shape(self, shape: LineShape, record: ObjectRecord) -> RowContent | Problem:
+        found = shape_of(record.values)
+        if found is not None and found is not shape:
+            raise _mixed(record.row, shape.called, found)
+        return shape.read(record.row, record.values)
 
     def _open_texts(self, opened: Texts) -> Iterator[Record]:
-        self.kind = RowKind.TEXT
+        self.kind, self.shape = RowKind.TEXT, Shape.TEXT
         first = next(opened.records, None)
         if first is None:
             raise refusals.file_empty()
@@ -106,7 +178,7 @@ class Table:
         self._names = names
         folded = [name.casefold() for name in names]
         if preferences.are_columns(folded):
-            self.kind, self._names = RowKind.PREFERENCE, folded
+            self.kind, self.shape, self._names = RowKind.PREFERENCE, Shape.PREFERENCE, folded
         else:
             self.columns = names
         return chain(first, opened.records)
@@ -115,9 +187,9 @@ class Table:
         first = self._first_of(opened.records)
         if not first:
             raise refusals.file_empty()
-        kind = _kind_of(first[0].values)
-        if kind is not None:
-            self.kind = kind
+        self._shape = shape_of(first[0].values)
+        if self._shape is not None:
+            self.kind, self.shape = self._shape.kind, self._shape.name
             return chain(first, opened.records)
         names = list(dict.fromkeys(name for record in first for name in record.values))
         columns.refuse_unfit_names(names, row=first[0].row)
@@ -141,10 +213,10 @@ class Table:
                 break
         return first
 
-    def _from_cells(self, record: CellsRecord, mapping: Mapping | None) -> Example:
+    def _cells(self, record: CellsRecord) -> dict[str, str] | Problem:
         extra = [cell for cell in record.cells[len(self._names) :] if cell.strip()]
         if extra:
-            problem = Problem(
+            return Problem(
                 row=record.row,
                 column=None,
                 code="too_many_cells",
@@ -152,91 +224,32 @@ class Table:
                 fix='Put a text that holds a comma between quotation marks: "like, this".',
                 severity=Severity.ERROR,
             )
-            return Example(record.row, None, problem)
         # spreadsheets leave out empty cells at the end of a row
-        values = dict.fromkeys(self._names, "") | dict(zip(self._names, record.cells, strict=False))
-        if self.kind is RowKind.PREFERENCE:
-            return _checked(record.row, preferences.preference(record.row, values))
-        return _from_texts(record.row, values, mapping)
-
-    def _from_object(self, record: ObjectRecord, mapping: Mapping | None) -> Example:
-        found = _kind_of(record.values)
-        if self.columns:
-            if found in {RowKind.CHAT, RowKind.PREFERENCE}:
-                raise _mixed(record.row, "named values, such as question and answer,", found)
-            return _from_values(record, mapping)
-        if found is not None and found is not self.kind:
-            raise _mixed(record.row, _LINE_OF[self.kind], found)
-        return _checked(record.row, _READERS[self.kind](record.row, record.values))
+        return dict.fromkeys(self._names, "") | dict(zip(self._names, record.cells, strict=False))
 
 
 def read_content(kind: RowKind, row: int, values: dict[str, Any]) -> RowContent:
     """A row that says by itself what it is, as a line of a file would. Raises Invalid for what is none of its kind."""
-    return _READERS[kind](row, values)
+    found = _SHAPES[kind].read(row, values)
+    if isinstance(found, Problem):
+        raise TypeError("these shapes leave out no row")
+    return found
 
 
-def _kind_of(values: dict[str, Any]) -> RowKind | None:
-    """None for a line of named values, which a mapping makes a conversation of."""
-    if "messages" in values:
-        return RowKind.CHAT
-    if preferences.is_preference(values):
-        return RowKind.PREFERENCE
-    return RowKind.TEXT if "text" in values and values.keys() - {"text"} <= _ABOUT_A_TEXT else None
-
-
-def _mixed(row: int, others: str, found: RowKind) -> Exception:
+def _mixed(row: int, others: str, found: LineShape) -> Exception:
     return refusals.refuse(
         "mixed_kinds",
         row=row,
-        cause=f"The lines before hold {others}; this one holds {_LINE_OF[found]}.",
+        cause=f"The lines before hold {others}; this one holds {found.called}.",
         fix="Put each kind into a file of its own.",
     )
 
 
-def _read_conversation(row: int, values: dict[str, Any]) -> RowContent:
-    if "messages" not in values:
-        raise _missing(row, "messages_malformed", "messages")
-    return conversations.conversation(row, values)
-
-
-def _read_preference(row: int, values: dict[str, Any]) -> RowContent:
-    if not preferences.is_preference(values):
-        raise _missing(row, "preference_malformed", "chosen")
-    return preferences.preference(row, values)
-
-
-def _read_text(row: int, values: dict[str, Any]) -> RowContent:
-    if "text" not in values:
-        raise _missing(row, "text_malformed", "text")
-    if not isinstance(values["text"], str):
-        raise refusals.refuse(
-            "text_malformed", row=row, column="text", cause="This is not a text.", fix="Write the text as one string."
-        )
-    return RowContent(text=rows.clean(values["text"]))
-
-
-def _missing(row: int, code: str, name: str) -> Exception:
-    return refusals.refuse(
-        code,
-        row=row,
-        column=name,
-        cause=f"Other lines have {name}, this one has none.",
-        fix="Write every line in the same way.",
-    )
-
-
-_READERS: Final[dict[RowKind, Callable[[int, dict[str, Any]], RowContent]]] = {
-    RowKind.CHAT: _read_conversation,
-    RowKind.PREFERENCE: _read_preference,
-    RowKind.TEXT: _read_text,
-}
-
-
-def _from_values(record: ObjectRecord, mapping: Mapping | None) -> Example:
-    chosen = () if mapping is None else (mapping.question, mapping.answer, mapping.system)
+def _named_texts(record: ObjectRecord, mapping: Mapping | None) -> dict[str, str] | Problem:
+    chosen = set() if mapping is None else set(mapping.columns().values())
     for name, value in record.values.items():
         if isinstance(value, dict | list) and name in chosen:
-            problem = Problem(
+            return Problem(
                 row=record.row,
                 column=name,
                 code="value_not_text",
@@ -244,23 +257,13 @@ def _from_values(record: ObjectRecord, mapping: Mapping | None) -> Example:
                 fix="Write one text.",
                 severity=Severity.ERROR,
             )
-            return Example(record.row, None, problem)
-    values = {name: rows.shown(value) for name, value in record.values.items()}
-    return _from_texts(record.row, values, mapping)
+    return {name: rows.shown(value) for name, value in record.values.items()}
 
 
-def _from_texts(row: int, values: dict[str, str], mapping: Mapping | None) -> Example:
-    if mapping is None:
-        return Example(row, None)
-    for name in (mapping.question, mapping.answer):
-        if not values.get(name, "").strip():
-            return Example(row, None, rows.empty(row, name))
-    system = values.get(mapping.system, "") if mapping.system is not None else ""
-    return _checked(row, rows.question_and_answer(values[mapping.question], values[mapping.answer], system=system))
-
-
-def _checked(row: int, given: RowContent) -> Example:
+def _checked(row: int, given: RowContent | Problem) -> Example:
     """Cleaned, with what is wrong about it; a zero character can be stored nowhere, so that row has no content."""
+    if isinstance(given, Problem):
+        return Example(row, None, given)
     content = rows.cleaned(given)
     problem = rows.fault_of(row, content)
     return Example(row, None if problem is not None and problem.code == "zero_character" else content, problem)

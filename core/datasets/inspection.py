@@ -1,12 +1,14 @@
 """The first look at a file, while its owner waits: what are its columns, how do its rows read, what is wrong."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from core.datasets import columns
-from core.datasets.examples import NUM_ROWS_LOOKED_AT, Table
+from core.datasets import proposals
+from core.datasets.examples import NUM_ROWS_LOOKED_AT, Example, Table
 from core.datasets.formats import refusals
 from core.datasets.formats.refusals import MIN_ROWS
-from core.datasets.types import MAX_PROBLEMS_SHOWN, Column, FileFormat, Inspection, Problem, SampleRow
+from core.datasets.types import MAX_PROBLEMS_SHOWN, Column, FileFormat, Inspection, Mapping, Problem, SampleRow
 
 # about a second's worth of reading; a dataset version reads everything
 MAX_ROWS_READ = 200_000
@@ -16,44 +18,85 @@ _NUM_SAMPLE_VALUES = 3
 _MAX_SAMPLE_CHARS = 300
 
 
-def inspect(stream: BinaryIO, file_format: FileFormat, *, reads_all: bool = False) -> Inspection:
-    """Read the beginning of a file, or all of it if it is small. Raises Invalid if it cannot be used as a whole."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is looked at: so many rows of the file, and as many whole ones as begin in so many bytes."""
+
+    num_records: int
+    num_bytes: int
+
+
+def inspect(
+    stream: BinaryIO,
+    file_format: FileFormat,
+    *,
+    mapping: Mapping | None = None,
+    reads_all: bool = False,
+    limits: Limits | None = None,
+) -> Inspection:
+    """Read the beginning of a file, or all of it if it is small. Without a mapping, a table has the one proposed.
+
+    Of messages whose assistant is not known yet, only those who speak are found. Raises Invalid if the file cannot be
+    used as a whole, or if the mapping does not fit it.
+    """
     table = Table(stream, file_format)
-    mapping = columns.suggest_mapping(table.columns, table.first_rows) if table.columns else None
-    num_rows, num_problems = 0, 0
-    is_complete = True
-    problems: list[Problem] = []
-    sample: list[SampleRow] = []
-    for example in table.examples(mapping):
-        if not reads_all and (num_rows >= MAX_ROWS_READ or table.num_bytes_read() >= MAX_BYTES_READ):
-            is_complete = False
-            break
-        num_rows += 1
-        if example.problem is not None:
-            num_problems += 1
-            if len(problems) < MAX_PROBLEMS_SHOWN:
-                problems.append(example.problem)
-        elif example.content is not None and len(sample) < _NUM_SAMPLE_ROWS:
-            sample.append(SampleRow(row=example.row, **example.content.dump_content()))
-    if is_complete and num_rows < MIN_ROWS:
-        raise refusals.too_few_rows(num_rows, table.kind)
+    proposed = proposals.propose(table.columns, table.first_rows) if table.columns else None
+    wanted = proposed if mapping is None else mapping
+    limits = limits or Limits(MAX_ROWS_READ, MAX_BYTES_READ)
+
+    def is_enough() -> bool:
+        return not reads_all and (table.num_records >= limits.num_records or table.num_bytes_read() >= limits.num_bytes)
+
+    if wanted is not None and wanted.missing() == ["assistant_speakers"]:
+        table.hear(wanted, is_enough=is_enough)
+        found = _Found(num_rows=table.num_records)
+    else:
+        if mapping is None and proposed is not None and not proposed.missing():
+            mapping = proposed
+        found = _look(table.examples(mapping, is_enough=is_enough))
+    # how many examples a table makes, its mapping decides, which can still be changed
+    if table.is_complete and table.num_records < MIN_ROWS:
+        raise refusals.too_few_rows(table.num_records, table.kind)
     return Inspection(
         format=file_format,
         kind=table.kind,
-        columns=_columns(table),
-        num_rows=num_rows,
-        is_complete=is_complete,
-        sample=sample,
+        shape=table.shape,
+        columns=_columns(table, proposed or Mapping()),
+        num_rows=found.num_rows,
+        num_records=table.num_records,
+        is_complete=table.is_complete,
+        sample=found.sample,
         mapping=mapping,
-        problems=problems,
-        num_problems=num_problems,
+        speakers=table.speakers,
+        problems=found.problems,
+        num_problems=found.num_problems,
         notices=table.notices,
     )
 
 
-def _columns(table: Table) -> list[Column]:
-    roles = columns.suggest_roles(table.columns, table.first_rows)
-    role_of = {name: role for role, name in roles.items()}
+@dataclass(slots=True)
+class _Found:
+    num_rows: int = 0
+    num_problems: int = 0
+    sample: list[SampleRow] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def _look(examples: Iterable[Example]) -> _Found:
+    found = _Found()
+    for example in examples:
+        found.num_rows += 1
+        if example.problem is not None:
+            found.num_problems += 1
+            if len(found.problems) < MAX_PROBLEMS_SHOWN:
+                found.problems.append(example.problem)
+        elif example.content is not None and len(found.sample) < _NUM_SAMPLE_ROWS:
+            found.sample.append(SampleRow(row=example.row, **example.content.dump_content()))
+    return found
+
+
+def _columns(table: Table, proposed: Mapping) -> list[Column]:
+    role_of = {name: role for role, name in proposed.columns().items()}
     return [
         Column(name=name, sample_values=_sample_values(table, index), role_suggestion=role_of.get(name))
         for index, name in enumerate(table.columns)

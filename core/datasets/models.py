@@ -156,6 +156,25 @@ class DraftChange(WorkspaceOwned, Base):
     change: Mapped[dict[str, Any]]
 
 
+class ColumnMapping(WorkspaceOwned, Base):
+    """A mapping that was chosen for a set of column names, to be proposed when they come again."""
+
+    __tablename__ = "column_mappings"
+    __table_args__ = (
+        UniqueConstraint("workspace_id", "columns_sha256"),
+        Index("ix_column_mappings_workspace_id_id", "workspace_id", "id"),
+    )
+
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_by: Mapped[str | None]
+    columns: Mapped[list[Any]]
+    """The names, in the order of the alphabet."""
+    columns_sha256: Mapped[str]
+    mapping: Mapped[dict[str, Any]]
+    updated_at: Mapped[datetime]
+
+
 class Row(WorkspaceOwned, Base):
     """One example as it is in the versions N of its reading with `added_in <= N` and `removed_in` null or > N.
 

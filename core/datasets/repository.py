@@ -2,11 +2,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Select, exists, func, or_, select, update
+from sqlalchemy import Select, delete, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session, defer
 
-from core.datasets.models import Dataset, DatasetVersion, File
+from core.datasets.models import ColumnMapping, Dataset, DatasetVersion, File
 from core.datasets.types import VersionStatus
 from core.kit.pagination import Page, PageRequest
 
@@ -202,3 +203,46 @@ class VersionRepository:
 
     def _own(self) -> Select[DatasetVersion]:
         return select(DatasetVersion).where(DatasetVersion.workspace_id == self._workspace_id)
+
+
+class ColumnMappingRepository:
+    def __init__(self, session: Session, workspace_id: str) -> None:
+        self._session = session
+        self._workspace_id = workspace_id
+
+    def of_columns(self, columns_sha256: str) -> ColumnMapping | None:
+        return self._session.scalar(self._own().where(ColumnMapping.columns_sha256 == columns_sha256))
+
+    def put(
+        self, new_id: str, *, created_by: str, columns: list[str], columns_sha256: str, mapping: dict[str, Any]
+    ) -> str:
+        """Whose id it has: the new one, or that of the row which was there and is changed."""
+        added = upsert(ColumnMapping).values(
+            workspace_id=self._workspace_id,
+            id=new_id,
+            created_by=created_by,
+            columns=columns,
+            columns_sha256=columns_sha256,
+            mapping=mapping,
+            updated_at=func.now(),
+        )
+        changed = {"mapping": mapping, "created_by": created_by, "updated_at": func.now()}
+        kept = added.on_conflict_do_update(index_elements=["workspace_id", "columns_sha256"], set_=changed)
+        return self._session.scalars(kept.returning(ColumnMapping.id)).one()
+
+    def page(self, page: PageRequest) -> Page[ColumnMapping]:
+        query = self._own().order_by(ColumnMapping.id.desc()).limit(page.limit + 1)
+        if page.after is not None:
+            query = query.where(ColumnMapping.id < page.after)
+        return Page.cut(self._session.scalars(query).all(), page.limit)
+
+    def delete(self, column_mapping_id: str) -> bool:
+        gone = self._session.scalar(
+            delete(ColumnMapping)
+            .where(ColumnMapping.workspace_id == self._workspace_id, ColumnMapping.id == column_mapping_id)
+            .returning(ColumnMapping.id)
+        )
+        return gone is not None
+
+    def _own(self) -> Select[ColumnMapping]:
+        return select(ColumnMapping).where(ColumnMapping.workspace_id == self._workspace_id)

@@ -30,6 +30,11 @@ def question_and_answer(question: str, answer: str, *, system: str = "") -> RowC
     return RowContent(messages=messages)
 
 
+def joined(text: str, more: str) -> str:
+    """With a blank line between the two, if both say something."""
+    return f"{text}\n\n{more}" if text.strip() and more.strip() else text if text.strip() else more
+
+
 def cleaned(content: RowContent) -> RowContent:
     return RowContent(
         messages=_cleaned(content.messages),

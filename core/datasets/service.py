@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from core.audit import service as audit
 from core.backends.queue import TaskQueue
-from core.datasets import columns, files
+from core.datasets import columns, files, remembered
 from core.datasets.models import Dataset, DatasetVersion, File, Row
 from core.datasets.repository import DatasetRepository, VersionRepository
 from core.datasets.table.query import RowQuery
@@ -63,13 +63,18 @@ def create(
     mapping: Mapping | None = None,
     queue: TaskQueue | None = None,
 ) -> DatasetDetails:
-    """A dataset with a first version, whose rows are read by a job. Without a mapping, the file's suggested one."""
+    """A dataset with a first version, whose rows are read by a job.
+
+    Without a mapping, the one that the workspace chose for the same columns before, else the file's suggested one.
+    """
     file = files.hold(session, workspace_id=principal.workspace_id, file_id=file_id)
+    chosen = _checked_mapping(session, file, mapping)
+    _remember(session, principal, file, mapping)
     dataset, version = _add_dataset(
         session,
         file=file,
         name=_checked_name(name) if name is not None else _name_of(file),
-        mapping=_checked_mapping(file, mapping),
+        mapping=chosen,
         created_by=principal.user_id,
         queue=queue,
     )
@@ -137,10 +142,11 @@ def create_version(
         session,
         dataset=dataset,
         file=file,
-        mapping=_checked_mapping(file, mapping),
+        mapping=_checked_mapping(session, file, mapping),
         created_by=principal.user_id,
         queue=queue,
     )
+    _remember(session, principal, file, mapping)
     details = {"dataset_id": dataset_id, "number": version.number}
     audit.record(session, principal=principal, action="dataset_version.created", target_id=version.id, details=details)
     return VersionDetails(version, 0.0)
@@ -149,13 +155,13 @@ def create_version(
 def version_for_file(
     session: Session, *, workspace_id: str, file_id: str, principal_user_id: str, queue: TaskQueue | None = None
 ) -> DatasetVersion:
-    """The version that reads the file with its suggested mapping; made, with a dataset, if there is none.
+    """The version that reads the file with its remembered or suggested mapping; made, with a dataset, if there is none.
 
     Without `queue` its job starts when the reconciler looks.
     """
     file = files.hold(session, workspace_id=workspace_id, file_id=file_id)
-    mapping = _checked_mapping(file, None)
-    dumped = None if mapping is None else mapping.model_dump()
+    mapping = _checked_mapping(session, file, None)
+    dumped = None if mapping is None else mapping.dump()
     found = VersionRepository(session, workspace_id).of_file(file_id, dumped)
     if found is not None:
         return found
@@ -293,27 +299,43 @@ def _add_version(
             dataset_id=dataset.id,
             number=repository.last_number(dataset.id) + 1,
             status=VersionStatus.VALIDATING,
-            kind=files.inspection_of(file).kind,
+            kind=files.inspection_of(file).kind if mapping is None else mapping.kind,
             job_id=job.id,
-            mapping=None if mapping is None else mapping.model_dump(),
+            mapping=None if mapping is None else mapping.dump(),
         )
     )
 
 
-def _checked_mapping(file: File, wanted: Mapping | None) -> Mapping | None:
-    """The mapping to read with: the wanted one if it fits the file, else the suggested one if there is one."""
-    inspection = files.inspection_of(file)
+def _checked_mapping(session: Session, file: File, wanted: Mapping | None) -> Mapping | None:
+    """The mapping to read with: the wanted one if it fits the file, else the remembered or the suggested one."""
+    names = [column.name for column in files.inspection_of(file).columns]
     if wanted is not None:
-        columns.refuse_unfit_mapping(wanted, [column.name for column in inspection.columns])
+        columns.refuse_unfit_mapping(wanted, names)
         return wanted
-    if inspection.columns and inspection.mapping is None:
+    proposed = _proposed(session, file)
+    if names and proposed is None:
         raise Invalid(
-            "It is not clear which column is the question and which the answer. Choose them.",
+            "It is not clear what the columns are. Choose which is which.",
             code="mapping_needed",
             param="mapping",
-            details={"columns": [column.name for column in inspection.columns]},
+            details={"columns": names},
         )
-    return inspection.mapping
+    return proposed
+
+
+def _proposed(session: Session, file: File) -> Mapping | None:
+    inspection = files.inspection_of(file)
+    names = [column.name for column in inspection.columns]
+    known = remembered.recall(session, workspace_id=file.workspace_id, columns=names) if names else None
+    return inspection.mapping if known is None else Mapping.model_validate(known.mapping)
+
+
+def _remember(session: Session, principal: Principal, file: File, chosen: Mapping | None) -> None:
+    """A mapping that somebody chose, unless it is what would be proposed anyway."""
+    if chosen is None or chosen == _proposed(session, file):
+        return
+    names = [column.name for column in files.inspection_of(file).columns]
+    remembered.remember(session, principal=principal, columns=names, mapping=chosen)
 
 
 def _checked_name(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Any, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
@@ -125,9 +125,33 @@ class FileFormat(StrEnum):
 
 
 class ColumnRole(StrEnum):
+    """A part that a column can play; each is a field of `Mapping`."""
+
     QUESTION = "question"
+    CONTEXT = "context"
     ANSWER = "answer"
     SYSTEM = "system"
+    CONVERSATION = "conversation"
+    TIME = "time"
+    SPEAKER = "speaker"
+    MESSAGE = "message"
+    TEXT = "text"
+    CHOSEN = "chosen"
+    REJECTED = "rejected"
+
+
+class Shape(StrEnum):
+    """How a file writes its rows down."""
+
+    # columns, whose parts a mapping tells
+    TABLE = "table"
+    OPENAI_CHAT = "openai_chat"
+    OPENAI_REINFORCEMENT = "openai_reinforcement"
+    SHAREGPT = "sharegpt"
+    ALPACA = "alpaca"
+    PROMPT_COMPLETION = "prompt_completion"
+    PREFERENCE = "preference"
+    TEXT = "text"
 
 
 class _Value(BaseModel):
@@ -153,18 +177,92 @@ class Notice(_Value):
     text: str
 
 
-class Mapping(_Value):
-    """Which column is the question, which the answer, and which, if any, the instructions before them."""
+ColumnName = Annotated[str, Field(min_length=1, max_length=MAX_COLUMN_NAME_CHARS)]
+SpeakerValue = Annotated[str, Field(min_length=1, max_length=200)]
 
-    question: str = Field(min_length=1, max_length=MAX_COLUMN_NAME_CHARS)
-    answer: str = Field(min_length=1, max_length=MAX_COLUMN_NAME_CHARS)
-    system: str | None = Field(None, min_length=1, max_length=MAX_COLUMN_NAME_CHARS)
+
+class Mapping(_Value):
+    """Which column plays which part, in one of four ways.
+
+    A row is a question with its answer (`question`, `answer`); or one message of a conversation (`conversation`,
+    `speaker`, `assistant_speakers`, `message`); or a question with the better answer and the other (`question`,
+    `chosen`, `rejected`); or a text (`text`).
+    """
+
+    question: ColumnName | None = Field(None, description="The column with the user's words.")
+    context: ColumnName | None = Field(None, description="A column that goes on with the question, below it.")
+    answer: ColumnName | None = Field(None, description="The column with the assistant's words.")
+    system: ColumnName | None = Field(None, description="The column with the instructions before a conversation.")
+    system_text: str | None = Field(
+        None, min_length=1, max_length=10_000, description="The same instructions before every conversation."
+    )
+    conversation: ColumnName | None = Field(None, description="The column that says which conversation a row is of.")
+    time: ColumnName | None = Field(None, description="The column that orders them; the file's order when absent.")
+    speaker: ColumnName | None = Field(None, description="The column that says who speaks.")
+    assistant_speakers: list[SpeakerValue] = Field(
+        [],
+        max_length=200,
+        description="Who of them is the assistant, whatever the case. `@example.com` is every address there.",
+    )
+    ignored_speakers: list[SpeakerValue] = Field([], max_length=200, description="Whose messages are passed over.")
+    message: ColumnName | None = Field(None, description="The column with what is said.")
+    text: ColumnName | None = Field(None, description="The column with plain text, to go on reading.")
+    chosen: ColumnName | None = Field(None, description="The column with the answer that is preferred.")
+    rejected: ColumnName | None = Field(None, description="The column with the answer that is not.")
+
+    @property
+    def kind(self) -> RowKind:
+        if self.text is not None:
+            return RowKind.TEXT
+        return RowKind.CHAT if self.chosen is None and self.rejected is None else RowKind.PREFERENCE
+
+    @property
+    def is_thread(self) -> bool:
+        """Whether a row is one message, and rows with the same conversation make an example."""
+        return (
+            self.kind is RowKind.CHAT
+            and self.question is None
+            and self.answer is None
+            and not (self.conversation is None and self.speaker is None and self.message is None)
+        )
+
+    def parts(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The fields that its way of reading a row needs, and those that may stand beside them."""
+        instructions = {"system", "system_text"}
+        if self.kind is RowKind.TEXT:
+            return frozenset({"text"}), frozenset()
+        if self.kind is RowKind.PREFERENCE:
+            return frozenset({"question", "chosen", "rejected"}), frozenset({"context", *instructions})
+        if self.is_thread:
+            needed = {"conversation", "speaker", "assistant_speakers", "message"}
+            return frozenset(needed), frozenset({"time", "ignored_speakers", *instructions})
+        return frozenset({"question", "answer"}), frozenset({"context", *instructions})
+
+    def missing(self) -> list[str]:
+        """The fields that it needs and does not say; none if it is complete."""
+        return [name for name in type(self).model_fields if name in self.parts()[0] and not getattr(self, name)]
+
+    def columns(self) -> dict[ColumnRole, str]:
+        """The column of every part that has one."""
+        named = {role: getattr(self, role.value) for role in ColumnRole}
+        return {role: name for role, name in named.items() if name is not None}
+
+    def dump(self) -> dict[str, Any]:
+        """As it is kept: only what it says, so that two that mean the same are equal."""
+        return self.model_dump(mode="json", exclude_defaults=True)
 
 
 class Column(_Value):
     name: str
     sample_values: list[str]
     role_suggestion: ColumnRole | None
+
+
+class Speaker(_Value):
+    """A value of the column that says who speaks, among the rows that were looked at."""
+
+    value: str
+    num_messages: int
 
 
 class RowContent(_Value):
@@ -209,15 +307,20 @@ class Inspection(_Value):
     """What a first look at a file found."""
 
     format: FileFormat
-    # what is missing was looked at before there were other kinds
+    # what is missing was looked at before there were other kinds, and shapes
     kind: RowKind = RowKind.CHAT
+    shape: Shape | None = None
     columns: list[Column]
     num_rows: int
+    # rows of the file that were read: as many, unless several make a conversation
+    num_records: int | None = None
     # false for a large file of which only the beginning was looked at; a dataset version reads all of it
     is_complete: bool
     sample: list[SampleRow]
-    # null where rows are conversations already, or where no two columns look like questions and answers
+    # null where rows are conversations already, or where no columns look like questions and answers
     mapping: Mapping | None
+    # who speaks, where rows are messages; the most frequent first
+    speakers: list[Speaker] = []
     problems: list[Problem]
     num_problems: int
     # how it was read where that was a choice: its encoding, its sheet

@@ -44,6 +44,7 @@ PARAMETERS = {
     "permission_id": "permission",
     "upload_id": "upload",
     "import_id": "file_import",
+    "column_mapping_id": "column_mapping",
     "user_id": "user",
     "key_id": "key",
     "account_id": "account",
@@ -113,6 +114,7 @@ class Things:
     upload: str
     file_import: str
     part: str
+    column_mapping: str
     dataset: str
     version: str
     run: str
@@ -153,6 +155,9 @@ class Things:
         return {"validation_file": {"training_file": self.file}, "before": {"to": None}}.get(field, {})
 
 
+_WEBHOOK = {"name": "ours", "url": "https://example.com/", "event_types": ["fine_tuning.job.failed"]}
+
+
 def seed(
     client: TestClient, database: Database, settings: Settings, *, headers: Headers, workspace_id: str, worker: str
 ) -> Things:
@@ -175,8 +180,7 @@ def seed(
     key_id = made("/v1/api_keys", {"name": "ours"})
     account_id = made("/v1/service_accounts", {"name": "ours"})
     invitation_id = made("/v1/invitations", {"email": "bo@example.com"})
-    webhook = {"name": "ours", "url": "https://example.com/", "event_types": ["fine_tuning.job.failed"]}
-    webhook_id = made("/v1/webhook_endpoints", webhook)
+    webhook_id = made("/v1/webhook_endpoints", _WEBHOOK)
     user_id = client.get("/v1/auth/session", headers=headers).json()["user"]["id"]
     upload = {"bytes": 4, "filename": "a.jsonl", "mime_type": "text/jsonl", "purpose": "fine-tune"}
     upload_id = made("/v1/uploads", upload)
@@ -195,6 +199,7 @@ def seed(
             upload=upload_id,
             file_import=made("/v1/files/import", {"url": "https://example.com/rows.csv"}),
             part=part.json()["id"],
+            column_mapping=_chosen_columns(client, headers, file_id),
             dataset=dataset_id,
             version=version_id,
             run=run_id,
@@ -213,6 +218,14 @@ def seed(
             worker=worker,
             worker_token=tokens.create_token(session, name="cellar", created_by=None)[0].id,
         )
+
+
+def _chosen_columns(client: TestClient, headers: Headers, file_id: str) -> str:
+    """By making a dataset with other columns than those proposed."""
+    swapped = {"question": "answer", "answer": "question"}
+    client.post("/v1/datasets", headers=headers, json={"file_id": file_id, "mapping": swapped})
+    found: str = client.get("/v1/column_mappings", headers=headers).json()["data"][0]["id"]
+    return found
 
 
 def _linked_identity(session: Session, user_id: str) -> str:

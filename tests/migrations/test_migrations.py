@@ -1,3 +1,4 @@
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -202,6 +203,28 @@ class TestRowKinds:
             for statement in statements:
                 connection.execute(text(statement))
             return [tuple(row) for row in connection.execute(text(query))]
+
+
+class TestColumnMappings:
+    """0017: mappings of more than two columns."""
+
+    VERSION = (
+        "insert into dataset_versions (id, workspace_id, dataset_id, number, status, job_id, reading_id, mapping) "
+        "values ('{id}', 'ws_1', 'ds_1', {number}, 'ready', 'job_1', '{id}', '{mapping}')"
+    )
+    MAPPINGS = "select id, mapping from dataset_versions order by id"
+
+    def test_say_only_what_they_say_and_going_back_keeps_what_was_known(self, empty_urls: tuple[str, str]) -> None:
+        owner_url, app_url = empty_urls
+        run = TestRowKinds._run
+        migrate.upgrade(owner_url, app_url, "0016")
+        old = {"question": "q", "answer": "a", "system": None}
+        run(owner_url, [self.VERSION.format(id="dsv_1", number=1, mapping=json.dumps(old))])
+        migrate.upgrade(owner_url, app_url, "0017")
+        assert run(owner_url, [], self.MAPPINGS) == [("dsv_1", {"question": "q", "answer": "a"})]
+        run(owner_url, [self.VERSION.format(id="dsv_2", number=2, mapping='{"text": "t"}')])
+        migrate.downgrade(owner_url, "0016")
+        assert run(owner_url, [], self.MAPPINGS) == [("dsv_1", old), ("dsv_2", None)]
 
 
 class TestAuditChain:

@@ -3,10 +3,10 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import TextIO
 
 from core.datasets.examples import Example, Table
 from core.datasets.formats import refusals
@@ -78,7 +78,7 @@ def ingest(run_dir: Path, spec: IngestSpec, events: Events) -> IngestReport:
     with source.open("rb") as stream:
         num_read = 0
         table = Table(stream, spec.format)
-        for example in table.examples(spec.mapping):
+        for example in table.examples(spec.mapping, scratch=run_dir):
             num_read += 1
             if example.problem is None:
                 health.observe(example.row, _content(example))
@@ -89,17 +89,14 @@ def ingest(run_dir: Path, spec: IngestSpec, events: Events) -> IngestReport:
     events.stage("checking")
     writer = Writer(spec, health, table.kind, heldout=choose_heldout(health.counts, health.groups))
     with source.open("rb") as stream, (run_dir / ROWS_NAME).open("w", encoding="utf-8") as out:
-        for number, example in enumerate(_examples(stream, spec), start=1):
+        examples = Table(stream, spec.format).examples(spec.mapping, scratch=run_dir)
+        for number, example in enumerate(examples, start=1):
             writer.write(example, out)
             if number % _PROGRESS_EVERY_ROWS == 0:
                 events.progress(source.stat().st_size + stream.tell(), 2 * source.stat().st_size)
     report = writer.report()
     events.message(f"{report.num_rows:,} examples can be learned from; {report.num_heldout:,} of them are held out.")
     return report
-
-
-def _examples(stream: BinaryIO, spec: IngestSpec) -> Iterator[Example]:
-    return Table(stream, spec.format).examples(spec.mapping)
 
 
 def _content(example: Example) -> RowContent:

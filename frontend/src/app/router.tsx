@@ -9,6 +9,7 @@ import {
 } from "@tanstack/react-router";
 import { ApiError } from "@/api/errors";
 import { AppLayout } from "@/app/app-layout";
+import { newDataSearch } from "@/app/new-data-search";
 import { NotFound } from "@/app/not-found";
 import { RouteFailure } from "@/app/route-failure";
 import { AUDIT_SEARCH, DELIVERY_STATES, JOB_STATES, oneOf, pick, QUEUES, type Search } from "@/app/search";
@@ -86,7 +87,7 @@ const data = createRoute({
 const newData = createRoute({
   getParentRoute: () => app,
   path: "/data/new",
-  validateSearch: (search: Search) => pick(search, "file", "from", "import"),
+  validateSearch: newDataSearch,
   component: lazyRouteComponent(() => import("@/features/datasets/pages/new-dataset-page"), "NewDatasetPage"),
 });
 

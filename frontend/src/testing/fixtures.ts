@@ -14,6 +14,7 @@ import type {
   UploadedFile,
 } from "@/api/types";
 import { FINDINGS, LENGTHS } from "@/testing/findings";
+import { TICKETS_MAPPING } from "@/testing/mapping-fixtures";
 import { PAIRS } from "@/testing/pairs";
 
 export const NOW_S = Math.floor(Date.now() / 1000);
@@ -81,7 +82,7 @@ export function makeVersion(overrides: Partial<DatasetVersion> = {}): DatasetVer
     parent_id: null,
     changes: null,
     num_changed: 0,
-    mapping: { question: "ticket", answer: "reply", system: null },
+    mapping: TICKETS_MAPPING,
     num_rows: 1204,
     num_train: 1084,
     num_heldout: 120,
@@ -161,7 +162,8 @@ export function makeFile(overrides: Partial<UploadedFile> = {}): UploadedFile {
       is_complete: true,
       notices: [],
       sample: [0, 1, 2].map((index) => ({ row: index + 2, messages: messagesOf(index) })),
-      mapping: { question: "ticket", answer: "reply", system: null },
+      mapping: TICKETS_MAPPING,
+      speakers: [],
       problems: makeVersion().problems.slice(0, 2),
       num_problems: 2,
     },

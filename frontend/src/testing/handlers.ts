@@ -1,3 +1,4 @@
+import type { Mapping } from "@/api/types";
 import { delay, http, HttpResponse } from "msw";
 import { adminHandlers } from "@/testing/admin-handlers";
 import { accessHandlers } from "@/testing/access-handlers";
@@ -17,6 +18,7 @@ import {
 } from "@/testing/fixtures";
 import { findKept, KEPT, KEPT_MESSAGES } from "@/testing/kept-fixtures";
 import { MODELS } from "@/testing/model-fixtures";
+import { makePreview } from "@/testing/preview-fixtures";
 import { signInHandlers } from "@/testing/sign-in-handlers";
 import { DATASETS_OF_KINDS, findDataset, rowsOfKind } from "@/testing/kind-fixtures";
 import { DIFF, HISTORY, LEARNER } from "@/testing/version-fixtures";
@@ -85,6 +87,13 @@ export const handlers = [
   http.post("*/v1/samples/:id", () => HttpResponse.json(makeFile({ filename: "reviews.csv" }))),
   http.post("*/v1/files", () => HttpResponse.json(makeFile())),
   http.get("*/v1/files/:id", () => HttpResponse.json(makeFile())),
+  http.post("*/v1/files/:id/preview", async ({ request }) => {
+    const { mapping } = (await request.json()) as { mapping: Partial<Mapping> | null };
+    return HttpResponse.json(makePreview(mapping));
+  }),
+  http.delete("*/v1/column_mappings/:id", ({ params }) =>
+    HttpResponse.json({ id: params.id, object: "column_mapping", deleted: true }),
+  ),
   http.get("*/v1/datasets", () =>
     HttpResponse.json(
       listOf([

@@ -1,6 +1,9 @@
+from typing import Any
+
 import pytest
 
-from core.datasets.columns import example_like_cell, refuse_unfit_mapping, suggest_mapping
+from core.datasets.columns import example_like_cell, refuse_unfit_mapping
+from core.datasets.proposals import suggest_mapping
 from core.datasets.types import Mapping
 from core.errors import Invalid
 
@@ -13,7 +16,7 @@ ROWS = [[f"Where is my parcel number {number}?", "It left our house today."] for
         (["question", "answer"], "question", "answer", None),
         (["Answer", "Question"], "Question", "Answer", None),
         (["prompt", "completion"], "prompt", "completion", None),
-        (["system", "instruction", "input", "output"], "instruction", "output", "system"),
+        (["system", "instruction", "output"], "instruction", "output", "system"),
         (["review", "label"], "review", "label", None),
         (["Customer question", "Agent reply"], "Customer question", "Agent reply", None),
         (["id", "q", "a"], "q", "a", None),
@@ -86,3 +89,33 @@ class TestAMapping:
         with pytest.raises(Invalid) as refused:
             refuse_unfit_mapping(Mapping(question="a", answer="b", system=None), [])
         assert refused.value.error_code == "mapping_not_needed"
+
+    @pytest.mark.parametrize(
+        ("mapping", "param"),
+        [
+            ({}, "question"),
+            ({"question": "a"}, "answer"),
+            ({"question": "a", "chosen": "b"}, "rejected"),
+            ({"conversation": "a"}, "speaker"),
+            ({"conversation": "a", "speaker": "b", "message": "c"}, "assistant_speakers"),
+        ],
+    )
+    def test_must_say_all_that_its_way_needs(self, mapping: dict[str, str], param: str) -> None:
+        with pytest.raises(Invalid) as refused:
+            refuse_unfit_mapping(Mapping(**mapping), ["a", "b", "c"])
+        assert (refused.value.error_code, refused.value.param) == ("mapping_incomplete", f"mapping.{param}")
+
+    @pytest.mark.parametrize(
+        ("mapping", "param"),
+        [
+            ({"text": "a", "answer": "b"}, "answer"),
+            ({"question": "a", "answer": "b", "time": "c"}, "time"),
+            ({"question": "a", "answer": "b", "chosen": "c", "rejected": "d"}, "answer"),
+            ({"question": "a", "answer": "b", "assistant_speakers": ["agent"]}, "assistant_speakers"),
+            ({"question": "a", "answer": "b", "system": "c", "system_text": "Be kind"}, "system_text"),
+        ],
+    )
+    def test_is_of_one_way_only(self, mapping: dict[str, Any], param: str) -> None:
+        with pytest.raises(Invalid) as refused:
+            refuse_unfit_mapping(Mapping(**mapping), ["a", "b", "c", "d"])
+        assert (refused.value.error_code, refused.value.param) == ("mapping_mixed", f"mapping.{param}")

@@ -10,6 +10,7 @@ import type {
   Dataset,
   DatasetVersion,
   FileImport,
+  FilePreviewBody,
   ImportFile,
   ListOf,
   Mapping,
@@ -27,6 +28,8 @@ export const keys = {
   all: ["datasets"] as const,
   list: ["datasets", "list"] as const,
   one: (id: string) => ["datasets", "one", id] as const,
+  previews: ["previews"] as const,
+  preview: (fileId: string, mapping: Partial<Mapping> | null) => ["previews", fileId, mapping] as const,
   rows: (versionId: string) => ["datasets", "rows", versionId] as const,
 };
 
@@ -100,6 +103,23 @@ export function fileQuery(id: string) {
   });
 }
 
+/** The first rows under a mapping; without one, under what was chosen before or is proposed. */
+export function previewQuery(id: string, mapping: Partial<Mapping> | null) {
+  return queryOptions({
+    queryKey: keys.preview(id, mapping),
+    queryFn: ({ signal }) =>
+      unwrap<FilePreviewBody>(
+        api.POST("/v1/files/{file_id}/preview", {
+          params: { path: { file_id: id } },
+          body: { mapping: mapping as Mapping | null },
+          signal,
+        }),
+      ),
+    staleTime: Infinity,
+    retry: false,
+  });
+}
+
 export function uploadQuery(id: string) {
   return queryOptions({
     queryKey: ["uploads", id],
@@ -140,6 +160,19 @@ export function useCancelImport() {
   });
 }
 
+export function useForgetMapping() {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: (id: string) =>
+      unwrap<unknown>(
+        api.DELETE("/v1/column_mappings/{column_mapping_id}", {
+          params: { path: { column_mapping_id: id } },
+        }),
+      ),
+    onSuccess: () => client.invalidateQueries({ queryKey: keys.previews }),
+  });
+}
+
 export function useTrySample() {
   return useMutation({
     mutationFn: (id: string) =>
@@ -155,8 +188,20 @@ function useDatasetChange<Input, Output>(mutationFn: (input: Input) => Promise<O
   });
 }
 
+/** What is chosen is proposed for the next file with such columns. */
+function useMappingChange<Input, Output>(mutationFn: (input: Input) => Promise<Output>) {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn,
+    onSuccess: () => {
+      client.removeQueries({ queryKey: keys.previews, type: "inactive" });
+      return client.invalidateQueries({ queryKey: keys.all });
+    },
+  });
+}
+
 export function useCreateDataset() {
-  return useDatasetChange((body: { file_id: string; name: string; mapping?: Mapping }) =>
+  return useMappingChange((body: { file_id: string; name: string; mapping?: Mapping }) =>
     unwrap<Dataset>(api.POST("/v1/datasets", { body })),
   );
 }
@@ -182,7 +227,7 @@ export function useRestoreDataset() {
 }
 
 export function useChangeMapping(id: string) {
-  return useDatasetChange((mapping: Mapping) =>
+  return useMappingChange((mapping: Mapping) =>
     unwrap<DatasetVersion>(
       api.POST("/v1/datasets/{dataset_id}/versions", {
         params: { path: { dataset_id: id } },

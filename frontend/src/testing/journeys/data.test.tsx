@@ -1,8 +1,10 @@
 import { screen, waitFor, within } from "@testing-library/react";
 import { http, HttpResponse } from "msw";
+import type { Mapping } from "@/api/types";
 import { makeDataset } from "@/testing/fixtures";
 import { refuse } from "@/testing/handlers";
 import { openPage } from "@/testing/open-page";
+import { makePreview } from "@/testing/preview-fixtures";
 import { server } from "@/testing/setup";
 
 const CSV = new File(["ticket,reply\nq,a\n"], "tickets.csv", { type: "text/csv" });
@@ -18,18 +20,83 @@ describe("bringing examples", () => {
     );
     const { user, history } = openPage("/data/new");
     await user.upload(await screen.findByLabelText("File with examples"), CSV);
-    expect(await screen.findByText("Can I move my appointment on Friday to next week?")).toBeVisible();
-    await user.selectOptions(screen.getByLabelText("The question is in"), "team");
-    expect(screen.queryByText("Can I move my appointment on Friday to next week?")).toBeNull();
-    expect(screen.getByText("billing")).toBeVisible();
+    const rows = await screen.findByRole("region", { name: "Your first rows, as conversations" });
+    expect(within(rows).getByText("Can I move my appointment on Friday to next week?")).toBeVisible();
+    const team = screen.getByRole("group", { name: "Column team" });
+    await user.click(within(team).getByLabelText("Question"));
+    await within(rows).findByText("billing");
+    expect(within(rows).queryByText("Can I move my appointment on Friday to next week?")).toBeNull();
+    expect(history.location.search).toContain("team");
     await user.click(screen.getByRole("button", { name: "Use these examples" }));
     await screen.findByText("31 examples say the same as an earlier one.");
     expect(history.location.pathname).toBe("/data/ds_1");
     expect(sent).toEqual({
       file_id: "file-1",
       name: "tickets",
-      mapping: { question: "team", answer: "reply", system: null },
+      mapping: { question: "team", answer: "reply" },
     });
+  });
+
+  it("keeps what was chosen in the address, and asks for what is missing", async () => {
+    const columns = JSON.stringify({ way: "pair", question: "team" });
+    const { user, history } = openPage(`/data/new?file=file-1&columns=${encodeURIComponent(columns)}`);
+    expect(await screen.findByText("Say which column has the good answer.")).toBeVisible();
+    expect(screen.getByRole("button", { name: "Use these examples" })).toBeDisabled();
+    const ticket = screen.getByRole("group", { name: "Column ticket" });
+    await user.click(within(ticket).getByLabelText("Good answer"));
+    expect(await screen.findByText("From 1,204 rows: 1,202 examples, 2 problems.")).toBeVisible();
+    expect(history.location.search).toContain("ticket");
+    expect(screen.getByRole("button", { name: "Use these examples" })).toBeEnabled();
+  });
+
+  it("puts messages together once it is told who is on our side", async () => {
+    let sent: unknown = null;
+    server.use(
+      http.post("*/v1/files/:id/preview", async ({ request }) => {
+        const { mapping } = (await request.json()) as { mapping: Partial<Mapping> | null };
+        sent = mapping;
+        const speakers = ["Kim", "Ben"].map((value) => ({ value, num_messages: 12 }));
+        return HttpResponse.json({ ...makePreview(mapping), speakers });
+      }),
+    );
+    const { user } = openPage("/data/new?file=file-1");
+    await user.click(await screen.findByLabelText(/One message of a conversation/));
+    const choose = async (column: string, part: string) =>
+      user.click(within(screen.getByRole("group", { name: `Column ${column}` })).getByLabelText(part));
+    await choose("team", "Conversation");
+    await choose("reply", "Who speaks");
+    await choose("ticket", "What is said");
+    const ben = await screen.findByRole("group", { name: "Ben" });
+    expect(screen.getByText(/Say who of them is on your side/)).toBeVisible();
+    await user.click(within(ben).getByLabelText("On our side"));
+    await vi.waitFor(() =>
+      expect(sent).toEqual({
+        conversation: "team",
+        speaker: "reply",
+        message: "ticket",
+        assistant_speakers: ["Ben"],
+      }),
+    );
+    expect(screen.getByRole("button", { name: "Use these examples" })).toBeEnabled();
+  });
+
+  it("says that the columns are as last time, and forgets them on request", async () => {
+    let isForgotten = false;
+    server.use(
+      http.post("*/v1/files/:id/preview", () =>
+        HttpResponse.json({ ...makePreview(null), remembered_mapping_id: isForgotten ? null : "cmap_1" }),
+      ),
+      http.delete("*/v1/column_mappings/cmap_1", () => {
+        isForgotten = true;
+        return HttpResponse.json({ id: "cmap_1", object: "column_mapping", deleted: true });
+      }),
+    );
+    const { user } = openPage("/data/new?file=file-1");
+    await user.click(await screen.findByRole("button", { name: "Forget that choice" }));
+    await vi.waitFor(() =>
+      expect(screen.queryByText("These columns are as you chose them last time")).toBeNull(),
+    );
+    expect(isForgotten).toBe(true);
   });
 
   it("says of a refused file where, why and how to mend it", async () => {

@@ -3,12 +3,15 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { useState, type SubmitEvent } from "react";
 import { messageOf } from "@/api/errors";
-import type { Dataset, Mapping } from "@/api/types";
+import type { Dataset, Inspection } from "@/api/types";
 import { Notice } from "@/components/ui/notice";
 import { offerUndo, tellFailure } from "@/components/ui/notices";
 import { SkeletonLines } from "@/components/ui/skeletons";
 import { QueryView } from "@/components/ui/states";
-import { completeMapping, MappingFields } from "@/features/datasets/components/mapping-fields";
+import { FirstRows } from "@/features/datasets/components/first-rows";
+import { complete, wayOf } from "@/features/datasets/components/mapping";
+import { MappingEditor, type Choice } from "@/features/datasets/components/mapping-editor";
+import { useMappingDraft } from "@/features/datasets/components/use-mapping-draft";
 import {
   fileQuery,
   useChangeMapping,
@@ -16,6 +19,7 @@ import {
   useRenameDataset,
   useRestoreDataset,
 } from "@/features/datasets/queries";
+import classes from "./file-preview.module.css";
 
 type Open = "rename" | "columns" | null;
 
@@ -102,35 +106,48 @@ function RenameForm({ dataset, onDone }: FormProps) {
 
 function ColumnsForm({ dataset, onDone }: FormProps) {
   const file = useQuery(fileQuery(dataset.file_id));
-  const change = useChangeMapping(dataset.id);
-  const [mapping, setMapping] = useState<Partial<Mapping>>(dataset.latest_version.mapping ?? {});
-  const complete = completeMapping(mapping);
   return (
     <QueryView query={file} what="the columns" skeleton={<SkeletonLines count={2} height={36} />}>
-      {(loaded) => (
-        <>
-          <p>The examples are read again with the new columns. What you trained before keeps the old ones.</p>
-          <MappingFields
-            columns={(loaded.inspection?.columns ?? []).map((column) => column.name)}
-            mapping={mapping}
-            onChange={setMapping}
-          />
-          {change.error && (
-            <Notice tone="bad" title="The columns were not changed">
-              {messageOf(change.error)}
-            </Notice>
-          )}
-          <Group justify="flex-end" mt="lg">
-            <Button
-              disabled={!complete}
-              loading={change.isPending}
-              onClick={() => complete && change.mutate(complete, { onSuccess: onDone })}
-            >
-              Read them again
-            </Button>
-          </Group>
-        </>
-      )}
+      {(loaded) =>
+        loaded.inspection && (
+          <ColumnsEditor dataset={dataset} inspection={loaded.inspection} onDone={onDone} />
+        )
+      }
     </QueryView>
+  );
+}
+
+function ColumnsEditor({ dataset, inspection, onDone }: FormProps & { inspection: Inspection }) {
+  const change = useChangeMapping(dataset.id);
+  const now = dataset.latest_version.mapping ?? {};
+  const [chosen, setChosen] = useState<Choice>({ draft: now, way: wayOf(now) });
+  const { preview, error, isStale, wanted } = useMappingDraft(dataset.file_id, inspection, chosen);
+  const mapping = complete(chosen.draft, chosen.way);
+  return (
+    <div className={classes.preview}>
+      <p>The examples are read again with the new columns. What you trained before keeps the old ones.</p>
+      <MappingEditor
+        {...chosen}
+        inspection={inspection}
+        speakers={preview?.speakers ?? inspection.speakers}
+        lead="Change one if it is wrong; the rows below follow."
+        onChange={setChosen}
+      />
+      <FirstRows preview={preview} error={error} wanted={wanted} isStale={isStale} />
+      {change.error && (
+        <Notice tone="bad" title="The columns were not changed">
+          {messageOf(change.error)}
+        </Notice>
+      )}
+      <Group justify="flex-end">
+        <Button
+          disabled={!mapping}
+          loading={change.isPending}
+          onClick={() => mapping && change.mutate(mapping, { onSuccess: onDone })}
+        >
+          Read them again
+        </Button>
+      </Group>
+    </div>
   );
 }

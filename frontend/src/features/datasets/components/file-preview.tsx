@@ -1,53 +1,19 @@
 import { Button, TextInput } from "@mantine/core";
 import { useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
-import type { Inspection, Mapping, RowContent, RowKind, UploadedFile } from "@/api/types";
 import { messageOf } from "@/api/errors";
+import type { Inspection, UploadedFile } from "@/api/types";
 import { Notice } from "@/components/ui/notice";
-import { Section } from "@/components/ui/page";
+import { tellFailure } from "@/components/ui/notices";
 import { ROW_KINDS } from "@/components/ui/row-kind";
-import { completeMapping, MappingFields } from "@/features/datasets/components/mapping-fields";
-import { ProblemList } from "@/features/datasets/components/problem-list";
-import { RowView } from "@/features/datasets/components/row-view";
-import { useCreateDataset } from "@/features/datasets/queries";
+import { FirstRows } from "@/features/datasets/components/first-rows";
+import { complete, parsed, written } from "@/features/datasets/components/mapping";
+import { MappingEditor, type Choice } from "@/features/datasets/components/mapping-editor";
+import { SHAPES } from "@/features/datasets/components/shapes";
+import { useMappingDraft } from "@/features/datasets/components/use-mapping-draft";
+import { useCreateDataset, useForgetMapping } from "@/features/datasets/queries";
 import { plural } from "@/lib/format";
 import classes from "./file-preview.module.css";
-
-/** The first rows under a mapping, composed here so that a change of column shows at once. */
-function compose(inspection: Inspection, mapping: Partial<Mapping>): RowContent[] {
-  const suggested = inspection.mapping;
-  const isSuggested =
-    !suggested ||
-    (mapping.question === suggested.question &&
-      mapping.answer === suggested.answer &&
-      (mapping.system ?? null) === (suggested.system ?? null));
-  if (isSuggested && inspection.sample.length > 0) return inspection.sample;
-  const values = (name: string | null | undefined) =>
-    inspection.columns.find((column) => column.name === name)?.sample_values ?? [];
-  const questions = values(mapping.question);
-  const answers = values(mapping.answer);
-  const systems = values(mapping.system);
-  const length = Math.max(questions.length, answers.length);
-  return Array.from({ length }, (_, index) => ({
-    messages: [
-      ...(mapping.system ? [{ role: "system" as const, content: systems[index] ?? "" }] : []),
-      { role: "user" as const, content: questions[index] ?? "" },
-      { role: "assistant" as const, content: answers[index] ?? "" },
-    ],
-  }));
-}
-
-const PREVIEWS: Record<RowKind, { title: string; lead: string }> = {
-  chat: {
-    title: "Your first rows, as conversations",
-    lead: "The model will learn to say the coloured part.",
-  },
-  preference: {
-    title: "Your first rows, with both answers",
-    lead: "The model will learn to answer more like the coloured one than like the other.",
-  },
-  text: { title: "The beginning of your text", lead: "The model will learn to go on writing like this." },
-};
 
 function withoutEnding(filename: string): string {
   return filename.replace(/(\.[^.]+)?(\.(gz|zst|zip))?$/i, "") || filename;
@@ -56,20 +22,27 @@ function withoutEnding(filename: string): string {
 interface FilePreviewProps {
   file: UploadedFile;
   inspection: Inspection;
+  /** What was chosen so far, as the address keeps it. */
+  chosen: Record<string, unknown> | undefined;
+  onChosen: (chosen: Record<string, unknown>) => void;
   onOther: () => void;
 }
 
-export function FilePreview({ file, inspection, onOther }: FilePreviewProps) {
+export function FilePreview({ file, inspection, chosen, onChosen, onOther }: FilePreviewProps) {
   const navigate = useNavigate();
   const create = useCreateDataset();
   const [name, setName] = useState(withoutEnding(file.filename));
-  const [mapping, setMapping] = useState<Partial<Mapping>>(inspection.mapping ?? {});
   const hasColumns = inspection.columns.length > 0;
-  const complete = completeMapping(mapping);
-  const canUse = name.trim() !== "" && (!hasColumns || complete !== null);
+  const { choice, preview, error, isStale, wanted, rememberedId } = useMappingDraft(
+    file.id,
+    inspection,
+    parsed(chosen),
+  );
+  const change = ({ draft, way }: Choice) => onChosen(written(draft, way));
+  const mapping = complete(choice.draft, choice.way);
   const use = () =>
     create.mutate(
-      { file_id: file.id, name: name.trim(), ...(hasColumns && complete ? { mapping: complete } : {}) },
+      { file_id: file.id, name: name.trim(), ...(hasColumns && mapping ? { mapping } : {}) },
       {
         onSuccess: (dataset) =>
           void navigate({ to: "/data/$datasetId", params: { datasetId: dataset.id }, replace: true }),
@@ -79,52 +52,30 @@ export function FilePreview({ file, inspection, onOther }: FilePreviewProps) {
     <div className={classes.preview}>
       <p className={classes.found}>
         {inspection.is_complete ? "" : "At least "}
-        {plural(inspection.num_rows, "example")} in <strong>{file.filename}</strong>.{" "}
-        {inspection.kind !== "chat" && ROW_KINDS[inspection.kind].sentence}
+        {plural(inspection.num_records ?? inspection.num_rows, "row")} in <strong>{file.filename}</strong>.{" "}
+        {inspection.shape && SHAPES[inspection.shape]}{" "}
+        {!hasColumns && inspection.kind !== "chat" && ROW_KINDS[inspection.kind].sentence}
       </p>
       {inspection.notices.map((notice) => (
         <Notice key={notice.code} tone="quiet" title="How the file was read">
           {notice.text}
         </Notice>
       ))}
+      {rememberedId && <Remembered id={rememberedId} />}
       {hasColumns && (
-        <Section
-          title="Which column is which"
+        <MappingEditor
+          {...choice}
+          inspection={inspection}
+          speakers={preview?.speakers ?? inspection.speakers}
           lead={
-            inspection.mapping
-              ? "We found these. Change one if it is wrong; the rows below follow."
-              : "We could not tell. Choose the column with the questions and the one with the good answers."
+            wanted
+              ? "We could not tell all of it. Say what each column is."
+              : "Change one if it is wrong; the rows below follow."
           }
-        >
-          <MappingFields
-            columns={inspection.columns.map((column) => column.name)}
-            mapping={mapping}
-            onChange={setMapping}
-          />
-          {mapping.question && mapping.question === mapping.answer && (
-            <Notice tone="warn" title="Question and answer are the same column">
-              Choose two different columns, or the model would learn to repeat what it is asked.
-            </Notice>
-          )}
-        </Section>
+          onChange={change}
+        />
       )}
-      <Section {...PREVIEWS[inspection.kind]}>
-        <ol className={classes.rows}>
-          {compose(inspection, mapping).map((row, index) => (
-            <li key={index}>
-              <RowView row={row} showLearned />
-            </li>
-          ))}
-        </ol>
-      </Section>
-      {inspection.num_problems > 0 && (
-        <Section
-          title={`${plural(inspection.num_problems, "thing")} to look at`}
-          lead="You can go on: rows with an error are left out, the others are used."
-        >
-          <ProblemList problems={inspection.problems} total={inspection.num_problems} />
-        </Section>
-      )}
+      <FirstRows preview={preview} error={error} wanted={wanted} isStale={isStale} />
       {create.error && (
         <Notice tone="bad" title="The examples were not created">
           {messageOf(create.error)} Your file is kept.
@@ -137,7 +88,11 @@ export function FilePreview({ file, inspection, onOther }: FilePreviewProps) {
           onChange={(event) => setName(event.currentTarget.value)}
           maxLength={100}
         />
-        <Button onClick={use} disabled={!canUse} loading={create.isPending || create.isSuccess}>
+        <Button
+          onClick={use}
+          disabled={name.trim() === "" || (hasColumns && mapping === null)}
+          loading={create.isPending || create.isSuccess}
+        >
           Use these examples
         </Button>
         <Button variant="subtle" onClick={onOther}>
@@ -145,5 +100,27 @@ export function FilePreview({ file, inspection, onOther }: FilePreviewProps) {
         </Button>
       </div>
     </div>
+  );
+}
+
+function Remembered({ id }: { id: string }) {
+  const forget = useForgetMapping();
+  return (
+    <Notice
+      tone="quiet"
+      title="These columns are as you chose them last time"
+      action={
+        <Button
+          variant="default"
+          size="compact-sm"
+          loading={forget.isPending}
+          onClick={() => forget.mutate(id, { onError: tellFailure })}
+        >
+          Forget that choice
+        </Button>
+      }
+    >
+      Someone in your workspace brought a file with the same column names before.
+    </Notice>
   );
 }

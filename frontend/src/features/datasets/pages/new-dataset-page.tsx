@@ -13,7 +13,7 @@ import { useCan } from "@/features/session/queries";
 const route = getRouteApi("/app/data/new");
 
 export function NewDatasetPage() {
-  const { file: fileId } = route.useSearch();
+  const { file: fileId, columns } = route.useSearch();
   const can = useCan();
   const isAllowed = can("datasets:write");
   return (
@@ -30,7 +30,7 @@ export function NewDatasetPage() {
       {!isAllowed ? (
         <Forbidden what="this page" />
       ) : fileId ? (
-        <Preview key={fileId} fileId={fileId} />
+        <Preview key={fileId} fileId={fileId} columns={columns} />
       ) : (
         <Choose />
       )}
@@ -57,15 +57,28 @@ function Choose() {
   );
 }
 
-function Preview({ fileId }: { fileId: string }) {
+function Preview({ fileId, columns }: { fileId: string; columns: Record<string, unknown> | undefined }) {
   const navigate = useNavigate();
   const file = useQuery(fileQuery(fileId));
+  const choose = (chosen: Record<string, unknown>) =>
+    void navigate({
+      to: "/data/new",
+      search: { file: fileId, columns: chosen },
+      replace: true,
+      resetScroll: false,
+    });
   const chooseOther = () => void navigate({ to: "/data/new", search: {} });
   return (
     <QueryView query={file} what="this file" skeleton={<SkeletonLines count={8} height={28} />}>
       {(loaded) =>
         loaded.inspection ? (
-          <FilePreview file={loaded} inspection={loaded.inspection} onOther={chooseOther} />
+          <FilePreview
+            file={loaded}
+            inspection={loaded.inspection}
+            chosen={columns}
+            onChosen={choose}
+            onOther={chooseOther}
+          />
         ) : (
           <Empty
             title={`“${loaded.filename}” holds no examples`}
