@@ -142,11 +142,21 @@ def delete_file(file_id: str, principal: WriterDep, session: SessionDep, backend
 
 @router.post("/v1/files/{file_id}/preview")
 def preview_file(
-    file_id: str, body: NewPreview, principal: WriterDep, database: DatabaseDep, backends: BackendsDep
+    file_id: str,
+    body: NewPreview,
+    principal: WriterDep,
+    database: DatabaseDep,
+    backends: BackendsDep,
+    settings: SettingsDep,
 ) -> FilePreviewBody:
     """The first rows as examples, and what is wrong with them, under a mapping that is being chosen. Keeps nothing."""
     found = preview.preview(
-        database, backends.blobs, workspace_id=principal.workspace_id, file_id=file_id, mapping=body.mapping
+        database,
+        backends.blobs,
+        workspace_id=principal.workspace_id,
+        file_id=file_id,
+        mapping=body.mapping,
+        directory=settings.uploads_dir,
     )
     return preview_body(found)
 

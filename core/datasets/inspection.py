@@ -19,7 +19,7 @@ _MAX_SAMPLE_CHARS = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Portion:
     """How much is looked at: so many rows of the file, and as many whole ones as begin in so many bytes."""
 
     num_records: int
@@ -32,7 +32,7 @@ def inspect(
     *,
     mapping: Mapping | None = None,
     reads_all: bool = False,
-    limits: Limits | None = None,
+    portion: Portion | None = None,
 ) -> Inspection:
     """Read the beginning of a file, or all of it if it is small. Without a mapping, a table has the one proposed.
 
@@ -42,10 +42,12 @@ def inspect(
     table = Table(stream, file_format)
     proposed = proposals.propose(table.columns, table.first_rows) if table.columns else None
     wanted = proposed if mapping is None else mapping
-    limits = limits or Limits(MAX_ROWS_READ, MAX_BYTES_READ)
+    portion = portion or Portion(MAX_ROWS_READ, MAX_BYTES_READ)
 
     def is_enough() -> bool:
-        return not reads_all and (table.num_records >= limits.num_records or table.num_bytes_read() >= limits.num_bytes)
+        return not reads_all and (
+            table.num_records >= portion.num_records or table.num_bytes_read() >= portion.num_bytes
+        )
 
     if wanted is not None and wanted.missing() == ["assistant_speakers"]:
         table.hear(wanted, is_enough=is_enough)

@@ -1,6 +1,7 @@
 """`python -m core.datasets.reading REQUEST <file >answer`: the first look at a file, by a process that may do little.
 
-The request is JSON: `filename`, `reads_all`, `parent_pid`, `limits`. The answer is one line of JSON: `inspection`, or
+The request is JSON: `filename`, `mapping`, `portion`, `reads_all`, `parent_pid`, `limits`. The answer is one line of
+JSON: `inspection`, or
 `error` with the fields of `Invalid`. Exit codes: 0 answered; 4 the memory did not suffice; anything else is a fault of
 ours, or a signal, and there is no answer.
 """
@@ -13,6 +14,7 @@ from typing import Any, BinaryIO, Final
 from core.datasets import inspection
 from core.datasets.formats import registry
 from core.datasets.reading.confinement import Limits, confine, die_with
+from core.datasets.types import Mapping
 from core.errors import Invalid
 
 OUT_OF_MEMORY: Final = 4
@@ -25,10 +27,18 @@ def main(request: dict[str, Any], stream: BinaryIO) -> int:
     answer: dict[str, Any]
     try:
         file, file_format = registry.told_apart(stream, request["filename"])
-        found = inspection.inspect(file, file_format, reads_all=request["reads_all"])
+        mapping, portion = request["mapping"], request["portion"]
+        found = inspection.inspect(
+            file,
+            file_format,
+            mapping=None if mapping is None else Mapping.model_validate(mapping),
+            portion=None if portion is None else inspection.Portion(**portion),
+            reads_all=request["reads_all"],
+        )
         answer = {"inspection": found.model_dump(mode="json")}
     except Invalid as error:
-        answer = {"error": {"message": error.message, "code": error.error_code, "details": error.details}}
+        told = {"message": error.message, "code": error.error_code, "param": error.param, "details": error.details}
+        answer = {"error": told}
     except MemoryError:
         return OUT_OF_MEMORY
     except OSError as error:

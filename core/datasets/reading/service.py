@@ -16,8 +16,9 @@ from typing import BinaryIO, Final
 
 from core.config import environment_of_children
 from core.datasets.formats import refusals
+from core.datasets.inspection import Portion
 from core.datasets.reading.confinement import Limits
-from core.datasets.types import Inspection
+from core.datasets.types import Inspection, Mapping
 from core.errors import AppError, Invalid
 
 logger = logging.getLogger(__name__)
@@ -38,7 +39,13 @@ _ENVIRONMENT: Final = {
 
 
 def inspect_apart(
-    stream: BinaryIO, filename: str, *, reads_all: bool = False, directory: Path | None = None
+    stream: BinaryIO,
+    filename: str,
+    *,
+    mapping: Mapping | None = None,
+    portion: Portion | None = None,
+    reads_all: bool = False,
+    directory: Path | None = None,
 ) -> Inspection:
     """As `inspection.inspect`. A stream that is no file of the system is passed on as far as it is wanted.
 
@@ -47,6 +54,8 @@ def inspect_apart(
     limits = _LIMITS[reads_all]
     request = {
         "filename": filename,
+        "mapping": None if mapping is None else mapping.dump(),
+        "portion": None if portion is None else asdict(portion),
         "reads_all": reads_all,
         "parent_pid": os.getpid(),
         "limits": asdict(limits),
@@ -113,7 +122,7 @@ def _answer(file: BinaryIO) -> Inspection:
     found = json.loads(file.read(_MAX_ANSWER_BYTES))
     if "error" in found:
         error = found["error"]
-        raise Invalid(error["message"], code=error["code"], param="file", details=error["details"])
+        raise Invalid(error["message"], code=error["code"], param=error["param"], details=error["details"])
     return Inspection.model_validate(found["inspection"])
 
 

@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from core.datasets import preview
-from core.datasets.inspection import Limits
+from core.datasets.inspection import Portion
 from tests.conftest import Headers
 
 pytestmark = pytest.mark.stack
@@ -98,7 +98,7 @@ class TestPreview:
         self, upload: Upload, previewed: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         file_id = upload(PAIRS)
-        monkeypatch.setattr(preview, "LIMITS", Limits(num_records=10, num_bytes=1000))
+        monkeypatch.setattr(preview, "PORTION", Portion(num_records=10, num_bytes=1000))
         monkeypatch.setattr(preview, "_READ_BYTES", 500)
         found = previewed(file_id)
         assert (found["num_records"], found["is_complete"]) == (10, False)
