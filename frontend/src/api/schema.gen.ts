@@ -819,6 +819,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/column_mappings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Column Mappings
+         * @description What the workspace chose for columns before, newest first. Each is made by choosing, with a dataset.
+         */
+        get: operations["list_column_mappings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/column_mappings/{column_mapping_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Forget Column Mapping
+         * @description Propose again what the columns themselves suggest. Datasets that were made stay as they are.
+         */
+        delete: operations["forget_column_mapping"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/dataset_versions/{version_id}": {
         parameters: {
             query?: never;
@@ -1275,6 +1315,26 @@ export interface paths {
         get: operations["get_file_content"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/files/{file_id}/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Preview File
+         * @description The first rows as examples, and what is wrong with them, under a mapping that is being chosen. Keeps nothing.
+         */
+        post: operations["preview_file"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3349,10 +3409,32 @@ export interface components {
             sample_values: string[];
         };
         /**
+         * ColumnMappingBody
+         * @description A mapping that the workspace chose, proposed when a file comes with the same columns.
+         */
+        ColumnMappingBody: {
+            /** Columns */
+            columns: string[];
+            /** Created At */
+            created_at: number;
+            /** Id */
+            id: string;
+            mapping: components["schemas"]["Mapping"];
+            /**
+             * Object
+             * @default column_mapping
+             * @constant
+             */
+            object: "column_mapping";
+            /** Updated At */
+            updated_at: number;
+        };
+        /**
          * ColumnRole
+         * @description A part that a column can play; each is a field of `Mapping`.
          * @enum {string}
          */
-        ColumnRole: "question" | "answer" | "system";
+        ColumnRole: "question" | "context" | "answer" | "system" | "conversation" | "time" | "speaker" | "message" | "text" | "chosen" | "rejected";
         /** CompleteUploadBody */
         CompleteUploadBody: {
             /**
@@ -3575,6 +3657,23 @@ export interface components {
              * @constant
              */
             object: "api_key";
+        };
+        /** DeletedColumnMappingBody */
+        DeletedColumnMappingBody: {
+            /**
+             * Deleted
+             * @default true
+             * @constant
+             */
+            deleted: true;
+            /** Id */
+            id: string;
+            /**
+             * Object
+             * @default column_mapping
+             * @constant
+             */
+            object: "column_mapping";
         };
         /** DeletedCompletion */
         DeletedCompletion: {
@@ -4235,6 +4334,55 @@ export interface components {
             total_bytes: number | null;
         };
         /**
+         * FilePreviewBody
+         * @description The first rows of a file under a mapping. What was looked at is counted, not the whole file.
+         */
+        FilePreviewBody: {
+            /** File Id */
+            file_id: string;
+            /**
+             * Is Complete
+             * @description Whether this is all of the file.
+             */
+            is_complete: boolean;
+            kind: components["schemas"]["RowKind"];
+            /** @description That was used; null where none is needed, or none is complete. */
+            mapping: components["schemas"]["Mapping"] | null;
+            /** Num Problems */
+            num_problems: number;
+            /**
+             * Num Records
+             * @description Rows of the file that were looked at.
+             */
+            num_records: number;
+            /**
+             * Num Rows
+             * @description Examples that they make, those with an error too.
+             */
+            num_rows: number;
+            /**
+             * Object
+             * @default file_preview
+             * @constant
+             */
+            object: "file_preview";
+            /** Problems */
+            problems: components["schemas"]["Problem"][];
+            /**
+             * Remembered Mapping Id
+             * @description Of what was used, if the workspace chose it before.
+             */
+            remembered_mapping_id: string | null;
+            /** Sample */
+            sample: components["schemas"]["SampleRow"][];
+            shape: components["schemas"]["Shape"];
+            /**
+             * Speakers
+             * @description Who speaks, where rows are messages; the most frequent first.
+             */
+            speakers: components["schemas"]["Speaker"][];
+        };
+        /**
          * Finding
          * @description What was found in some rows of a version, or in all of them together.
          */
@@ -4691,12 +4839,20 @@ export interface components {
             notices: components["schemas"]["Notice"][];
             /** Num Problems */
             num_problems: number;
+            /** Num Records */
+            num_records?: number | null;
             /** Num Rows */
             num_rows: number;
             /** Problems */
             problems: components["schemas"]["Problem"][];
             /** Sample */
             sample: components["schemas"]["SampleRow"][];
+            shape?: components["schemas"]["Shape"] | null;
+            /**
+             * Speakers
+             * @default []
+             */
+            speakers: components["schemas"]["Speaker"][];
         };
         /** InvitationBody */
         InvitationBody: {
@@ -5050,6 +5206,23 @@ export interface components {
         ListBody_CheckpointPermissionBody_: {
             /** Data */
             data: components["schemas"]["CheckpointPermissionBody"][];
+            /** First Id */
+            first_id: string | null;
+            /** Has More */
+            has_more: boolean;
+            /** Last Id */
+            last_id: string | null;
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
+        /** ListBody[ColumnMappingBody] */
+        ListBody_ColumnMappingBody_: {
+            /** Data */
+            data: components["schemas"]["ColumnMappingBody"][];
             /** First Id */
             first_id: string | null;
             /** Has More */
@@ -5481,15 +5654,85 @@ export interface components {
         };
         /**
          * Mapping
-         * @description Which column is the question, which the answer, and which, if any, the instructions before them.
+         * @description Which column plays which part, in one of four ways.
+         *
+         *     A row is a question with its answer (`question`, `answer`); or one message of a conversation (`conversation`,
+         *     `speaker`, `assistant_speakers`, `message`); or a question with the better answer and the other (`question`,
+         *     `chosen`, `rejected`); or a text (`text`).
          */
         Mapping: {
-            /** Answer */
-            answer: string;
-            /** Question */
-            question: string;
-            /** System */
+            /**
+             * Answer
+             * @description The column with the assistant's words.
+             */
+            answer?: string | null;
+            /**
+             * Assistant Speakers
+             * @description Who of them is the assistant, whatever the case. `@example.com` is every address there.
+             * @default []
+             */
+            assistant_speakers: string[];
+            /**
+             * Chosen
+             * @description The column with the answer that is preferred.
+             */
+            chosen?: string | null;
+            /**
+             * Context
+             * @description A column that goes on with the question, below it.
+             */
+            context?: string | null;
+            /**
+             * Conversation
+             * @description The column that says which conversation a row is of.
+             */
+            conversation?: string | null;
+            /**
+             * Ignored Speakers
+             * @description Whose messages are passed over.
+             * @default []
+             */
+            ignored_speakers: string[];
+            /**
+             * Message
+             * @description The column with what is said.
+             */
+            message?: string | null;
+            /**
+             * Question
+             * @description The column with the user's words.
+             */
+            question?: string | null;
+            /**
+             * Rejected
+             * @description The column with the answer that is not.
+             */
+            rejected?: string | null;
+            /**
+             * Speaker
+             * @description The column that says who speaks.
+             */
+            speaker?: string | null;
+            /**
+             * System
+             * @description The column with the instructions before a conversation.
+             */
             system?: string | null;
+            /**
+             * System Text
+             * @description The same instructions before every conversation.
+             */
+            system_text?: string | null;
+            /**
+             * Text
+             * @description The column with plain text, to go on reading.
+             */
+            text?: string | null;
+            /**
+             * Time
+             * @description The column that orders them; the file's order when absent.
+             */
+            time?: string | null;
         };
         /**
          * MemberBody
@@ -5759,6 +6002,11 @@ export interface components {
             email: string;
             /** @default member */
             role: components["schemas"]["Role"];
+        };
+        /** NewPreview */
+        NewPreview: {
+            /** @description When absent, what the workspace chose for the same columns before, else what is suggested. */
+            mapping?: components["schemas"]["Mapping"] | null;
         };
         /** NewServiceAccountBody */
         NewServiceAccountBody: {
@@ -6910,6 +7158,12 @@ export interface components {
          * @enum {string}
          */
         Severity: "error" | "warning" | "note";
+        /**
+         * Shape
+         * @description How a file writes its rows down.
+         * @enum {string}
+         */
+        Shape: "table" | "openai_chat" | "openai_reinforcement" | "sharegpt" | "alpaca" | "prompt_completion" | "preference" | "text";
         /** Share */
         Share: {
             /** Count */
@@ -6947,6 +7201,16 @@ export interface components {
              * @constant
              */
             object: "session";
+        };
+        /**
+         * Speaker
+         * @description A value of the column that says who speaks, among the rows that were looked at.
+         */
+        Speaker: {
+            /** Num Messages */
+            num_messages: number;
+            /** Value */
+            value: string;
         };
         /**
          * Split
@@ -9298,6 +9562,70 @@ export interface operations {
             };
         };
     };
+    list_column_mappings: {
+        parameters: {
+            query?: {
+                /** @description Id of the last item of the page before. */
+                after?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBody_ColumnMappingBody_"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    forget_column_mapping: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                column_mapping_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletedColumnMappingBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     get_dataset_version: {
         parameters: {
             query?: never;
@@ -10261,6 +10589,41 @@ export interface operations {
                 };
                 content: {
                     "application/octet-stream": unknown;
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    preview_file: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                file_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPreview"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FilePreviewBody"];
                 };
             };
             /** @description A refusal or a failure. */
