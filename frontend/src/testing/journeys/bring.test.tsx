@@ -36,7 +36,7 @@ describe("pasting", () => {
     await user.paste("question\tanswer\nq\ta\n");
     expect(screen.getByText("Read as a table; its first line names the columns.")).toBeVisible();
     await user.click(screen.getByRole("button", { name: "Look at them" }));
-    await screen.findByText("Can I move my appointment on Friday to next week?");
+    await screen.findAllByText("Can I move my appointment on Friday to next week?"); // the example, and its column
     expect(history.location.search).toContain("file=file-1");
     expect(sent).toBe("question\tanswer\nq\ta\n");
   });
@@ -68,7 +68,7 @@ describe("fetching", () => {
     await user.click(screen.getByRole("button", { name: "Fetch it" }));
     expect(await screen.findByText("25 % of 1 kB is here")).toBeVisible();
     expect(asked).toEqual({ url: "https://example.com/rows.csv", purpose: "fine-tune" });
-    await screen.findByText("Can I move my appointment on Friday to next week?");
+    await screen.findAllByText("Can I move my appointment on Friday to next week?"); // the example, and its column
     expect(history.location.search).toContain("file=file-1");
   });
 
