@@ -110,6 +110,8 @@ drills: setup ## Set every fault of the catalogue, and write what happened to do
 
 fuzz: setup ## Hold 20,000 requests and more against what the API's description promises: make fuzz SEED=1 CASES=20000
 	@$(BIN)/python -m tests.fuzz --seed $(or $(SEED),1) --cases $(or $(CASES),20000)
+	@for format in csv tsv jsonl json xlsx xls ods parquet txt md pdf docx; do \
+		$(BIN)/python -m tests.fuzz.parsers $$format $(or $(SECONDS_EACH),30) $(or $(SEED),1) || exit 1; done
 
 soak: setup ## Draw faults from a seed over 100 jobs: make soak SEED=1 MINUTES=10
 	@$(BIN)/python -m tests.faults.soak --seed $(or $(SEED),1) --minutes $(or $(MINUTES),10)

@@ -110,6 +110,16 @@ DRILLS: Final[dict[int, Drill]] = {
         "every field of every body with fields it does not have, values of other types, and values at the limits",
         "unknown fields and other types are refused by name; protected columns unchanged; no 5xx",
     ),
+    34: Drill(
+        "bombs: gzip of 10 GB of zeros, packed files in packed files, a Parquet file whose counts lie, workbooks of a "
+        "billion laughs, of a cell far away and of a text of 2 GB, links and ways out of an archive",
+        "4xx within 10 s; the reader's memory <= 1 GiB, the API's grows by < 50 MB; disk < twice the cap; honest p99 "
+        "< 500 ms",
+    ),
+    35: Drill(
+        "texts: one line of 120 MB, ten million lines, JSON nested 100,000 deep, broken UTF-8, 100 MB of `[`",
+        "refused with the line within 10 s, memory as in 34; honest p99 < 500 ms",
+    ),
     36: Drill(
         "500 clients that send heads and bodies byte by byte, in chunks without end, or nothing; lengths that lie",
         "all are shed within the time they are given; honest clients' p99 stays < 1 s; memory is bounded",
