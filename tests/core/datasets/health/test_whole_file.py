@@ -29,8 +29,12 @@ class TestNearDuplicates:
         assert (finding.rows, finding.severity) == ([2], Severity.WARNING)
 
     def test_other_digits_make_another_row(self) -> None:
-        rows = [ask(f"What does ticket {n} cost?", self.TEXT.replace("another", f"{n} more")) for n in (41, 42)]
-        assert check(rows)[0] == [[], []]
+        [long] = sentences(1, num_words=80)
+        rows = [RowContent(text=f"{long} It costs {price} and no more.") for price in ("41", "42", "forty one")]
+        assert check(rows)[0] == [[], [], []]
+        alike = [RowContent(text=f"{long} It costs {price} and no more.") for price in ("41", "just 41")]
+        others = [RowContent(text=text) for text in sentences(10, seed=2)]
+        assert check([*alike, *others])[0] == [[], ["near_duplicate"], *[[] for _ in others]]
 
     def test_an_instruction_before_every_question_is_no_likeness(self) -> None:
         instruction = "Classify the ticket below as urgent or not. Answer with one word, in small letters. Ticket: "
