@@ -1,13 +1,14 @@
 """Files that are fetched from an address, or pasted: our extension of OpenAI's files."""
 
 import contextlib
+from functools import partial
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from api.dependencies import BackendsDep, DatabaseDep, SessionDep, SettingsDep
 from api.files.routes import ReaderDep, WriterDep
 from api.files.schemas import FileImportBody, ImportFileBody, S3ObjectBody, import_body, pasted_body
-from api.idempotency import OnceDep
+from api.idempotency import OnceDep, attempt_of
 from api.retries import RetriedRoute
 from core.backends.outbound import OutboundClient
 from core.backends.s3_links import ForeignObject, sign_get
@@ -22,6 +23,7 @@ router = APIRouter(tags=["files"], route_class=RetriedRoute)
 
 @router.post("/v1/files/import")
 def import_file(
+    request: Request,
     body: ImportFileBody,
     principal: WriterDep,
     session: SessionDep,
@@ -52,6 +54,7 @@ def import_file(
                 blobs=backends.blobs,
                 purpose=purpose,
                 max_stored_bytes=settings.max_workspace_bytes,
+                attempt_of=partial(attempt_of, request, principal, settings),
             )
         return pasted_body(file)
     url, shown_as = _address(body, backends.outbound, settings)

@@ -320,6 +320,15 @@ class TestPasted:
         assert (done["id"], done["status"], done["source"]) == (None, "succeeded", "pasted")
         assert (done["file"]["filename"], done["file"]["bytes"]) == ("pasted.csv", len(GOOD_CSV))
 
+    @pytest.mark.parametrize("said", [{"idempotency-key": "one"}, {"x-stainless-retry-count": "1"}])
+    def test_is_one_file_however_often_it_is_sent(
+        self, client: TestClient, as_member: Headers, said: dict[str, str]
+    ) -> None:
+        body = {"text": GOOD_CSV.decode(), "filename": "pasted.csv"}
+        sent = [client.post("/v1/files/import", headers={**as_member, **said}, json=body).json() for _ in range(2)]
+        assert sent[0]["file"]["id"] == sent[1]["file"]["id"]
+        assert len(client.get("/v1/files", headers=as_member).json()["data"]) == 1
+
     @pytest.mark.parametrize(
         ("body", "code"),
         [
