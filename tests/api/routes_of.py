@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
 
+from api.rate_limits import JOBS_COUNTED
 from core.workspaces.roles import Permission
 
 _NOTHING = object()
@@ -21,6 +22,8 @@ class Route:
     # whether it asks who is there at all, and for which right
     is_guarded: bool
     permission: Permission | None
+    # whether it counts the jobs that the workspace starts
+    counts_jobs: bool
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -48,8 +51,11 @@ def routes_of(app: FastAPI) -> list[Route]:
     for context in iter_route_contexts(app.routes):
         dependant = getattr(context, "dependant", None)
         permissions = list(_permissions(dependant)) if dependant else []
+        counts_jobs = (
+            any(inner.call is JOBS_COUNTED.dependency for inner in dependant.dependencies) if dependant else False
+        )
         found += [
-            Route(method, context.path, bool(permissions), permissions[0] if permissions else None)
+            Route(method, context.path, bool(permissions), permissions[0] if permissions else None, counts_jobs)
             for method in sorted((context.methods or set()) - {"HEAD"})
         ]
     return found
