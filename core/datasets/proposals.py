@@ -44,12 +44,15 @@ def suggest_mapping(names: Sequence[str], rows: Rows) -> Mapping | None:
 
 def _pairs(names: Sequence[str], rows: Rows) -> Mapping:
     roles: dict[ColumnRole, str] = {}
+    worded = texts(names, rows)
     for is_whole_name in (True, False):
         for role, candidates in column_names.PAIRS.items():
-            found = column_names.find(candidates, _free(names, roles.values()), is_whole_name=is_whole_name)
+            # a ticket's number is called "ticket" too, and asks nothing; an answer may well be a number
+            asked = worded if role is ColumnRole.QUESTION and len(worded) > 1 else names
+            found = column_names.find(candidates, _free(asked, roles.values()), is_whole_name=is_whole_name)
             if role not in roles and found is not None:
                 roles[role] = found
-    free = _free(texts(names, rows), roles.values())
+    free = _free(worded, roles.values())
     for role in (ColumnRole.QUESTION, ColumnRole.ANSWER):
         if role not in roles and free:
             roles[role] = free.pop(0)

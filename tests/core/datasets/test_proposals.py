@@ -88,3 +88,12 @@ def test_one_column_of_long_texts_is_plain_text() -> None:
     assert found is not None
     assert found.dump() == {"text": "content"}
     assert suggest_mapping(["page", "content"], [[str(number), "short"] for number in range(10)]) is None
+
+
+def test_a_column_of_codes_asks_nothing_whatever_it_is_called() -> None:
+    names = ["Ticket", "Customer message", "Our reply", "Date"]
+    rows = [[f"T-{number}", "Where can I park today?", "Behind the house.", "2026-03-01"] for number in range(12)]
+    found = propose(names, rows)
+    assert (found.question, found.answer) == ("Customer message", "Our reply")
+    labels = propose(["text", "label"], [["It broke after two days.", str(number % 2)] for number in range(12)])
+    assert (labels.question, labels.answer) == ("text", "label")
