@@ -237,7 +237,7 @@ class TestRecord:
                 session, workspace_id=endpoint.workspace_id, page=PageRequest(), wanted=wanted
             ).items
         assert (event.target_id, event.actor_name) == (endpoint.id, "Tailorbird")
-        assert event.details == {"reason": "gone", "num_given_up": 1}
+        assert event.details == {"reason": "gone", "num_given_up": 2}
 
     def test_what_was_under_way_when_it_was_switched_off_may_still_arrive(self, outbox: Outbox) -> None:
         endpoint = outbox.endpoint()
