@@ -98,7 +98,7 @@ def test_a_spreadsheet_becomes_a_model_to_chat_with(
         column = page.get_by_role("region", name=side)
         answer = column.locator('li[data-role="assistant"]')
         expect(answer).not_to_have_text("The model: ", timeout=120_000)
-        expect(column.locator("ol")).to_have_attribute("aria-busy", "false", timeout=120_000)
+        expect(column.locator("ol")).to_have_attribute("aria-busy", "false", timeout=300_000)
 
     page.goto("/train")
     expect(page.get_by_text("Review helper")).to_have_count(1)
