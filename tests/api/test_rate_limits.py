@@ -127,17 +127,17 @@ class TestPerKey:
     def test_the_official_client_waits_as_long_as_it_is_told(
         self, settings: Settings, database: Database, counting: Backends, as_admin: Headers
     ) -> None:
-        with limited(settings, database, counting, rate_limit_reads=1200) as client:
+        with limited(settings, database, counting, rate_limit_reads=60) as client:
             key = as_admin["authorization"].removeprefix("Bearer ")
             openai = OpenAI(api_key=key, base_url="http://testserver/v1", http_client=client, max_retries=0)  # type: ignore[arg-type]
             assert openai.files.list().data == []
             client.get("/v1/files", headers=as_admin)
-            for _ in range(1199):
+            for _ in range(59):
                 client.get("/v1/nothing", headers=as_admin)
             with pytest.raises(RateLimitError) as refused:
                 for _ in range(200):
                     openai.files.list()
-        assert 0 < int(refused.value.response.headers["retry-after-ms"]) <= 50
+        assert 0 < int(refused.value.response.headers["retry-after-ms"]) <= 1000
         assert refused.value.code == "rate_limit_exceeded"
 
 
