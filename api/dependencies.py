@@ -20,6 +20,7 @@ from core.db.session import SYSTEM, Database, workspace_scope
 from core.errors import Forbidden, Unauthenticated
 from core.identity import service as identity
 from core.identity.oidc.provider import OidcProvider
+from core.inference.client import InferenceClient
 from core.kit.logs import logged_workspace_id
 from core.workspaces import access
 from core.workspaces.principal import Principal
@@ -67,10 +68,18 @@ def _oidc_provider(request: Request) -> OidcProvider:
     return found
 
 
+def _inference(request: Request) -> InferenceClient:
+    if request.app.state.inference is None:
+        request.app.state.inference = InferenceClient(request.app.state.settings)
+    found: InferenceClient = request.app.state.inference
+    return found
+
+
 SettingsDep = Annotated[Settings, Depends(_settings)]
 # for routes that must not hold a session while they work (streams), or that serve no workspace (sign-in)
 DatabaseDep = Annotated[Database, Depends(_database)]
 BackendsDep = Annotated[Backends, Depends(_backends)]
+InferenceDep = Annotated[InferenceClient, Depends(_inference)]
 OidcProviderDep = Annotated[OidcProvider, Depends(_oidc_provider)]
 
 

@@ -8,13 +8,13 @@ from api.chat.completion import Conversation, answer_whole
 from api.chat.requests import ChatBody
 from api.chat.schemas import ChatCompletion
 from api.chat.stream import begin_stream
-from api.dependencies import BackendsDep, DatabaseDep, SettingsDep, require
+from api.dependencies import BackendsDep, DatabaseDep, InferenceDep, SettingsDep, require
 from api.retries import RetriedRoute
 from api.streaming import EventStream
 from core.config import Settings
 from core.db.session import workspace_scope
 from core.errors import Invalid
-from core.inference.client import InferenceClient
+from core.serving import proofs
 from core.serving import service as serving
 from core.serving.completions.keeper import CompletionKeeper
 from core.serving.service import Target
@@ -25,13 +25,6 @@ router = APIRouter(prefix="/v1/chat", tags=["chat"], route_class=RetriedRoute)
 
 # as nginx has it for who hung up before the answer; nobody reads it but the log
 _CLIENT_GONE = 499
-
-
-def _inference(request: Request, settings: SettingsDep) -> InferenceClient:
-    if request.app.state.inference is None:
-        request.app.state.inference = InferenceClient(settings)
-    found: InferenceClient = request.app.state.inference
-    return found
 
 
 def completion_keeper(request: Request) -> CompletionKeeper:
@@ -54,7 +47,7 @@ async def create_chat_completion(
     database: DatabaseDep,
     backends: BackendsDep,
     settings: SettingsDep,
-    inference: Annotated[InferenceClient, Depends(_inference)],
+    inference: InferenceDep,
     keeper: KeeperDep,
 ) -> ChatCompletion | EventStream | Response:
     """Talk to a base or a tuned model."""
@@ -62,13 +55,15 @@ async def create_chat_completion(
 
     def resolve() -> Target:
         with database.session(workspace_scope(principal.workspace_id)) as session:
-            return serving.resolve(
+            target = serving.resolve(
                 session,
                 workspace_id=principal.workspace_id,
                 model_id=body.model,
                 settings=settings,
                 blobs=backends.blobs,
             )
+        proofs.prove_if_needed(database, inference, target)
+        return target
 
     conversation = Conversation(
         body=body,

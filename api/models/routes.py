@@ -4,9 +4,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
-from api.dependencies import SessionDep, SettingsDep, require
+from api.dependencies import BackendsDep, DatabaseDep, InferenceDep, SessionDep, SettingsDep, require
 from api.models.schemas import DeletedModelBody, ModelBody, ModelListBody, model_body
 from api.retries import RetriedRoute
+from core.serving import proofs
 from core.serving import service as serving
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Permission
@@ -35,6 +36,22 @@ def delete_model(model: str, principal: Writer, session: SessionDep) -> DeletedM
     """Take a tuned model out of use. `restore` brings it back."""
     serving.delete_model(session, principal=principal, model_id=model)
     return DeletedModelBody(id=model)
+
+
+@router.post("/{model:path}/prove")
+def prove_model(
+    model: str,
+    principal: Writer,
+    database: DatabaseDep,
+    settings: SettingsDep,
+    backends: BackendsDep,
+    inference: InferenceDep,
+) -> ModelBody:
+    """Check once more that a tuned model answers as it was trained; `proof` has what came out."""
+    found = proofs.prove_again(
+        database, inference, principal=principal, model_id=model, settings=settings, blobs=backends.blobs
+    )
+    return model_body(found)
 
 
 @router.post("/{model:path}/restore")

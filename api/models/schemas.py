@@ -3,11 +3,34 @@ from typing import Literal
 from pydantic import Field
 
 from api.schemas import ResponseBody
+from core.adapters.types import ProofStatus
 from core.kit.clock import unix_s
 from core.serving.service import ServedModel
 
 # base models are older than this service; the wire wants a number
 _UNKNOWN_CREATED = 0
+
+
+class ProofBody(ResponseBody):
+    """What the last proof of a model came to; differences are of scores (logits)."""
+
+    is_passed: bool
+    code: str | None = Field(description="Why it failed, such as `proof_template_differs`.")
+    reason: str | None = Field(description="The same in words, and what to do.")
+    num_rows: int
+    num_places: int
+    max_difference: float | None
+    tolerance: float
+    effect: float | None = Field(description="The largest change that the adapter makes.")
+    min_effect: float
+    training_dtype: str
+    serving_dtype: str
+    hardware: str
+    fingerprint: str
+    template_sha256: str
+    tokenizer_sha256: str
+    base_sha256: str | None
+    seconds: float
 
 
 class ModelBody(ResponseBody):
@@ -26,6 +49,11 @@ class ModelBody(ResponseBody):
     base_heldout_loss: float | None
     tuned_heldout_loss: float | None
     is_ready: bool
+    proof_status: ProofStatus | None = Field(
+        description="Of a tuned model: was it proved to answer here as it was trained? `failed` answers nobody; "
+        "`pending` is proved before its first answer; `none` was made before there were proofs."
+    )
+    proof: ProofBody | None
 
 
 class ModelListBody(ResponseBody):
@@ -53,4 +81,6 @@ def model_body(model: ServedModel) -> ModelBody:
         base_heldout_loss=model.base_heldout_loss,
         tuned_heldout_loss=model.tuned_heldout_loss,
         is_ready=model.is_ready,
+        proof_status=model.proof_status,
+        proof=None if model.proof is None else ProofBody.model_validate(model.proof),
     )

@@ -4,7 +4,9 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from core.adapters.types import ProofStatus
 from core.db.base import Base, WorkspaceOwned
+from core.db.enum_text import EnumText
 
 
 class Adapter(WorkspaceOwned, Base):
@@ -31,6 +33,9 @@ class Adapter(WorkspaceOwned, Base):
     num_bytes: Mapped[int]
     spec: Mapped[dict[str, Any]]
     metrics: Mapped[dict[str, Any]]
+    proof_status: Mapped[ProofStatus] = mapped_column(EnumText(ProofStatus))
+    proof: Mapped[dict[str, Any] | None]
+    """What the last proof came to (`core.inference.types.Proof`)."""
     deleted_at: Mapped[datetime | None]
 
 

@@ -9,7 +9,9 @@ from sqlalchemy.orm import Session
 from core.adapters.model_ids import checkpoint_model_id, new_model_id
 from core.adapters.models import Adapter
 from core.adapters.repository import AdapterRepository
+from core.adapters.types import PARITY_FILE, ProofStatus
 from core.errors import NotFound
+from core.inference.types import Proof
 from core.kit.clock import utc_now
 from core.kit.ids import new_id
 
@@ -41,6 +43,7 @@ def register(
     files: Sequence[AdapterFile],
     spec: dict[str, Any],
     metrics: dict[str, Any],
+    proof: Proof | None = None,
 ) -> Adapter:
     """Enter a published adapter; its files must be uploaded and verified before this."""
     adapter = Adapter(
@@ -59,6 +62,8 @@ def register(
         num_bytes=sum(file.num_bytes for file in files),
         spec=spec,
         metrics=metrics,
+        proof_status=_proof_status(files, proof),
+        proof=None if proof is None else proof.model_dump(mode="json"),
         deleted_at=None,
     )
     AdapterRepository(session, workspace_id).add(adapter)
@@ -93,10 +98,27 @@ def register_checkpoint(
         num_bytes=sum(file.num_bytes for file in files),
         spec=shipped.spec,
         metrics=metrics,
+        proof_status=_proof_status(files, None),
+        proof=None,
         deleted_at=None,
     )
     AdapterRepository(session, shipped.workspace_id).add(adapter)
     return adapter
+
+
+def note_proof(session: Session, *, workspace_id: str, adapter_id: str, proof: Proof) -> None:
+    """Keep what a proof came to. Of two at the same time the later stands; they come to the same."""
+    adapter = AdapterRepository(session, workspace_id).get(adapter_id)
+    if adapter is not None:
+        adapter.proof_status = ProofStatus.PASSED if proof.is_passed else ProofStatus.FAILED
+        adapter.proof = proof.model_dump(mode="json")
+
+
+def _proof_status(files: Sequence[AdapterFile], proof: Proof | None) -> ProofStatus:
+    if proof is not None:
+        return ProofStatus.PASSED if proof.is_passed else ProofStatus.FAILED
+    has_reference = any(file.name == PARITY_FILE for file in files)
+    return ProofStatus.PENDING if has_reference else ProofStatus.NONE
 
 
 def files_of(adapter: Adapter) -> list[AdapterFile]:

@@ -1,5 +1,6 @@
 """The catalogue of base models, and which of them are on this machine's disk."""
 
+import json
 from functools import cache
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from core.base_models.types import MARKER_NAME, BaseModel, ModelFolder
 from core.config import Settings
 from core.errors import NotFound
+from core.kit.hashing import sha256_bytes
 
 _CATALOGUE = Path(__file__).with_name("catalogue.json")
 
@@ -56,6 +58,18 @@ def read_marker(path: Path) -> ModelFolder | None:
         return ModelFolder.model_validate_json((path / MARKER_NAME).read_bytes())
     except (OSError, ValidationError):
         return None
+
+
+def weights_sha256(path: Path) -> str | None:
+    """One digest for all weights in a model folder, as its marker has them; None without a marker.
+
+    The same for the same weights on every machine, whatever else lies in the folder.
+    """
+    marker = read_marker(path)
+    if marker is None:
+        return None
+    weights = sorted((name, file.sha256) for name, file in marker.files.items() if name.endswith(".safetensors"))
+    return sha256_bytes(json.dumps(weights).encode())
 
 
 def _size(path: Path) -> int:

@@ -15,6 +15,8 @@ from core.inference.types import (
     DeltaLine,
     DoneLine,
     ErrorLine,
+    Proof,
+    ProofRequest,
     RuntimeHealth,
     Start,
     StartLine,
@@ -82,6 +84,19 @@ class InferenceClient:
         except httpx.HTTPError as error:
             raise _unreachable(error) from error
         raise _cut_off()
+
+    def prove(self, request: ProofRequest) -> Proof:
+        """Have an adapter compared with what its trainer wrote down. Errors as in `chat`."""
+        try:
+            response = self._sync.post(f"{self._url}/prove", json=request.model_dump(mode="json"))
+        except httpx.HTTPError as error:
+            raise _unreachable(error) from error
+        if response.status_code != httpx.codes.OK:
+            raise _refusal(response.status_code, response.content)
+        try:
+            return Proof.model_validate_json(response.content)
+        except ValidationError as error:
+            raise _cut_off() from error
 
     def health(self) -> RuntimeHealth:
         """Raises `Unavailable` when the runtime does not answer."""

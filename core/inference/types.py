@@ -73,6 +73,39 @@ class ChatRequest(_Value):
     workspace_id: str = ""
 
 
+class ProofRequest(_Value):
+    """Is this adapter, served here, what was trained?"""
+
+    base_model: str
+    adapter: AdapterRef
+    quantization: Literal["nf4"] | None = None
+
+
+class Proof(_Value):
+    """What the proof of an adapter came to. Differences are of scores (logits); none was made where it failed before.
+
+    `code` and `reason` say why it failed.
+    """
+
+    is_passed: bool
+    code: str | None = None
+    reason: str | None = None
+    num_rows: int = 0
+    num_places: int = 0
+    max_difference: float | None = None
+    tolerance: float
+    effect: float | None = None
+    min_effect: float
+    training_dtype: str
+    serving_dtype: str
+    hardware: str
+    fingerprint: str
+    template_sha256: str
+    tokenizer_sha256: str
+    base_sha256: str | None
+    seconds: float = 0.0
+
+
 FinishReason = Literal["stop", "length", "tool_calls"]
 
 

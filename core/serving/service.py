@@ -1,14 +1,16 @@
 """Which models a workspace can talk to, what the runtime needs to speak as one of them, and what the talking costs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from sqlalchemy.orm import Session
 
 from core.adapters import service as adapters
 from core.adapters.models import Adapter
 from core.adapters.permissions import service as permissions
+from core.adapters.types import ProofStatus
 from core.audit import service as audit
 from core.backends.blobs import BlobStore
 from core.base_models import service as base_models
@@ -44,6 +46,8 @@ class ServedModel:
     """Of a tuned model: how it was made."""
     checkpoint_step: int | None = None
     """Of a state that a run passed through, beside the model that it ships."""
+    proof_status: ProofStatus | None = None
+    proof: dict[str, Any] | None = None
     base_heldout_loss: float | None = None
     tuned_heldout_loss: float | None = None
 
@@ -56,6 +60,8 @@ class Target:
     base_model: str
     adapter: AdapterRef | None
     quantization: Literal["nf4"] | None
+    unproved: str | None = None
+    """The workspace that owns the adapter, while it is not proved: then it answers only after the proof."""
 
 
 def list_models(session: Session, *, workspace_id: str, settings: Settings) -> list[ServedModel]:
@@ -98,8 +104,8 @@ def restore_model(session: Session, *, principal: Principal, model_id: str, sett
 def resolve(session: Session, *, workspace_id: str, model_id: str, settings: Settings, blobs: BlobStore) -> Target:
     """What to ask the runtime for.
 
-    Raises `NotFound` for an unknown model, `Unavailable` for one whose base model is not on disk, and `Invalid`
-    (`model_not_served`) for one that is no adapter.
+    Raises `NotFound` for an unknown model, `Unavailable` for one whose base model is not on disk, and `Invalid` for one
+    that is no adapter (`model_not_served`) or whose proof failed (`model_proof_failed`).
     """
     base = _find_base(model_id)
     if base is not None:
@@ -114,24 +120,47 @@ def resolve(session: Session, *, workspace_id: str, model_id: str, settings: Set
             code="model_not_served",
             param="model",
         )
+    if adapter.proof_status is ProofStatus.FAILED:
+        proof = adapter.proof or {}
+        raise proof_failed(model_id, proof.get("code"), proof.get("reason"))
+    return target_of(adapter, settings=settings, blobs=blobs)
+
+
+def target_of(adapter: Adapter, *, settings: Settings, blobs: BlobStore) -> Target:
+    """What the runtime must know of it, whatever its proof came to. Raises `Unavailable` without its base model."""
     _need_on_disk(adapter.base_model, settings)
     return Target(
-        model_id=model_id,
+        model_id=adapter.model_id,
         base_model=adapter.base_model,
-        adapter=AdapterRef(
-            id=adapter.id,
-            digest=adapter.digest,
-            files=tuple(
-                AdapterFile(
-                    name=file.name,
-                    url=blobs.sign_get(file.key, expires_s=_URL_EXPIRES_S),
-                    sha256=file.sha256,
-                    num_bytes=file.num_bytes,
-                )
-                for file in adapters.files_of(adapter)
-            ),
-        ),
+        adapter=adapter_ref(adapter.id, adapter.digest, adapters.files_of(adapter), blobs),
         quantization=cast("Literal['nf4'] | None", adapter.quantization),
+        unproved=adapter.workspace_id if adapter.proof_status is ProofStatus.PENDING else None,
+    )
+
+
+def adapter_ref(adapter_id: str, digest: str, files: Sequence[adapters.AdapterFile], blobs: BlobStore) -> AdapterRef:
+    """The adapter as the runtime fetches it."""
+    return AdapterRef(
+        id=adapter_id,
+        digest=digest,
+        files=tuple(
+            AdapterFile(
+                name=file.name,
+                url=blobs.sign_get(file.key, expires_s=_URL_EXPIRES_S),
+                sha256=file.sha256,
+                num_bytes=file.num_bytes,
+            )
+            for file in files
+        ),
+    )
+
+
+def proof_failed(model_id: str, code: str | None, reason: str | None) -> Invalid:
+    return Invalid(
+        f"{model_id} is not put to use, since it was not proved to answer as it was trained. {reason or ''}".strip(),
+        code="model_proof_failed",
+        param="model",
+        details={"proof_code": code},
     )
 
 
@@ -193,12 +222,15 @@ def _tuned(adapter: Adapter, settings: Settings, *, for_workspace: str) -> Serve
         base_model=adapter.base_model,
         owned_by=adapter.workspace_id,
         is_ready=adapter.method != _WHOLE_MODEL
+        and adapter.proof_status is not ProofStatus.FAILED
         and _find_base(adapter.base_model) is not None
         and base_models.is_ready(settings, adapter.base_model),
         created_at=adapter.created_at,
         run_id=adapter.run_id if is_own else None,
         method=adapter.method if is_own else None,
         checkpoint_step=adapter.checkpoint_step if is_own else None,
+        proof_status=adapter.proof_status,
+        proof=adapter.proof if is_own else None,
         base_heldout_loss=adapter.metrics.get("base_heldout_loss") if is_own else None,
         tuned_heldout_loss=adapter.metrics.get("tuned_heldout_loss") if is_own else None,
     )

@@ -18,6 +18,7 @@ from core.datasets import service as datasets
 from core.datasets.files import NewFile
 from core.datasets.types import RowRecord, Split
 from core.errors import Conflict
+from core.inference.types import Proof
 from core.jobs import service as jobs
 from core.jobs.states import JobState
 from core.jobs.types import Lease, NewEvent
@@ -117,6 +118,7 @@ def succeed(
     results: dict[str, Any],
     result_file: NewFile | None = None,
     checkpoints: Sequence[PublishedCheckpoint] = (),
+    proof: Proof | None = None,
     bus: EventBus | None = None,
 ) -> Adapter:
     """Enter the adapter, the results, their file and the charge, and end the job: all of it or, if fenced, none.
@@ -142,6 +144,7 @@ def succeed(
         files=published.files,
         spec=spec.model_dump(mode="json") | {"dataset_version_id": run.dataset_version_id},
         metrics=results,
+        proof=proof,
     )
     run.adapter_id = adapter.id
     if result_file is not None:
@@ -158,6 +161,7 @@ def succeed(
         lease,
         *_entered(session, adapter, checkpoints),
         f"New fine-tuned model created: {adapter.model_id}",
+        *_proof_told(proof),
         "The job has successfully completed",
     )
     _finish(session, lease, run, JobState.SUCCEEDED, bus=bus)
@@ -217,6 +221,18 @@ def _entered(session: Session, shipped: Adapter, checkpoints: Sequence[Published
         )
         said.append(f"Checkpoint created at step {checkpoint.step} with Snapshot ID: {made.model_id}")
     return said
+
+
+def _proof_told(proof: Proof | None) -> list[str]:
+    if proof is None:
+        return []
+    if proof.is_passed:
+        said = (
+            f"Checked at {proof.num_places} places of {proof.num_rows} examples: it answers where it is served as it "
+            f"was trained (scores differ by at most {proof.max_difference:.2g}; {proof.tolerance:g} is allowed)."
+        )
+        return [said]
+    return [f"The model is not put to use, since a check failed. {proof.reason}"]
 
 
 def _finish(session: Session, lease: Lease, run: Run, state: JobState, *, bus: EventBus | None) -> None:

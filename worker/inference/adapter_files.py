@@ -15,13 +15,16 @@ import httpx
 from core.errors import Invalid, Unavailable
 from core.inference.types import AdapterFile, AdapterRef
 from core.kit.hashing import sha256_bytes
+from worker.training import parity
 
 logger = logging.getLogger(__name__)
 
 CONFIG_NAME: Final = "adapter_config.json"
 WEIGHTS_NAME: Final = "adapter_model.safetensors"
 _WHOLE_MODEL_NAME: Final = "model.safetensors"
-_MAX_BYTES: Final = {CONFIG_NAME: 1 << 20, WEIGHTS_NAME: 4 << 30}
+_MAX_BYTES: Final = {CONFIG_NAME: 1 << 20, WEIGHTS_NAME: 4 << 30, parity.NAME: 16 << 20}
+# what an adapter can be served without
+_OPTIONAL: Final = frozenset({parity.NAME})
 
 
 class AdapterFiles:
@@ -33,7 +36,7 @@ class AdapterFiles:
         self._client = client
 
     def read(self, adapter: AdapterRef) -> Mapping[str, bytes]:
-        """The two files by name. Raises `Invalid` for a bad reference, `Unavailable` if they cannot be had."""
+        """Its files by name. Raises `Invalid` for a bad reference, `Unavailable` if they cannot be had."""
         wanted = _wanted(adapter)
         target = self._folder / adapter.digest
         found = _read_verified(target, wanted)
@@ -102,9 +105,9 @@ def _wanted(adapter: AdapterRef) -> dict[str, AdapterFile]:
             code="adapter_unsupported",
             param="model",
         )
-    if set(wanted) != set(_MAX_BYTES):
+    if missing := sorted(set(_MAX_BYTES) - _OPTIONAL - set(wanted)):
         raise Invalid(
-            f"The adapter {adapter.id} lacks {' or '.join(sorted(set(_MAX_BYTES) - set(wanted)))}.",
+            f"The adapter {adapter.id} lacks {' or '.join(missing)}.",
             code="adapter_incomplete",
             param="model",
         )

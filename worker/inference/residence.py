@@ -8,12 +8,13 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from core.base_models import service as base_models
 from core.config import Settings
-from core.errors import Unavailable
+from core.errors import Invalid, Unavailable
 from core.inference.types import AdapterRef
 from worker.inference.adapter_config import parse_adapter_config
 from worker.inference.adapter_files import CONFIG_NAME, WEIGHTS_NAME, AdapterFiles
 from worker.inference.adapter_weights import AdapterWeights, read_adapter_weights
 from worker.inference.runtime import BaseRuntime, VariantKey, load_runtime
+from worker.training import parity
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +104,17 @@ class Adapters:
     def get(self, adapter: AdapterRef, key: VariantKey, runtime: BaseRuntime) -> AdapterWeights:
         """Raises `Invalid` for an adapter that must not be served, `Unavailable` for one that cannot be fetched."""
         return self._cache.get((adapter.digest, key), lambda: self._load(adapter, runtime))
+
+    def reference(self, adapter: AdapterRef) -> bytes:
+        """What its trainer wrote down to compare with. Raises `Invalid` (`proof_missing`) where it wrote nothing."""
+        found = self._files.read(adapter).get(parity.NAME)
+        if found is None:
+            raise Invalid(
+                "This model was made before its trainer wrote down what to compare with, so there is nothing to check.",
+                code="proof_missing",
+                param="model",
+            )
+        return found
 
     def loaded(self) -> list[str]:
         return sorted({digest for digest, _ in self._cache.keys()})  # noqa: SIM118 - not a dict

@@ -19,6 +19,7 @@ from worker.inference.adapter_weights import AdapterWeights
 from worker.inference.kv_cache import CacheView, KeyValueRows
 from worker.inference.lora_linear import LoraLinear, LoraRouting, install_lora_layers
 from worker.training.data.chat_format import ChatFormat
+from worker.training.parity import Identity, identity_of
 
 logger = logging.getLogger(__name__)
 
@@ -59,9 +60,11 @@ class BaseRuntime:
         end_ids: frozenset[int],
         context_tokens: int,
         fingerprint: str,
+        identity: Identity,
     ) -> None:
         self.chat_format = chat_format
         self.fingerprint = fingerprint
+        self.identity = identity
         self.end_ids = end_ids
         self.context_tokens = context_tokens
         self.cache = KeyValueRows()
@@ -157,6 +160,7 @@ def load_runtime(folder: Path, quantization: Quantization) -> BaseRuntime:
         end_ids=frozenset({chat_format.end_of_turn_id, *_end_ids(folder, model.config)}),
         context_tokens=min(_MAX_CONTEXT_TOKENS, int(model.config.get_text_config().max_position_embeddings)),
         fingerprint=_fingerprint(folder, quantization, device, dtype),
+        identity=identity_of(folder, chat_format),
     )
     if quantization == "nf4":
         round_to_nf4(model)

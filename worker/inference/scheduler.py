@@ -8,14 +8,15 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 import torch
 
 from core.errors import AppError, RateLimited
+from worker.inference.adapter_weights import AdapterWeights
 from worker.inference.failures import restarting
-from worker.inference.generation import Generation
-from worker.inference.runtime import BaseRuntime
+from worker.inference.runtime import BaseRuntime, DecodeRow
 
 logger = logging.getLogger(__name__)
 
@@ -28,21 +29,45 @@ _RETRY_AFTER_S: Final = 3
 _PREFILL_TOKENS: Final = 256
 
 
+class Work(Protocol):
+    """What is computed: an answer in the making, or a probe of what the model says. Its row is the scheduler's."""
+
+    runtime: BaseRuntime
+    workspace_id: str
+    prompt_ids: Sequence[int]
+    adapter: AdapterWeights | None
+    num_prefilled: int
+
+    @property
+    def is_cancelled(self) -> bool: ...
+
+    @property
+    def num_cached(self) -> int: ...
+
+    def spend(self, seconds: float) -> None: ...
+
+    def next_row(self) -> DecodeRow: ...
+
+    def take(self, scores: torch.Tensor) -> bool: ...
+
+    def fail(self, error: AppError) -> None: ...
+
+
 class Lane:
     """The sequences of one base model. Row i of its cache is `ready[i]`'s; a prompt being read has the row after."""
 
     def __init__(self, runtime: BaseRuntime) -> None:
         self.runtime = runtime
-        self.waiting: deque[Generation] = deque()
-        self.ready: list[Generation] = []
-        self.reading: Generation | None = None
+        self.waiting: deque[Work] = deque()
+        self.ready: list[Work] = []
+        self.reading: Work | None = None
 
     @property
     def has_work(self) -> bool:
         return bool(self.waiting or self.ready or self.reading)
 
     @property
-    def active(self) -> list[Generation]:
+    def active(self) -> list[Work]:
         reading = self.reading
         return [*self.ready, *([reading] if reading else [])]
 
@@ -60,7 +85,7 @@ class Lane:
         for one in [one for one in self.waiting if one.is_cancelled]:
             self.waiting.remove(one)
 
-    def next_waiting(self) -> Generation:
+    def next_waiting(self) -> Work:
         """Of the workspace that is being answered least; among equals, who came first."""
         active = Counter(one.workspace_id for one in self.active)
         found = min(self.waiting, key=lambda one: active[one.workspace_id])
@@ -169,7 +194,7 @@ class Scheduler:
         for lane in self._lanes.values():
             lane.abandon(restarting())
 
-    def submit(self, generation: Generation) -> None:
+    def submit(self, generation: Work) -> None:
         """Queue a generation. Raises `RateLimited` when the queue is full, `Unavailable` when stopping."""
         with self._changed:
             if self._is_stopping:

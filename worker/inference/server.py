@@ -1,12 +1,15 @@
-"""The runtime's HTTP: `POST /generate` streams NDJSON, `GET /health` says what is loaded. Internal, by bearer token."""
+"""The runtime's HTTP: `POST /generate` streams NDJSON, `POST /prove` proves an adapter, `GET /health` tells the state.
+
+Internal, by bearer token.
+"""
 
 import asyncio
 import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import Final, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -15,12 +18,14 @@ from starlette.types import Receive, Scope, Send
 
 from core.config import Settings
 from core.errors import AppError, Invalid, TooLarge, Unauthenticated
-from core.inference.types import ChatRequest, DoneLine, ErrorLine, StartLine, StreamLine
+from core.inference.types import ChatRequest, DoneLine, ErrorLine, ProofRequest, StartLine, StreamLine
 from worker.inference.failures import error_line, restarting, status_of
 from worker.inference.generation import Generation
 from worker.inference.service import InferenceService
 
 _MAX_BODY_BYTES: Final = 8 << 20
+
+Asked = TypeVar("Asked", bound=BaseModel)
 
 
 def create_app(settings: Settings, service: InferenceService | None = None) -> Starlette:
@@ -30,9 +35,18 @@ def create_app(settings: Settings, service: InferenceService | None = None) -> S
     async def generate(request: Request) -> Response:
         try:
             _check_token(request, expected)
-            return await _answer(service, await _parse(request))
+            return await _answer(service, await _parse(request, ChatRequest))
         except AppError as error:
             return _refusal(error)
+
+    async def prove(request: Request) -> Response:
+        try:
+            _check_token(request, expected)
+            asked = await _parse(request, ProofRequest)
+            proof = await asyncio.to_thread(service.prove, asked)
+        except AppError as error:
+            return _refusal(error)
+        return JSONResponse(proof.model_dump(mode="json"))
 
     async def health(request: Request) -> Response:
         try:
@@ -47,7 +61,11 @@ def create_app(settings: Settings, service: InferenceService | None = None) -> S
         yield
         await asyncio.to_thread(service.stop)
 
-    routes = [Route("/generate", generate, methods=["POST"]), Route("/health", health, methods=["GET"])]
+    routes = [
+        Route("/generate", generate, methods=["POST"]),
+        Route("/prove", prove, methods=["POST"]),
+        Route("/health", health, methods=["GET"]),
+    ]
     return Starlette(routes=routes, lifespan=lifespan)
 
 
@@ -121,14 +139,14 @@ async def _answer(service: InferenceService, request: ChatRequest) -> Response:
     return LineStream(generation, lines)
 
 
-async def _parse(request: Request) -> ChatRequest:
+async def _parse(request: Request, wanted: type[Asked]) -> Asked:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > _MAX_BODY_BYTES:
             raise TooLarge("The conversation is too large.")
     try:
-        return ChatRequest.model_validate_json(bytes(body))
+        return wanted.model_validate_json(bytes(body))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))

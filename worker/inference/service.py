@@ -10,12 +10,14 @@ import httpx
 from core.base_models import service as base_models
 from core.config import Settings
 from core.errors import AppError, Invalid, Unavailable
-from core.inference.types import ChatRequest, Message, RuntimeHealth
+from core.inference.types import ChatRequest, Message, Proof, ProofRequest, RuntimeHealth
+from worker.inference import proof
 from worker.inference.adapter_files import AdapterFiles
 from worker.inference.generation import Generation, Sink
 from worker.inference.residence import Adapters, BaseVariants
 from worker.inference.runtime import BaseRuntime, VariantKey
 from worker.inference.scheduler import Scheduler
+from worker.training import parity
 
 logger = logging.getLogger(__name__)
 
@@ -56,8 +58,7 @@ class InferenceService:
 
         Raises `Invalid`, `NotFound`, `RateLimited` or `Unavailable` before anything is sent to `sink`.
         """
-        if not self._start.is_over:
-            raise Unavailable("The model server is starting. Try again in a minute.", code="inference_unavailable")
+        self._refuse_while_starting()
         key = VariantKey(request.base_model, request.quantization)
         runtime = self._variants.get(key)
         prompt_ids = _prompt_ids(runtime, request)
@@ -84,6 +85,22 @@ class InferenceService:
         )
         self._scheduler.submit(generation)
         return generation
+
+    def prove(self, request: ProofRequest) -> Proof:
+        """Compare an adapter with what its trainer wrote down. Blocks for as long as that takes.
+
+        Raises `Invalid` for an adapter that is none or has nothing to compare with, else as `generate` does.
+        """
+        self._refuse_while_starting()
+        key = VariantKey(request.base_model, request.quantization)
+        runtime = self._variants.get(key)
+        reference = parity.read(self._adapters.reference(request.adapter))
+        adapter = self._adapters.get(request.adapter, key, runtime)
+        return proof.prove(runtime, adapter, reference, self._scheduler.submit)
+
+    def _refuse_while_starting(self) -> None:
+        if not self._start.is_over:
+            raise Unavailable("The model server is starting. Try again in a minute.", code="inference_unavailable")
 
     def health(self) -> RuntimeHealth:
         loaded = tuple(str(key) for key in self._variants.loaded())

@@ -21,6 +21,7 @@ from core.datasets.files import NewFile
 from core.datasets.types import Split
 from core.db.session import workspace_scope
 from core.errors import Unavailable
+from core.inference.types import Proof
 from core.jobs import service as jobs
 from core.jobs.exit_codes import ExitCode
 from core.jobs.failures import FAILURES, Failure, error_from, failure_of
@@ -36,7 +37,7 @@ from core.workers import hardware
 from worker import base_model_supply
 from worker.context import WorkContext
 from worker.supervise import ChildResult, JobCancelled, JobInterrupted, JobPaused, run_child
-from worker.tasks import publishing, run_folder
+from worker.tasks import proving, publishing, run_folder
 from worker.tasks.checkpoints import CheckpointUploader, put_in_place
 from worker.tasks.endings import give_back_or_fail
 from worker.tasks.patience import as_long_as_ours, in_background, nothing_done, patiently
@@ -63,6 +64,7 @@ class _Done:
     results: dict[str, Any]
     curve: NewFile
     checkpoints: list[PublishedCheckpoint]
+    proof: Proof | None
 
 
 def run(context: WorkContext, lease: Lease) -> None:
@@ -201,7 +203,8 @@ def _publish(context: WorkContext, lease: Lease, folder: RunFolder, work: RunWor
         for_s=_APPLY_PATIENCE_S,
         so_far=child,
     )
-    done = _Done(published, child.result or {}, curve.file, curve.of_epochs(epochs))
+    proof = proving.prove(context, work, published)
+    done = _Done(published, child.result or {}, curve.file, curve.of_epochs(epochs), proof)
     patiently(
         context,
         lambda: _apply_success(context, lease, work, done),
@@ -261,6 +264,7 @@ def _apply_success(context: WorkContext, lease: Lease, work: RunWork, done: _Don
                 results=done.results,
                 result_file=done.curve,
                 checkpoints=done.checkpoints,
+                proof=done.proof,
                 bus=context.backends.events,
             )
             checkpoints.forget(session, workspace_id=lease.workspace_id, run_id=work.run_id)

@@ -20,8 +20,9 @@ from core.kit.clock import utc_now
 from core.kit.hashing import sha256_file
 from core.training.methods import FullMethod
 from core.training.spec import RunInput
-from worker.training import snapshot
+from worker.training import parity, snapshot
 from worker.training.methods.model import TunableModel
+from worker.training.parity import Identity
 
 WEIGHTS, CONFIG, MANIFEST = "adapter_model.safetensors", "adapter_config.json", "manifest.json"
 WHOLE_MODEL, LAST = "model.safetensors", "last.safetensors"
@@ -33,7 +34,7 @@ class Made:
 
     model: TunableModel
     run: RunInput
-    template_sha256: str
+    identity: Identity
     compute_dtype: torch.dtype
     results: dict[str, Any]
 
@@ -63,10 +64,13 @@ def _write(folder: Path, made: Made, tensors: dict[str, Tensor], *, keeps_last: 
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     is_adapter = not isinstance(run.method, FullMethod)
-    save_file(tensors, folder / (WEIGHTS if is_adapter else WHOLE_MODEL), metadata={"format": "pt"})
+    own, answers = parity.split(tensors)
+    dtype = str(made.compute_dtype).removeprefix("torch.")
+    save_file(own, folder / (WEIGHTS if is_adapter else WHOLE_MODEL), metadata={"format": "pt"})
     if keeps_last:
         save_file(model.adapter_tensors(), folder / LAST, metadata={"format": "pt"})
     model.save_adapter_config(folder)
+    parity.write(folder, answers, identity=made.identity, compute_dtype=dtype)
     if is_adapter:
         _name_the_base(folder / CONFIG, run.base_model)
     files = sorted(folder.iterdir())
@@ -77,8 +81,9 @@ def _write(folder: Path, made: Made, tensors: dict[str, Tensor], *, keeps_last: 
         "base_model": {"id": run.base_model} | _identity(run.base_model_dir),
         "spec": run.training_spec().model_dump(mode="json"),
         "lineage": run.lineage.model_dump(mode="json"),
-        "chat_template_sha256": made.template_sha256,
-        "compute_dtype": str(made.compute_dtype).removeprefix("torch."),
+        "chat_template_sha256": made.identity.template_sha256,
+        "tokenizer_sha256": made.identity.tokenizer_sha256,
+        "compute_dtype": dtype,
         "results": made.results,
         "tailorbird_version": _version(),
         "created_at": utc_now().isoformat(),

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from core.training.spec import RunInput
-from worker.training import checkpoint, memory, optimizers, recovery
+from worker.training import checkpoint, memory, optimizers, parity, recovery
 from worker.training.batches import assemble
 from worker.training.checkpoint import Position
 from worker.training.data.token_index import TokenIndex
@@ -43,6 +43,8 @@ class Task:
     """Digest of all that a checkpoint must have in common with the run that continues from it."""
     num_kept_epochs: int = 0
     """Of how many of the last epochs the adapter is kept beside the best one."""
+    parity_rows: Sequence[Sequence[int]] = ()
+    """What the model says to these is kept beside every state that may be shipped."""
 
 
 class Loop:
@@ -207,7 +209,7 @@ class Loop:
         if position.best_loss is None or measured["loss"] < position.best_loss:
             position.best_step, position.num_worse = position.step, 0
             position.best_loss, position.best_accuracy = measured["loss"], measured["accuracy"]
-            self._best = self._model.adapter_tensors()
+            self._best = self._shippable()
         else:
             position.num_worse += 1
         self._report_measured(measured, is_full=self._is_last())
@@ -219,9 +221,13 @@ class Loop:
     def _keep_if_epoch_is_over(self) -> None:
         step, num_kept = self._position.step, self._task.num_kept_epochs
         if num_kept and step in self._epoch_ends and step not in self.epochs:
-            self.epochs[step] = self._model.adapter_tensors()
+            self.epochs[step] = self._shippable()
             for old in sorted(self.epochs)[:-num_kept]:
                 del self.epochs[old]
+
+    def _shippable(self) -> dict[str, Tensor]:
+        """A copy of the adapter as it is, and of what it answers."""
+        return self._model.adapter_tensors() | parity.answered(self._model, self._task.parity_rows)
 
     def _say_how_it_ended(self) -> None:
         position = self._position

@@ -12,7 +12,7 @@ from core.kit.hashing import sha256_bytes
 from core.training.methods import FullMethod
 from core.training.recipes import micro_batch_tokens
 from core.training.spec import RunInput
-from worker.training import adapter_output, loading, sharding
+from worker.training import adapter_output, loading, parity, sharding
 from worker.training.adapter_output import Made
 from worker.training.data import token_index
 from worker.training.data.chat_format import ChatFormat
@@ -48,7 +48,7 @@ def execute(folder: Path, *, events: EventWriter, stop_requested: Callable[[], b
                 raise Interrupted
 
         events.stage("tokenizing")
-        template_sha256 = ChatFormat.load(run.base_model_dir).template_sha256
+        identity = parity.identity_of(run.base_model_dir, ChatFormat.load(run.base_model_dir))
         with processes.in_turn():
             train, heldout = tokenize(folder, run, events)
         leave_if_asked()
@@ -67,6 +67,7 @@ def execute(folder: Path, *, events: EventWriter, stop_requested: Callable[[], b
             objective=objectives.build(run.objective),
             belongs_to=_belongs_to(run, train, dtype, kind),
             num_kept_epochs=0 if isinstance(run.method, FullMethod) else _NUM_KEPT_EPOCHS,
+            parity_rows=() if isinstance(run.method, FullMethod) else parity.pick_rows(heldout),
         )
         loop = Loop(
             task,
@@ -81,7 +82,7 @@ def execute(folder: Path, *, events: EventWriter, stop_requested: Callable[[], b
         tensors, results = loop.run()
         if processes.is_first:
             events.stage("saving")
-            made = Made(model=model, run=run, template_sha256=template_sha256, compute_dtype=dtype, results=results)
+            made = Made(model=model, run=run, identity=identity, compute_dtype=dtype, results=results)
             # before the adapter: who finds that one takes the run for done
             adapter_output.write_epochs(folder / "epochs", made, loop.epochs)
             adapter_output.write(folder / "adapter", made, tensors)

@@ -64,7 +64,7 @@ def test_the_manifest_proves_the_files_and_names_their_origin(make_run: MakeRun,
     folder = make_run(lineage={"run_id": "ftjob-1", "dataset_version_id": "dsv_1"})
     execute(folder)
     manifest = json.loads((folder / "adapter" / "manifest.json").read_text())
-    assert set(manifest["files"]) == {"adapter_model.safetensors", "adapter_config.json"}
+    assert set(manifest["files"]) == {"adapter_model.safetensors", "adapter_config.json", "parity.safetensors"}
     for name, proof in manifest["files"].items():
         assert proof == {
             "sha256": sha256_file(folder / "adapter" / name),

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 from tokenizers import Tokenizer
 
 from core.errors import Invalid
+from core.kit.hashing import sha256_bytes
 from worker.training.data.chat_template import ChatTemplate
 from worker.training.data.conversation import Guards, Message, Tool, guarded, normal, weight_of, without_marks
 from worker.training.data.guarded_tokenizer import EncodedText, GuardedTokenizer
@@ -76,6 +77,7 @@ class ChatFormat:
         tool_prompt = self._probes.tool_prompt
         self._turns = Turns(template, self._tokenizer, tool_prompt and self._tokenizer.written(tool_prompt))
         self.template_sha256 = template.sha256
+        self.tokenizer_sha256 = sha256_bytes(tokenizer_json.encode())
         self.end_of_turn_id = self._turns.end_id
         self._refuse_if_different(expected)
         self.call_syntax = learned_syntax(self._last_turn) if self._probes.has_tools else None

@@ -22,6 +22,7 @@ from worker.training.adapter_output import Made
 from worker.training.methods import full
 from worker.training.methods.base import quantization_config
 from worker.training.methods.model import Machine, TunableModel
+from worker.training.parity import Identity
 
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
 SHIPPED_AS_ADAPTER = [name for name in METHODS if name != "full"]
@@ -31,7 +32,7 @@ def export(folder: Path, model: TunableModel, name: str, base_model_dir: Path, *
     made = Made(
         model=model,
         run=RunInput(base_model="tiny", method=METHODS[name], base_model_dir=base_model_dir),
-        template_sha256="0" * 64,
+        identity=Identity(template_sha256="0" * 64, tokenizer_sha256="1" * 64, base_sha256=None),
         compute_dtype=torch.float32,
         results={"best_step": best_step, "steps": 8},
     )
