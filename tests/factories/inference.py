@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING
 
-from core.inference.types import ChatDelta, ChatRequest, FinishReason, Start, Usage
+from core.inference.types import ChatDelta, ChatRequest, FinishReason, Proof, ProofRequest, Start, Usage
 
 if TYPE_CHECKING:
     from core.errors import AppError
@@ -13,11 +13,35 @@ WORDS = ("Hello", " there", "!")
 FINGERPRINT = "fp_0123456789"
 
 
+def proof(*, is_passed: bool = True, code: str | None = None, reason: str | None = None) -> Proof:
+    return Proof(
+        is_passed=is_passed,
+        code=code,
+        reason=reason,
+        num_rows=4,
+        num_places=32,
+        max_difference=0.0001,
+        tolerance=0.01,
+        effect=1.5,
+        min_effect=0.0001,
+        training_dtype="float32",
+        serving_dtype="float32",
+        hardware="cpu",
+        fingerprint=FINGERPRINT,
+        template_sha256="a" * 64,
+        tokenizer_sha256="b" * 64,
+        base_sha256="c" * 64,
+        seconds=0.5,
+    )
+
+
 class FakeInference:
     """Answers `pieces`. With `error` it fails after `error_after` of them; with `stalls_after` it says no more."""
 
     def __init__(self) -> None:
         self.requests: list[ChatRequest] = []
+        self.proof = proof()
+        self.proofs_asked: list[ProofRequest] = []
         self.pieces: Sequence[ChatDelta] = tuple(ChatDelta(text=word) for word in WORDS)
         self.finish_reason: FinishReason = "stop"
         self.error: AppError | None = None
@@ -25,6 +49,10 @@ class FakeInference:
         self.stalls_after: int | None = None
         self.num_closed = 0
         self.is_endless = False
+
+    def prove(self, request: ProofRequest) -> Proof:
+        self.proofs_asked.append(request)
+        return self.proof
 
     async def stream(self, request: ChatRequest) -> AsyncIterator[ChatDelta]:
         self.requests.append(request)

@@ -1,6 +1,26 @@
 import type { Model } from "@/api/types";
 import { BASE, NOW_S, TUNED } from "@/testing/fixtures";
 
+export const PROOF: NonNullable<Model["proof"]> = {
+  is_passed: true,
+  code: null,
+  reason: null,
+  num_rows: 4,
+  num_places: 32,
+  max_difference: 0.00012,
+  tolerance: 0.01,
+  effect: 8.4,
+  min_effect: 0.0001,
+  training_dtype: "float32",
+  serving_dtype: "float32",
+  hardware: "cpu",
+  fingerprint: "fp_0123456789",
+  template_sha256: "a".repeat(64),
+  tokenizer_sha256: "b".repeat(64),
+  base_sha256: "c".repeat(64),
+  seconds: 0.6,
+};
+
 export const MODELS: Model[] = [
   {
     id: TUNED,
@@ -17,6 +37,8 @@ export const MODELS: Model[] = [
     base_heldout_loss: 2.914,
     tuned_heldout_loss: 1.742,
     is_ready: true,
+    proof_status: "passed",
+    proof: PROOF,
   },
   {
     id: BASE,
@@ -33,5 +55,7 @@ export const MODELS: Model[] = [
     base_heldout_loss: null,
     tuned_heldout_loss: null,
     is_ready: true,
+    proof_status: null,
+    proof: null,
   },
 ];

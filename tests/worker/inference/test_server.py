@@ -4,6 +4,7 @@ import asyncio
 import functools
 import http.server
 import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import aclosing
@@ -13,18 +14,21 @@ from typing import Any
 
 import httpx
 import pytest
+import torch
 import uvicorn
 
 from core.config import Settings
 from core.errors import Invalid, NotFound, Unavailable
 from core.inference.client import InferenceClient
-from core.inference.types import AdapterRef, ChatDelta, ChatRequest, Message, Sampling
+from core.inference.types import AdapterFile, AdapterRef, ChatDelta, ChatRequest, Message, ProofRequest, Sampling
+from core.kit.hashing import sha256_bytes, sha256_file
 from tests.factories.waiting import eventually
-from tests.worker.inference.tiny_models import chat_request
+from tests.worker.inference.tiny_models import chat_request, load_adapter
 from worker.inference.generation import Generation, Sink
 from worker.inference.runtime import load_runtime
 from worker.inference.server import LineStream, create_app
 from worker.inference.service import InferenceService
+from worker.training import parity
 
 DEADLINE_S = 30
 
@@ -264,3 +268,43 @@ def test_without_a_base_model_the_server_says_what_is_missing(tmp_path: Path) ->
     eventually(lambda: service.health().status == "failed")
     assert "worker.base_models" in (service.health().problem or "")
     service.stop()
+
+
+def test_a_proof_is_told_over_http(
+    served: Served, store_url: str, base_folder: Path, adapter_folders: dict[str, Path], tmp_path: Path
+) -> None:
+    """By an adapter whose scores were written down here; `tests/worker/training` has those that a trainer wrote."""
+    runtime = load_runtime(base_folder, None)
+    tokens = [3, 20, 41, 42, 43, 90, 33, 7, 8, 9]
+    weights = load_adapter(runtime, adapter_folders["blue"])
+    scores = torch.stack([runtime.prefill(0, tokens[:end], 0, weights) for end in range(3, len(tokens) + 1)])
+    top = scores.topk(64, dim=-1)
+    answers = {
+        "parity.0.token_ids": torch.tensor(tokens, dtype=torch.int32),
+        "parity.0.score_ids": top.indices.to(torch.int32),
+        "parity.0.scores": top.values.contiguous(),
+    }
+    proved = adapter_folders["red"].parent / "proved"
+    shutil.copytree(adapter_folders["blue"], proved)
+    parity.write(proved, answers, identity=runtime.identity, compute_dtype="float32")
+    proof = served.client.prove(proof_request("proved", proved, store_url))
+    assert (proof.is_passed, proof.code, proof.num_places) == (True, None, 8)
+    with pytest.raises(Invalid) as caught:  # nothing was written down
+        served.client.prove(proof_request("red", adapter_folders["red"], store_url))
+    assert caught.value.error_code == "proof_missing"
+
+
+def proof_request(name: str, folder: Path, store_url: str) -> ProofRequest:
+    files = tuple(
+        AdapterFile(
+            name=path.name,
+            url=f"{store_url}/{name}/{path.name}",
+            sha256=sha256_file(path),
+            num_bytes=path.stat().st_size,
+        )
+        for path in sorted(folder.iterdir())
+    )
+    digest = sha256_bytes("".join(file.sha256 for file in files).encode())
+    return ProofRequest(
+        base_model=chat_request().base_model, adapter=AdapterRef(id=f"adp_{name}", digest=digest, files=files)
+    )

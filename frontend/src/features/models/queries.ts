@@ -48,6 +48,15 @@ export function useRestoreModel() {
   });
 }
 
+export function useProveModel() {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: (model: string) =>
+      unwrap<Model>(api.POST("/v1/models/{model}/prove", { params: { path: { model } } })),
+    onSuccess: () => client.invalidateQueries({ queryKey: keys.all }),
+  });
+}
+
 /** A short name for a model wherever its full address would not fit. */
 export function modelName(model: Pick<Model, "id" | "name"> | string): string {
   if (typeof model !== "string") return model.name || modelName(model.id);

@@ -22,6 +22,8 @@ const THEIRS: Model = {
   base_heldout_loss: null,
   tuned_heldout_loss: null,
   is_ready: true,
+  proof_status: "passed",
+  proof: null,
 };
 const PERMISSIONS = "*/v1/fine_tuning/checkpoints/:model/permissions";
 

@@ -14,6 +14,7 @@ import { TimeAgo } from "@/components/ui/time-ago";
 import { Tip } from "@/components/ui/tip";
 import { versionQuery } from "@/features/datasets/queries";
 import { gainOf } from "@/features/models/components/gain";
+import { ProofSection } from "@/features/models/components/proof-section";
 import { SharingPanel } from "@/features/models/components/sharing-panel";
 import { isShared, modelName, modelQuery, useDeleteModel, useRestoreModel } from "@/features/models/queries";
 import { useCan } from "@/features/session/queries";
@@ -85,6 +86,7 @@ function Content({ model }: { model: Model }) {
   return (
     <>
       {isOurs && <Lineage model={model} />}
+      {isOurs && <ProofSection model={model} />}
       {model.method === "full" && (
         <Notice tone="quiet" title="This one is a whole model">
           Every part of it has learned, so it is no add-on to a base model, and the chat here cannot use it.

@@ -1,0 +1,84 @@
+import { Button } from "@mantine/core";
+import type { Model } from "@/api/types";
+import { Facts } from "@/components/ui/facts";
+import { Notice } from "@/components/ui/notice";
+import { tellFailure } from "@/components/ui/notices";
+import { Section } from "@/components/ui/page";
+import { Tip } from "@/components/ui/tip";
+import { useProveModel } from "@/features/models/queries";
+import { useCan } from "@/features/session/queries";
+
+/** Whether a model answers here as it was trained, in words and with the numbers. */
+export function ProofSection({ model }: { model: Model }) {
+  const { proof, proof_status: status } = model;
+  if (status === null || model.method === "full") return null;
+  return (
+    <Section
+      title="Checked before its first answer"
+      lead="A model must answer here exactly as it did while it was trained, or it answers nobody."
+    >
+      {status === "failed" && (
+        <Notice tone="bad" title="This model is not put to use" action={<CheckAgain model={model} />}>
+          {proof?.reason}
+        </Notice>
+      )}
+      {status === "pending" && (
+        <Notice tone="quiet" title="Not checked yet" action={<CheckAgain model={model} />}>
+          The check could not be made when the training was done. It is made before the first answer; that one
+          takes a few seconds longer.
+        </Notice>
+      )}
+      {status === "none" && (
+        <Notice tone="quiet" title="This model was not checked">
+          It was made before such checks were, so nobody wrote down what to compare with. Train it again to
+          have it checked.
+        </Notice>
+      )}
+      {proof?.max_difference != null && (
+        <Facts
+          facts={[
+            {
+              label: (
+                <Tip label="Before each word the model gives every word it knows a score. These are the scores here, beside those of the training.">
+                  Difference from the training
+                </Tip>
+              ),
+              value: small(proof.max_difference),
+              note: `at most ${proof.tolerance} is allowed`,
+            },
+            {
+              label: "Difference from the base model",
+              value: proof.effect === null ? "\u2014" : small(proof.effect),
+              note: "more means that the training changed more",
+            },
+            {
+              label: "Compared",
+              value: `${proof.num_rows} examples`,
+              note: `at ${proof.num_places} places`,
+            },
+          ]}
+        />
+      )}
+    </Section>
+  );
+}
+
+function CheckAgain({ model }: { model: Model }) {
+  const prove = useProveModel();
+  const can = useCan();
+  if (!can("models:write")) return null;
+  return (
+    <Button
+      size="xs"
+      variant="default"
+      loading={prove.isPending}
+      onClick={() => prove.mutate(model.id, { onError: tellFailure })}
+    >
+      Check now
+    </Button>
+  );
+}
+
+function small(value: number): string {
+  return value === 0 ? "none" : value.toPrecision(2);
+}
