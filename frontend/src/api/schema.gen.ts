@@ -1946,6 +1946,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/models/{model}/prove": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Prove Model
+         * @description Check once more that a tuned model answers as it was trained; `proof` has what came out.
+         */
+        post: operations["prove_model"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/models/{model}/restore": {
         parameters: {
             query?: never;
@@ -5905,6 +5925,9 @@ export interface components {
             object: "model";
             /** Owned By */
             owned_by: string;
+            proof: components["schemas"]["ProofBody"] | null;
+            /** @description Of a tuned model: was it proved to answer here as it was trained? `failed` answers nobody; `pending` is proved before its first answer; `none` was made before there were proofs. */
+            proof_status: components["schemas"]["ProofStatus"] | null;
             /** Run Id */
             run_id: string | null;
             /** Shutdown Date */
@@ -6464,6 +6487,61 @@ export interface components {
             /** Total Steps */
             total_steps: number;
         };
+        /**
+         * ProofBody
+         * @description What the last proof of a model came to; differences are of scores (logits).
+         */
+        ProofBody: {
+            /** Base Sha256 */
+            base_sha256: string | null;
+            /**
+             * Code
+             * @description Why it failed, such as `proof_template_differs`.
+             */
+            code: string | null;
+            /**
+             * Effect
+             * @description The largest change that the adapter makes.
+             */
+            effect: number | null;
+            /** Fingerprint */
+            fingerprint: string;
+            /** Hardware */
+            hardware: string;
+            /** Is Passed */
+            is_passed: boolean;
+            /** Max Difference */
+            max_difference: number | null;
+            /** Min Effect */
+            min_effect: number;
+            /** Num Places */
+            num_places: number;
+            /** Num Rows */
+            num_rows: number;
+            /**
+             * Reason
+             * @description The same in words, and what to do.
+             */
+            reason: string | null;
+            /** Seconds */
+            seconds: number;
+            /** Serving Dtype */
+            serving_dtype: string;
+            /** Template Sha256 */
+            template_sha256: string;
+            /** Tokenizer Sha256 */
+            tokenizer_sha256: string;
+            /** Tolerance */
+            tolerance: number;
+            /** Training Dtype */
+            training_dtype: string;
+        };
+        /**
+         * ProofStatus
+         * @description Whether an adapter was proved to answer where it is served as where it was trained.
+         * @enum {string}
+         */
+        ProofStatus: "pending" | "passed" | "failed" | "none";
         /** QueueBody */
         QueueBody: {
             /** Claimed Last Hour */
@@ -11774,6 +11852,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DeletedModelBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    prove_model: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelBody"];
                 };
             };
             /** @description A refusal or a failure. */
