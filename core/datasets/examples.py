@@ -14,6 +14,7 @@ from core.datasets.formats.records import (
     CellsRecord,
     ObjectRecord,
     Objects,
+    Passed,
     Record,
     TextRecord,
     Texts,
@@ -58,21 +59,25 @@ class Table:
         self.kind = RowKind.CHAT
         self.shape = Shape.TABLE
         self.columns: list[str] = []
-        self.num_records = 0
+        self._num_looked_at = 0
         self.is_complete = True
         self.speakers: list[Speaker] = []
         self._shape: LineShape | None = None
         self._names: list[str] = []
-        opened = open_file(stream, file_format)
+        self.passed = Passed()
+        """What was skimmed over; it is among `num_records`."""
+        opened = self._opened = open_file(stream, file_format)
         self.num_bytes_read = opened.num_bytes_read
         self.notices = list(opened.notices)
-        self._records: Iterator[Record]
+        # those that are looked at to tell what the columns are, and are read again
+        self._first: Iterator[Record]
         if isinstance(opened, Cells):
-            self._records = self._open_cells(opened)
+            self._first = self._open_cells(opened)
         elif isinstance(opened, Objects):
-            self._records = self._open_objects(opened)
+            self._first = self._open_objects(opened)
         else:
-            self._records = self._open_texts(opened)
+            self._first = self._open_texts(opened)
+        self._records: Iterator[Record] = chain(self._first, opened.records)
 
     def examples(
         self, mapping: Mapping | None, *, is_enough: Callable[[], bool] | None = None, scratch: Path | None = None
@@ -92,12 +97,43 @@ class Table:
         for record in records:
             yield self._example(record, mapping)
 
+    def skim(self, mapping: Mapping | None, *, is_enough: Callable[[], bool] | None = None) -> Iterator[Example]:
+        """What `examples` has left, but those in which surely nothing is wrong: they are counted in `passed`.
+
+        Of files and mappings that cannot be skimmed, all. Raises what `examples` does.
+        """
+        enough = is_enough or (lambda: False)
+        is_sound = self._soundness(mapping)
+        skim = None if isinstance(self._opened, Texts) else self._opened.skim
+        if skim is None or is_sound is None:
+            yield from (self._example(record, mapping) for record in self._read(enough))
+            return
+
+        def is_enough_now() -> bool:
+            self.is_complete = not enough()
+            return not self.is_complete
+
+        for record in chain(self._first, skim(is_sound, self.passed, is_enough_now)):
+            self._num_looked_at += 1
+            yield self._example(record, mapping)
+
+    def _soundness(self, mapping: Mapping | None) -> Callable[[Any], bool] | None:
+        if self._shape is not None:
+            return self._shape.is_sound
+        if self.shape is Shape.PREFERENCE:
+            return None
+        return mapped.sound_cells(self._names, mapping) if self._names else mapped.sound_values(mapping)
+
+    @property
+    def num_records(self) -> int:
+        return self._num_looked_at + self.passed.num_records
+
     def _read(self, is_enough: Callable[[], bool]) -> Iterator[Record]:
         for record in self._records:
             if is_enough():
                 self.is_complete = False
                 return
-            self.num_records += 1
+            self._num_looked_at += 1
             yield record
 
     def _example(self, record: Record, mapping: Mapping | None) -> Example:
@@ -158,7 +194,7 @@ class Table:
         first = next(opened.records, None)
         if first is None:
             raise refusals.file_empty()
-        return chain([first], opened.records)
+        return iter([first])
 
     def _open_cells(self, opened: Cells) -> Iterator[Record]:
         names = header.read_header(opened.records)
@@ -181,7 +217,7 @@ class Table:
             self.kind, self.shape, self._names = RowKind.PREFERENCE, Shape.PREFERENCE, folded
         else:
             self.columns = names
-        return chain(first, opened.records)
+        return iter(first)
 
     def _open_objects(self, opened: Objects) -> Iterator[Record]:
         first = self._first_of(opened.records)
@@ -190,7 +226,7 @@ class Table:
         self._shape = shape_of(first[0].values)
         if self._shape is not None:
             self.kind, self.shape = self._shape.kind, self._shape.name
-            return chain(first, opened.records)
+            return iter(first)
         names = list(dict.fromkeys(name for record in first for name in record.values))
         columns.refuse_unfit_names(names, row=first[0].row)
         if len(names) < 2:  # noqa: PLR2004 - a question and an answer
@@ -202,7 +238,7 @@ class Table:
             )
         self.first_rows = [[rows.shown(record.values.get(name)) for name in names] for record in first]
         self.columns = names
-        return chain(first, opened.records)
+        return iter(first)
 
     def _first_of(self, records: Iterator[R]) -> list[R]:
         """The rows that are looked at; fewer of a few giants, since what is parsed takes many times its bytes."""

@@ -13,6 +13,7 @@ from core.datasets import files
 from core.datasets.files import NewFile
 from core.datasets.formats import refusals, registry
 from core.datasets.formats.lines import StreamGuard
+from core.datasets.inspection import VALIDATED
 from core.datasets.models import File
 from core.datasets.purposes import Purpose
 from core.datasets.reading.service import inspect_apart
@@ -124,7 +125,11 @@ class IncomingFile:
         if self._spool.num_bytes == 0:
             raise refusals.file_empty()
         found = inspect_apart(
-            self._spool.rewound(), self.filename, reads_all=self._is_refused, directory=self._directory
+            self._spool.rewound(),
+            self.filename,
+            portion=VALIDATED,
+            reads_all=self._is_refused,
+            directory=self._directory,
         )
         if self._is_refused:
             # the guard may refuse only what the parser refuses; should they ever differ, the safe side is to refuse

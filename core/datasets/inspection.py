@@ -1,6 +1,6 @@
 """The first look at a file, while its owner waits: what are its columns, how do its rows read, what is wrong."""
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -10,9 +10,7 @@ from core.datasets.formats import refusals
 from core.datasets.formats.refusals import MIN_ROWS
 from core.datasets.types import MAX_PROBLEMS_SHOWN, Column, FileFormat, Inspection, Mapping, Problem, SampleRow
 
-# about a second's worth of reading; a dataset version reads everything
-MAX_ROWS_READ = 200_000
-MAX_BYTES_READ = 32 * 1024 * 1024
+_MIB = 1024 * 1024
 _NUM_SAMPLE_ROWS = 5
 _NUM_SAMPLE_VALUES = 3
 _MAX_SAMPLE_CHARS = 300
@@ -20,10 +18,28 @@ _MAX_SAMPLE_CHARS = 300
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """How much is looked at: so many rows of the file, and as many whole ones as begin in so many bytes."""
+    """How much is read: so many rows that are looked at closely, and as many whole ones as begin in so many bytes.
+
+    With `skimmed_bytes` those in which surely nothing is wrong are but parsed, and the file is read so far.
+    """
 
     num_records: int
     num_bytes: int
+    skimmed_bytes: int = 0
+
+    def is_of(self, table: Table) -> bool:
+        """Whether the table was read so far."""
+        num_bytes, passed = table.num_bytes_read(), table.passed
+        return (
+            table.num_records - passed.num_records >= self.num_records
+            or num_bytes - passed.num_bytes >= self.num_bytes
+            or num_bytes >= max(self.num_bytes, self.skimmed_bytes)
+        )
+
+
+# about a second's worth of reading, and three; a dataset version reads everything
+FIRST_LOOK = Portion(200_000, 32 * _MIB, skimmed_bytes=32 * _MIB)
+VALIDATED = Portion(200_000, 32 * _MIB, skimmed_bytes=1024 * _MIB)
 
 
 def inspect(
@@ -32,9 +48,9 @@ def inspect(
     *,
     mapping: Mapping | None = None,
     reads_all: bool = False,
-    portion: Portion | None = None,
+    portion: Portion = FIRST_LOOK,
 ) -> Inspection:
-    """Read the beginning of a file, or all of it if it is small. Without a mapping, a table has the one proposed.
+    """Read a portion of a file, or all of it. Without a mapping, a table has the one proposed.
 
     Of messages whose assistant is not known yet, only those who speak are found. Raises Invalid if the file cannot be
     used as a whole, or if the mapping does not fit it.
@@ -42,12 +58,9 @@ def inspect(
     table = Table(stream, file_format)
     proposed = proposals.propose(table.columns, table.first_rows) if table.columns else None
     wanted = proposed if mapping is None else mapping
-    portion = portion or Portion(MAX_ROWS_READ, MAX_BYTES_READ)
 
     def is_enough() -> bool:
-        return not reads_all and (
-            table.num_records >= portion.num_records or table.num_bytes_read() >= portion.num_bytes
-        )
+        return not reads_all and portion.is_of(table)
 
     if wanted is not None and wanted.missing() == ["assistant_speakers"]:
         table.hear(wanted, is_enough=is_enough)
@@ -55,7 +68,7 @@ def inspect(
     else:
         if mapping is None and proposed is not None and not proposed.missing():
             mapping = proposed
-        found = _look(table.examples(mapping, is_enough=is_enough))
+        found = _look(table, mapping, is_enough, skims=reads_all or portion.skimmed_bytes > 0)
     # how many examples a table makes, its mapping decides, which can still be changed
     if table.is_complete and table.num_records < MIN_ROWS:
         raise refusals.too_few_rows(table.num_records, table.kind)
@@ -83,17 +96,29 @@ class _Found:
     sample: list[SampleRow] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
-
-def _look(examples: Iterable[Example]) -> _Found:
-    found = _Found()
-    for example in examples:
-        found.num_rows += 1
+    def note(self, example: Example) -> None:
+        self.num_rows += 1
         if example.problem is not None:
-            found.num_problems += 1
-            if len(found.problems) < MAX_PROBLEMS_SHOWN:
-                found.problems.append(example.problem)
-        elif example.content is not None and len(found.sample) < _NUM_SAMPLE_ROWS:
-            found.sample.append(SampleRow(row=example.row, **example.content.dump_content()))
+            self.num_problems += 1
+            if len(self.problems) < MAX_PROBLEMS_SHOWN:
+                self.problems.append(example.problem)
+        elif example.content is not None and len(self.sample) < _NUM_SAMPLE_ROWS:
+            self.sample.append(SampleRow(row=example.row, **example.content.dump_content()))
+
+
+def _look(table: Table, mapping: Mapping | None, is_enough: Callable[[], bool], *, skims: bool) -> _Found:
+    found = _Found()
+    is_of_threads = mapping is not None and mapping.is_thread
+    is_mapped = mapping is not None or not table.columns
+    for example in table.examples(mapping, is_enough=is_enough):
+        found.note(example)
+        if skims and not is_of_threads and (len(found.sample) == _NUM_SAMPLE_ROWS or not is_mapped):
+            break
+    else:
+        return found
+    for example in table.skim(mapping, is_enough=is_enough):
+        found.note(example)
+    found.num_rows += table.passed.num_records
     return found
 
 

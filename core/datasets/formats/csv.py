@@ -7,12 +7,13 @@ make more rows.
 import csv
 import io
 import re
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from typing import Any, BinaryIO
 
 from core.datasets.formats import encodings, refusals
 from core.datasets.formats.lines import Position, text_lines
-from core.datasets.formats.records import Cells, CellsRecord
+from core.datasets.formats.records import SKIMMED_AT_ONCE, Cells, CellsRecord, Passed
 from core.datasets.formats.refusals import MAX_RECORD_BYTES, MAX_ROWS
 
 _DELIMITERS = ",;\t|"
@@ -24,54 +25,83 @@ csv.field_size_limit(MAX_RECORD_BYTES)
 
 def open_cells(stream: BinaryIO, *, delimiters: str = _DELIMITERS) -> Cells:
     text, notices = encodings.in_utf8(stream)
-    return Cells(read_records(text, delimiters=delimiters), text.tell, notices)
+    records = _Records(text, delimiters)
+    return Cells(records.read(), text.tell, notices, records.skim)
 
 
 def read_records(stream: BinaryIO, *, delimiters: str = _DELIMITERS) -> Iterator[CellsRecord]:
     """Every record that is not blank, the header first. Raises Invalid at the first byte that breaks a rule."""
-    records = _Records(stream, delimiters)
-    return records.read()
+    return _Records(stream, delimiters).read()
 
 
 class _Records:
     def __init__(self, stream: BinaryIO, delimiters: str) -> None:
         self._delimiters = delimiters
         self._position = Position()
-        self._record_bytes = 0
-        self._lines = text_lines(stream, self._position)
+        self._record_chars = 0
+        self._cells = self._rows(stream)
 
     def read(self) -> Iterator[CellsRecord]:
-        first = next(self._lines, None)
+        position = self._position
+        for cells in self._cells:
+            row = position.row
+            self._next()
+            if any(cell.strip() for cell in cells):
+                yield CellsRecord(row, cells)
+
+    def skim(
+        self, is_sound: Callable[[Any], bool], passed: Passed, is_enough: Callable[[], bool]
+    ) -> Iterator[CellsRecord]:
+        position = self._position
+        num_records = num_chars = 0
+        for cells in self._cells:
+            row = position.row
+            if is_sound(cells):
+                num_records += 1
+                num_chars += self._record_chars
+                self._next()
+            else:
+                self._next()
+                if any(cell.strip() for cell in cells):
+                    passed.add(num_records, num_chars)
+                    num_records = num_chars = 0
+                    yield CellsRecord(row, cells)
+            if row % SKIMMED_AT_ONCE == 0:
+                passed.add(num_records, num_chars)
+                num_records = num_chars = 0
+                if is_enough():
+                    return
+        passed.add(num_records, num_chars)
+
+    def _next(self) -> None:
+        if self._position.row > MAX_ROWS + 1:
+            raise refusals.too_many_rows(self._position.row)
+        self._position.row += 1
+        self._record_chars = 0
+
+    def _rows(self, stream: BinaryIO) -> Iterator[list[str]]:
+        lines = text_lines(stream, self._position)
+        first = next(lines, None)
         if first is None:
             return
         told = _SEPARATOR_TOLD.fullmatch(first)
         if told is not None:
             self._position.row += 1
-            first = next(self._lines, "")
+            first = next(lines, "")
         delimiter = told[1] if told is not None else _delimiter(first, self._delimiters)
-        reader = csv.reader(self._bounded(first), delimiter=delimiter, strict=True)
+        reader = csv.reader(self._bounded(chain([first], lines)), delimiter=delimiter, strict=True)
         try:
-            for cells in reader:
-                if any(cell.strip() for cell in cells):
-                    yield CellsRecord(self._position.row, cells)
-                self._position.row += 1
-                self._record_bytes = 0
-                if self._position.row > MAX_ROWS + 1:
-                    raise refusals.too_many_rows(self._position.row)
+            yield from reader
         except csv.Error as error:
             raise _malformed(self._position.row, str(error)) from error
 
-    def _bounded(self, first: str) -> Iterator[str]:
+    def _bounded(self, lines: Iterable[str]) -> Iterator[str]:
         """Lines, until one record has drunk more than a record may hold: a quotation mark was never closed."""
-        yield from self._counted(first)
-        for line in self._lines:
-            yield from self._counted(line)
-
-    def _counted(self, line: str) -> Iterator[str]:
-        self._record_bytes += len(line)
-        if self._record_bytes > MAX_RECORD_BYTES:
-            raise refusals.line_too_long(self._position.row)
-        yield line
+        for line in lines:
+            self._record_chars += len(line)
+            if self._record_chars > MAX_RECORD_BYTES:
+                raise refusals.line_too_long(self._position.row)
+            yield line
 
 
 def _delimiter(header: str, delimiters: str) -> str:

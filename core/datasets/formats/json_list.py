@@ -31,7 +31,7 @@ def open_objects(stream: BinaryIO) -> Objects:
     refuse_binary(head)
     whole = as_binary(Rejoined(head, text))
     if _is_of_lines(head):
-        return Objects(jsonl.read_objects(whole), whole.tell, notices)
+        return jsonl.objects_of(whole, notices)
     document = _Document(whole)
     return Objects(document.items(), lambda: document.num_bytes, notices)
 

@@ -57,15 +57,20 @@ def text_lines(stream: BinaryIO, position: Position) -> Iterator[str]:
             refuse_binary(line)
             line = line.removeprefix(_UTF8_BOM)
             is_first = False
-        if len(line) > MAX_RECORD_BYTES:
-            raise refusals.line_too_long(position.row)
-        if b"\0" in line:
-            raise refusals.not_text(position.row)
-        try:
-            yield line.decode("utf-8")
-        except UnicodeDecodeError as error:
-            where = f"byte 0x{line[error.start]:02x} after {refusals.quoted(line[: error.start].decode()[-20:])}"
-            raise refusals.not_utf8(position.row, where) from error
+        yield decoded(line, position.row)
+
+
+def decoded(line: bytes, row: int) -> str:
+    """Raises Invalid for a line that is too long or no text."""
+    if len(line) > MAX_RECORD_BYTES:
+        raise refusals.line_too_long(row)
+    if b"\0" in line:
+        raise refusals.not_text(row)
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        where = f"byte 0x{line[error.start]:02x} after {refusals.quoted(line[: error.start].decode()[-20:])}"
+        raise refusals.not_utf8(row, where) from error
 
 
 class StreamGuard:

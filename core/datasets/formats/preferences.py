@@ -13,7 +13,7 @@ from core.datasets.formats import refusals
 from core.datasets.formats.conversations import malformed, messages_of, tools_of
 from core.datasets.types import Message, RowContent
 
-_PROMPT_NAMES: Final = ("prompt", "question", "instruction")
+PROMPT_NAMES: Final = ("prompt", "question", "instruction")
 _OPENAI: Final = '{"input": {"messages": […]}, "preferred_output": […], "non_preferred_output": […]}'
 _COMMON: Final = '{"prompt": "…", "chosen": "…", "rejected": "…"}'
 
@@ -25,7 +25,7 @@ def is_preference(values: Mapping[str, Any]) -> bool:
 
 def are_columns(names: Sequence[str]) -> bool:
     """Whether a table with these columns holds preferences."""
-    return is_preference(dict.fromkeys(names)) and any(name in names for name in _PROMPT_NAMES)
+    return is_preference(dict.fromkeys(names)) and any(name in names for name in PROMPT_NAMES)
 
 
 def preference(row: int, values: dict[str, Any]) -> RowContent:
@@ -54,7 +54,7 @@ def _openai(row: int, values: dict[str, Any]) -> RowContent:
 
 def _common(row: int, values: dict[str, Any]) -> RowContent:
     sides = {name: _messages(row, values[name], name, role="assistant") for name in ("chosen", "rejected")}
-    name = next((name for name in _PROMPT_NAMES if values.get(name) is not None), None)
+    name = next((name for name in PROMPT_NAMES if values.get(name) is not None), None)
     if name is None:
         prompt = _shared(*sides.values())
     else:

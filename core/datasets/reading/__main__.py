@@ -27,12 +27,12 @@ def main(request: dict[str, Any], stream: BinaryIO) -> int:
     answer: dict[str, Any]
     try:
         file, file_format = registry.told_apart(stream, request["filename"])
-        mapping, portion = request["mapping"], request["portion"]
+        mapping = request["mapping"]
         found = inspection.inspect(
             file,
             file_format,
             mapping=None if mapping is None else Mapping.model_validate(mapping),
-            portion=None if portion is None else inspection.Portion(**portion),
+            portion=inspection.Portion(**request["portion"]),
             reads_all=request["reads_all"],
         )
         answer = {"inspection": found.model_dump(mode="json")}

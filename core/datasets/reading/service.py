@@ -10,13 +10,13 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from core.config import environment_of_children
 from core.datasets.formats import refusals
-from core.datasets.inspection import Portion
+from core.datasets.inspection import FIRST_LOOK, Portion
 from core.datasets.reading.confinement import Limits
 from core.datasets.types import Inspection, Mapping
 from core.errors import AppError, Invalid
@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 # to explain why all of a large file is refused, all of it may have to be read
 _LIMITS: Final = {False: Limits(), True: Limits(max_cpu_s=60, max_wall_s=120)}
+# of what is skimmed, so many bytes take a second of a slow processor
+_SKIMMED_BYTES_PER_S: Final = 32 * 1024 * 1024
 _GRACE_S: Final = 5
 _CHUNK_BYTES: Final = 1024 * 1024
 _MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
@@ -43,7 +45,7 @@ def inspect_apart(
     filename: str,
     *,
     mapping: Mapping | None = None,
-    portion: Portion | None = None,
+    portion: Portion = FIRST_LOOK,
     reads_all: bool = False,
     directory: Path | None = None,
 ) -> Inspection:
@@ -51,11 +53,11 @@ def inspect_apart(
 
     `directory` is where a copy may lie meanwhile. Raises Invalid also if reading took too much (`file_too_complex`).
     """
-    limits = _LIMITS[reads_all]
+    limits = _limits(portion, reads_all=reads_all)
     request = {
         "filename": filename,
         "mapping": None if mapping is None else mapping.dump(),
-        "portion": None if portion is None else asdict(portion),
+        "portion": asdict(portion),
         "reads_all": reads_all,
         "parent_pid": os.getpid(),
         "limits": asdict(limits),
@@ -80,6 +82,12 @@ def inspect_apart(
         if exit_code != 0:
             raise _failure(exit_code, complaints)
         return _answer(answer)
+
+
+def _limits(portion: Portion, *, reads_all: bool) -> Limits:
+    limits = _LIMITS[reads_all]
+    more_s = 0 if reads_all else portion.skimmed_bytes // _SKIMMED_BYTES_PER_S
+    return replace(limits, max_cpu_s=limits.max_cpu_s + more_s, max_wall_s=limits.max_wall_s + more_s)
 
 
 def _file_number(stream: BinaryIO) -> int | None:

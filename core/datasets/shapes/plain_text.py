@@ -1,6 +1,6 @@
 """`{"text": "…"}` with nothing beside it but where it comes from."""
 
-from typing import Final
+from typing import Any, Final
 
 from core.datasets import rows
 from core.datasets.formats import refusals
@@ -27,10 +27,18 @@ def _read(row: int, values: Values) -> RowContent:
     return RowContent(text=rows.clean(values["text"]))
 
 
+def _is_sound(values: Any) -> bool:  # noqa: ANN401 - any JSON
+    try:
+        return bool(values["text"].strip()) and _is_line(values)
+    except (KeyError, TypeError, AttributeError):
+        return False
+
+
 PLAIN_TEXT = LineShape(
     name=Shape.TEXT,
     kind=RowKind.TEXT,
     called='plain text ("text")',
     is_line=_is_line,
     read=_read,
+    is_sound=_is_sound,
 )

@@ -9,6 +9,7 @@ from typing import Any, Final
 import orjson
 
 from core.datasets.formats import conversations, preferences, refusals
+from core.datasets.shapes.openai_chat import is_sound_order
 from core.datasets.shapes.shape import LineShape, Values, missing, without_answer
 from core.datasets.types import Problem, RowContent, RowKind, Shape
 
@@ -98,10 +99,27 @@ def _json(given: object) -> Any:  # noqa: ANN401 - any JSON
         return None
 
 
+_FROM_AND_VALUE: Final = 2
+
+
+def _is_sound(values: Any) -> bool:  # noqa: ANN401 - any JSON
+    """Of `conversations` alone in which only those speak whom everybody calls so."""
+    try:
+        roles = []
+        for message in values["conversations"]:
+            if len(message) != _FROM_AND_VALUE or not message["value"].strip():
+                return False
+            roles.append(_ROLES[message["from"]])
+        return len(values) == 1 and is_sound_order(tuple(roles))
+    except (KeyError, TypeError, AttributeError):
+        return False
+
+
 SHAREGPT = LineShape(
     name=Shape.SHAREGPT,
     kind=RowKind.CHAT,
     called='a conversation ("conversations")',
     is_line=_is_line,
     read=_read,
+    is_sound=_is_sound,
 )

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from core.datasets import examples, inspection
+from core.datasets import examples
 from core.datasets.examples import Table
 from core.datasets.formats.registry import format_of
-from core.datasets.inspection import inspect
+from core.datasets.inspection import Portion, inspect
 from core.datasets.types import ColumnRole, FileFormat, Mapping, Severity
 from core.errors import Invalid
 from tests.assets.bad_files import BAD_FILES, GOOD_CSV, GOOD_JSONL, BadFile
@@ -76,12 +76,23 @@ def test_a_zero_character_spelled_in_json_is_a_problem() -> None:
     assert [(problem.row, problem.code) for problem in found.problems] == [(13, "zero_character")]
 
 
-def test_of_a_large_file_only_the_beginning_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inspection, "MAX_ROWS_READ", 20)
-    found = inspect(io.BytesIO(GOOD_CSV + b"a,b\n" * 100), FileFormat.CSV)
+def test_of_a_large_file_only_a_portion_is_looked_at() -> None:
+    portion = Portion(num_records=20, num_bytes=1000)
+    found = inspect(io.BytesIO(GOOD_CSV + b"a,b\n" * 100), FileFormat.CSV, portion=portion)
     assert (found.num_rows, found.is_complete) == (20, False)
-    found = inspect(io.BytesIO(GOOD_CSV + b"a,b\n" * 8), FileFormat.CSV)
+    found = inspect(io.BytesIO(GOOD_CSV + b"a,b\n" * 8), FileFormat.CSV, portion=portion)
     assert (found.num_rows, found.is_complete) == (20, True)
+
+
+def test_of_sound_rows_more_is_read_than_of_those_that_are_looked_at() -> None:
+    portion = Portion(num_records=600, num_bytes=2**20, skimmed_bytes=2**20)
+    sound, odd = b"Why?,Because.\n" * 5000, b"Why?,\n" * 5000
+    found = inspect(io.BytesIO(GOOD_CSV + sound), FileFormat.CSV, portion=portion)
+    assert (found.num_rows, found.is_complete) == (5012, True)
+    found = inspect(io.BytesIO(GOOD_CSV + odd + sound), FileFormat.CSV, portion=portion)
+    assert (found.is_complete, found.num_rows < 2000) == (False, True)
+    found = inspect(io.BytesIO(GOOD_CSV + sound * 30), FileFormat.CSV, portion=portion)
+    assert (found.is_complete, 2**20 // 14 <= found.num_rows < 2**20 // 14 + 1000) == (False, True)
 
 
 @pytest.mark.parametrize(("name", "num_rows"), [("reviews.csv", 1971), ("dictionary.csv", 1500)])
