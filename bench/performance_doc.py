@@ -25,12 +25,24 @@ _GOALS = {
     "loss_gap_pct": ("largest distance of held-out loss, %", "at most 1"),
     "share_of_gemm_peak": ("share of the matrix products' peak", ""),
 }
+_DATA_GOALS = {
+    "jsonl_mb_s": ("JSON lines validated on one core, MB/s", "at least 300"),
+    "jsonl_peak_mb": ("most memory of it, 1 GB, MB", "at most 300"),
+    "csv_mb_s": ("CSV validated on one core, MB/s", "at least 100"),
+    "csv_peak_mb": ("most memory of it, 1 GB, MB", "at most 300"),
+    "tokenise_vs_bare": ("tokens a second on two cores, over the library alone", "at least 0.9"),
+    "neardup_1m_s": ("near duplicates of 1,000,000 rows on one core, s", "at most 60"),
+    "upload_peak_mb": ("what the api takes more while 1 GB arrives, MB", "at most 150"),
+    "preview_s": ("the first look at a CSV of 1 GB, s", "at most 2"),
+    "preview_answer_s": ("the api's first preview of it, s", "at most 2"),
+}
+_DATA_PEERS = ("polars", "pandas", "datasets")
 _GPU_MODELS, _GPU_METHODS, _GPU_TOKENS = ("8b", "3b", "1b"), ("lora", "qlora"), (2048, 8192)
 
 
 def main() -> None:
     text = _DOC.read_text()
-    for name, lines in (("train", _train()), ("recipes", _recipes()), ("gpu", _gpu())):
+    for name, lines in (("train", _train()), ("data", _data()), ("recipes", _recipes()), ("gpu", _gpu())):
         block = "\n".join([f"<!-- {name} -->", *lines, f"<!-- end of {name} -->"])
         text, num = re.subn(rf"<!-- {name} -->.*?<!-- end of {name} -->", lambda _, b=block: b, text, flags=re.DOTALL)
         if num != 1:
@@ -58,6 +70,22 @@ def _train() -> list[str]:
     if found is None:
         return lines
     return [*lines, "", table(found["runs"]), "", _measured_on(found)]
+
+
+def _data() -> list[str]:
+    found = _read("data")
+    figures = found["figures"] if found else {}
+    lines = ["| figure | | goal | measured |", "|---|---|---|---:|"]
+    for name, (meaning, goal) in _DATA_GOALS.items():
+        lines.append(f"| `{name}` | {meaning} | {goal} | {figures.get(name, _NOT_YET)} |")
+    if found is None:
+        return lines
+    lines += ["", "| rows parsed and checked, MB/s on one core | ours | polars | pandas | datasets |"]
+    lines.append("|---|---:|---:|---:|---:|")
+    for file_format in ("jsonl", "csv"):
+        names = [f"{file_format}_mb_s", *(f"{file_format}_{peer}_mb_s" for peer in _DATA_PEERS)]
+        lines.append(f"| {file_format} | {' | '.join(str(figures.get(name, _NOT_YET)) for name in names)} |")
+    return [*lines, "", _measured_on(found)]
 
 
 def _recipes() -> list[str]:

@@ -1,7 +1,8 @@
-"""`python bench/upload_memory.py [MEGABYTES]`: how much more memory the api takes while a large file arrives in parts.
+"""`python bench/upload_memory.py FILE`: how much more memory the api takes while a large file arrives in parts.
 
 Real servers, the api as a process of its own, and a client that sends parts of 16 MB, three at once, and completes
-them. `upload_peak_mb` is the kernel's own peak of the api's resident memory (`VmHWM`), less what it had before.
+them. `upload_peak_mb` is the kernel's own peak of the api's resident memory (`VmHWM`), less what it had before;
+`preview_answer_s` is how long the first preview of the file is waited for then.
 """
 
 import json
@@ -31,9 +32,6 @@ from tests.conftest import key_headers, make_principal  # noqa: E402
 
 _PART_BYTES = 16_000_000
 _AT_ONCE = 3
-_LINE = b'{"messages": [{"role": "user", "content": "Is it open?"}, {"role": "assistant", "content": "%s"}]}\n' % (
-    b"yes " * 2000
-)
 _START_S = 120
 
 
@@ -45,20 +43,30 @@ def resident_mb(pid: int, name: str) -> float:
     return int(found[1]) / 1000
 
 
-def send(client: httpx.Client, num_bytes: int) -> None:
-    """One file of whole lines, in parts."""
-    whole = _LINE * (num_bytes // len(_LINE))
-    starts = range(0, len(whole), _PART_BYTES)
-    body = {"bytes": len(whole), "filename": "large.jsonl", "mime_type": "text/jsonl", "purpose": "fine-tune"}
+def send(client: httpx.Client, path: Path, num_bytes: int | None = None) -> str:
+    """The file in parts, or whole lines of its beginning; its id."""
+    size = num_bytes or path.stat().st_size
+    body = {"bytes": size, "filename": path.name, "mime_type": "text/csv", "purpose": "fine-tune"}
     upload = client.post("/v1/uploads", json=body).raise_for_status().json()["id"]
 
     def part(start: int) -> str:
-        files = {"data": whole[start : start + _PART_BYTES]}
+        with path.open("rb") as stream:
+            stream.seek(start)
+            files = {"data": stream.read(min(_PART_BYTES, size - start))}
         return str(client.post(f"/v1/uploads/{upload}/parts", files=files).raise_for_status().json()["id"])
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        ids = list(pool.map(part, starts))
-    client.post(f"/v1/uploads/{upload}/complete", json={"part_ids": ids}).raise_for_status()
+        ids = list(pool.map(part, range(0, size, _PART_BYTES)))
+    done = client.post(f"/v1/uploads/{upload}/complete", json={"part_ids": ids}).raise_for_status().json()
+    return str(done["file"]["id"])
+
+
+def beginning(path: Path, num_bytes: int) -> int:
+    """So many bytes, to the end of the line."""
+    with path.open("rb") as stream:
+        stream.seek(num_bytes)
+        stream.readline()
+        return stream.tell()
 
 
 def headers_of_a_member(servers: ServerUrls) -> dict[str, str]:
@@ -69,7 +77,7 @@ def headers_of_a_member(servers: ServerUrls) -> dict[str, str]:
     return key_headers(database, make_principal(database, workspace_id, Role.MEMBER))
 
 
-def main(num_megabytes: int) -> None:
+def main(path: Path) -> None:
     with tempfile.TemporaryDirectory() as home, embedded_servers(Path(home) / "servers", is_durable=False) as servers:
         url = f"http://127.0.0.1:{choose(['api'], {})['api']}"
         told = {
@@ -95,26 +103,27 @@ def main(num_megabytes: int) -> None:
                         break
                     except httpx.TransportError:
                         time.sleep(0.2)
-                send(client, 20_000_000)  # what is loaded once is not the file's
+                # what is loaded once is not the file's
+                send(client, path, beginning(path, 20_000_000))
                 before = resident_mb(api.pid, "VmRSS")
                 Path(f"/proc/{api.pid}/clear_refs").write_text("5")  # the peak begins anew
                 began = time.monotonic()
-                send(client, num_megabytes * 1_000_000)
+                file_id = send(client, path)
+                uploaded = time.monotonic()
                 peak = resident_mb(api.pid, "VmHWM") - before
-                print(
-                    json.dumps(
-                        {
-                            "file_mb": num_megabytes,
-                            "upload_peak_mb": round(peak, 1),
-                            "api_before_mb": round(before, 1),
-                            "seconds": round(time.monotonic() - began, 1),
-                        }
-                    )
-                )
+                client.post(f"/v1/files/{file_id}/preview", json={}).raise_for_status()
+                found = {
+                    "file_mb": path.stat().st_size / 1e6,
+                    "upload_peak_mb": peak,
+                    "api_before_mb": before,
+                    "upload_s": uploaded - began,
+                    "preview_answer_s": time.monotonic() - uploaded,
+                }
+                print(json.dumps({name: round(value, 2) for name, value in found.items()}))
         finally:
             api.terminate()
             api.wait(timeout=60)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
+    main(Path(sys.argv[1]))

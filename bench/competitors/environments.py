@@ -13,7 +13,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 HOME = ROOT / ".bench"
-NAMES = ("hf", "trl", "llamafactory", "axolotl")
+NAMES = ("hf", "trl", "llamafactory", "axolotl", "data")
+_WITHOUT_TORCH = ("data",)
 _HERE = Path(__file__).parent
 _READY = ".installed"
 # LLaMA-Factory imports torchaudio for data that holds sound. The registry's wheel of it is for CUDA and does not load
@@ -35,7 +36,8 @@ def python_of(name: str) -> Path:
 def _build(name: str, folder: Path) -> None:
     print(f"Making the environment of {name} …", flush=True)
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-    _pip(folder, [_torch()])
+    if name not in _WITHOUT_TORCH:
+        _pip(folder, [_torch()])
     _pip(folder, ["--no-deps", "-r", str(_HERE / f"{name}.txt")])
     for module in _EMPTY_MODULES.get(name, ()):
         (packages,) = (folder / "lib").glob("python*/site-packages")
