@@ -1,16 +1,19 @@
 """The rows of a version: pages and windows of them, filtered, searched and sorted."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
 from api.datasets.routes import ReaderDep
+from api.datasets.row_schemas import RowNumbersBody, RowPlaceBody, RowTagBody, RowTagsBody
 from api.datasets.schemas import RowBody, RowListBody, number_of_row, row_body
 from api.dependencies import SessionDep
 from api.pagination import PageDep, list_body
 from api.retries import RetriedRoute
-from core.datasets import service as datasets
+from core.datasets.changes import MAX_NUMBERS
+from core.datasets.table import service as table
 from core.datasets.table.query import RowQuery
 from core.datasets.types import RowFilter, RowOrder
 from core.datasets.versions import drafts
@@ -19,6 +22,7 @@ from core.kit.pagination import Page
 router = APIRouter(tags=["datasets"], route_class=RetriedRoute)
 
 _MAX_OFFSET = 10_000_000
+_MAX_TOKENS = 2**31
 
 
 async def _wanted(
@@ -27,6 +31,8 @@ async def _wanted(
     finding: Annotated[str | None, Query(max_length=60, description="The code of a finding that a row has.")] = None,
     tag: Annotated[str | None, Query(max_length=40)] = None,
     q: Annotated[str | None, Query(max_length=200, description="Words that a row or its problem holds.")] = None,
+    min_tokens: Annotated[int | None, Query(ge=0, le=_MAX_TOKENS)] = None,
+    max_tokens: Annotated[int | None, Query(ge=0, le=_MAX_TOKENS)] = None,
     order: Annotated[RowOrder, Query(description="`-` is from the end.")] = RowOrder.NUMBER,
     offset: Annotated[
         int, Query(ge=0, le=_MAX_OFFSET, description="How many matching rows to skip; a jump in a long list.")
@@ -37,6 +43,8 @@ async def _wanted(
         finding=finding,
         tag=tag,
         search=q,
+        min_tokens=min_tokens,
+        max_tokens=max_tokens,
         order=order,
         after_number=number_of_row(page.after),
         offset=offset,
@@ -62,10 +70,10 @@ def list_rows(
     What matches, and in which order it comes, is by what is saved, with `draft` too.
     """
     workspace_id = principal.workspace_id
-    found = datasets.list_rows(session, workspace_id=workspace_id, version_id=version_id, wanted=wanted)
+    found = table.list_rows(session, workspace_id=workspace_id, version_id=version_id, wanted=wanted)
     to_body = partial(row_body, version_id=version_id)
     if draft:
-        rows = drafts.applied(session, workspace_id=workspace_id, version_id=version_id, rows=found.page.items)
+        rows = drafts.applied(session, workspace_id=workspace_id, version_id=version_id, found=found.page.items)
         listed = list_body(Page(items=rows, has_more=found.page.has_more), to_body)
     else:
         listed = list_body(found.page, to_body)
@@ -79,6 +87,42 @@ def list_rows(
 
 
 @router.get("/v1/dataset_versions/{version_id}/rows/{number}")
-def get_row(version_id: str, number: int, principal: ReaderDep, session: SessionDep) -> RowBody:
-    row = datasets.get_row(session, workspace_id=principal.workspace_id, version_id=version_id, number=number)
-    return row_body(row, version_id=version_id)
+def get_row(
+    version_id: str, number: int, principal: ReaderDep, session: SessionDep, *, draft: DraftQuery = False
+) -> RowBody:
+    workspace_id = principal.workspace_id
+    row = table.get_row(session, workspace_id=workspace_id, version_id=version_id, number=number)
+    if not draft:
+        return row_body(row, version_id=version_id)
+    changed = drafts.applied(session, workspace_id=workspace_id, version_id=version_id, found=[row])
+    return row_body(changed[0], version_id=version_id)
+
+
+@router.get("/v1/dataset_versions/{version_id}/rows/{number}/place")
+def get_place_of_row(
+    version_id: str, number: int, principal: ReaderDep, session: SessionDep, wanted: WantedDep
+) -> RowPlaceBody:
+    """Where a row stands among those that match, in the order that is asked for: the `offset` of a page with it."""
+    place = table.place_of_row(
+        session, workspace_id=principal.workspace_id, version_id=version_id, number=number, wanted=wanted
+    )
+    return RowPlaceBody(number=number, place=place)
+
+
+@router.get("/v1/dataset_versions/{version_id}/row_numbers")
+def list_row_numbers(version_id: str, principal: ReaderDep, session: SessionDep, wanted: WantedDep) -> RowNumbersBody:
+    """The numbers of all rows that match, so that something can be done to them at once; the first 10,000."""
+    found = table.list_numbers(
+        session,
+        workspace_id=principal.workspace_id,
+        version_id=version_id,
+        wanted=replace(wanted, limit=MAX_NUMBERS),
+    )
+    return RowNumbersBody(numbers=list(found.items), has_more=found.has_more)
+
+
+@router.get("/v1/dataset_versions/{version_id}/tags")
+def list_row_tags(version_id: str, principal: ReaderDep, session: SessionDep) -> RowTagsBody:
+    """The hundred most frequent tags and how many rows have each."""
+    found = table.list_tags(session, workspace_id=principal.workspace_id, version_id=version_id)
+    return RowTagsBody(tags=[RowTagBody(tag=tag, num_rows=num_rows) for tag, num_rows in found.items()])

@@ -131,7 +131,12 @@ def add_to_dataset_draft(
 
     def create() -> DraftBody:
         made = drafts.append(
-            session, principal=principal, dataset_id=dataset_id, version_id=body.version_id, change=body.change
+            session,
+            principal=principal,
+            dataset_id=dataset_id,
+            version_id=body.version_id,
+            change=body.change,
+            seen=body.seen,
         )
         return draft_body(made)
 

@@ -7,6 +7,7 @@ from api.pagination import ListBody
 from api.schemas import RequestBody, ResponseBody
 from core.datasets.changes import Change
 from core.datasets.service import VersionDetails
+from core.datasets.types import RowContent
 from core.datasets.versions.diff import Diff, DiffKind
 from core.datasets.versions.drafts import Draft
 from core.datasets.versions.service import MAX_CHANGES, PastVersion
@@ -20,6 +21,11 @@ class NewChanges(RequestBody):
 class NewDraftChange(RequestBody):
     version_id: str = Field(description="The version that was looked at; it must still be the newest.")
     change: Change
+    seen: RowContent | None = Field(
+        None,
+        description="Of an edit: what the row held, with the draft, when it was looked at. If it holds something else "
+        "by now, the edit is refused (`row_changed`).",
+    )
 
 
 class PastVersionBody(DatasetVersionBody):

@@ -10,7 +10,7 @@ from core.datasets import files, service
 from core.datasets.artifacts import VersionArtifact
 from core.datasets.ingest_files import IngestedRow, IngestReport
 from core.datasets.models import DatasetVersion, File
-from core.datasets.repository import DatasetRepository, VersionRepository
+from core.datasets.repository import DatasetRepository, VersionRepository, leftover
 from core.datasets.table.repository import RowRepository, Snapshot
 from core.datasets.types import VersionStatus
 from core.jobs import leases
@@ -39,10 +39,10 @@ def source_of(session: Session, lease: Lease) -> Source:
     return Source(version, file)
 
 
-def discard_rows(session: Session, lease: Lease, *, lease_s: float) -> None:
-    """Remove what an earlier attempt left. Raises Fenced."""
+def discard_rows(session: Session, lease: Lease, *, lease_s: float) -> bool:
+    """Remove what an earlier attempt left, as much as one transaction can bear; whether that was all. Raises Fenced."""
     renew(session, lease, lease_s)
-    RowRepository(session, lease.workspace_id).delete_reading(lease.payload["version_id"])
+    return RowRepository(session, lease.workspace_id).delete_reading(lease.payload["version_id"])
 
 
 def insert_rows(session: Session, lease: Lease, rows: Sequence[IngestedRow], *, lease_s: float) -> None:
@@ -60,17 +60,29 @@ def make_ready(
 
 
 def fail(session: Session, *, workspace_id: str, version_id: str, error: JobError) -> bool:
-    """Give the version up and keep no rows. False if it is settled already."""
+    """Give the version up. False if it is settled already.
+
+    No version sees its rows. Very many of them are left to `sweep`, for whoever calls this may have to answer soon.
+    """
     versions = VersionRepository(session, workspace_id)
     if not versions.finish(version_id, VersionStatus.FAILED, {"error": dict(error)}):
         return False
-    version = service.get_version(session, workspace_id=workspace_id, version_id=version_id)
-    rows = RowRepository(session, workspace_id)
-    if version.parent_id is None:
-        rows.delete_reading(version_id)
-    else:
-        rows.undo(Snapshot.of(version))
+    _take_back(session, service.get_version(session, workspace_id=workspace_id, version_id=version_id))
     return True
+
+
+def sweep(session: Session) -> bool:
+    """Remove rows of versions that failed, as much as one transaction can bear; whether that was all. System scope."""
+    version = leftover(session)
+    if version is None:
+        return True
+    _take_back(session, version)
+    return False
+
+
+def _take_back(session: Session, version: DatasetVersion) -> bool:
+    rows = RowRepository(session, version.workspace_id)
+    return rows.delete_reading(version.id) if version.parent_id is None else rows.undo(Snapshot.of(version))
 
 
 def renew(session: Session, lease: Lease, lease_s: float) -> None:

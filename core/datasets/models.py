@@ -175,6 +175,10 @@ class ColumnMapping(WorkspaceOwned, Base):
     updated_at: Mapped[datetime]
 
 
+# what tells whether a version, and a workspace, sees a row: beside an index's own columns, it alone needs to be read
+_SEEN_BY = ["workspace_id", "added_in", "removed_in"]
+
+
 class Row(WorkspaceOwned, Base):
     """One example as it is in the versions N of its reading with `added_in <= N` and `removed_in` null or > N.
 
@@ -186,7 +190,7 @@ class Row(WorkspaceOwned, Base):
     __table_args__ = (
         CheckConstraint("split in ('train', 'heldout', 'left_out')", name="split"),
         CheckConstraint("excluded_from in ('train', 'heldout', 'left_out')", name="excluded_from"),
-        Index("ix_rows_reading_id_split", "reading_id", "split", "number"),
+        Index("ix_rows_reading_id_split", "reading_id", "split", "number", postgresql_include=_SEEN_BY),
     )
 
     reading_id: Mapped[str] = mapped_column(ForeignKey("dataset_versions.id", ondelete="cascade"), primary_key=True)
@@ -216,7 +220,14 @@ class Row(WorkspaceOwned, Base):
 Index("ix_rows_reading_id_problems", Row.reading_id, Row.number, postgresql_where=Row.problems.is_not(None))
 Index("ix_rows_reading_id_added_in", Row.reading_id, Row.added_in, postgresql_where=Row.added_in > 0)
 Index("ix_rows_reading_id_removed_in", Row.reading_id, Row.removed_in, postgresql_where=Row.removed_in.is_not(None))
-Index("ix_rows_reading_id_num_tokens", Row.reading_id, func.coalesce(Row.num_tokens, literal_column("0")), Row.number)
+Index(
+    "ix_rows_reading_id_num_tokens",
+    Row.reading_id,
+    func.coalesce(Row.num_tokens, literal_column("0")),
+    Row.number,
+    # what is computed is looked for as a column too, before an index alone is read
+    postgresql_include=["num_tokens", *_SEEN_BY],
+)
 Index("ix_rows_reading_id_edited", Row.reading_id, Row.number, postgresql_where=Row.is_edited)
 Index("ix_rows_reading_id_excluded", Row.reading_id, Row.number, postgresql_where=Row.excluded_from.is_not(None))
 Index("ix_rows_reading_id_tagged", Row.reading_id, Row.number, postgresql_where=Row.tags.is_not(None))

@@ -2,12 +2,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Select, delete, exists, func, or_, select, update
+from sqlalchemy import Select, and_, delete, exists, func, not_, or_, select, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session, defer
 
-from core.datasets.models import ColumnMapping, Dataset, DatasetVersion, File
+from core.datasets.models import ColumnMapping, Dataset, DatasetVersion, File, Row
 from core.datasets.types import VersionStatus
 from core.kit.pagination import Page, PageRequest
 
@@ -203,6 +203,19 @@ class VersionRepository:
 
     def _own(self) -> Select[DatasetVersion]:
         return select(DatasetVersion).where(DatasetVersion.workspace_id == self._workspace_id)
+
+
+def leftover(session: Session) -> DatasetVersion | None:
+    """A version that failed and has rows, of whatever workspace. Needs a system session."""
+    of_reading = Row.reading_id == DatasetVersion.reading_id
+    added = exists().where(of_reading, Row.added_in == DatasetVersion.number, Row.added_in > 0)
+    removed = exists().where(of_reading, Row.removed_in == DatasetVersion.number)
+    is_read = DatasetVersion.parent_id.is_(None)
+    query = select(DatasetVersion).where(
+        DatasetVersion.status == VersionStatus.FAILED,
+        or_(and_(is_read, exists().where(of_reading)), and_(not_(is_read), or_(added, removed))),
+    )
+    return session.scalar(query.limit(1))
 
 
 class ColumnMappingRepository:

@@ -9,13 +9,11 @@ from sqlalchemy.orm import Session
 from core.audit import service as audit
 from core.backends.queue import TaskQueue
 from core.datasets import columns, files, remembered
-from core.datasets.models import Dataset, DatasetVersion, File, Row
+from core.datasets.models import Dataset, DatasetVersion, File
 from core.datasets.repository import DatasetRepository, VersionRepository
-from core.datasets.table.query import RowQuery
 from core.datasets.table.repository import RowRepository, Snapshot
 from core.datasets.types import (
     Mapping,
-    RowFilter,
     RowRecord,
     Split,
     VersionStatus,
@@ -39,13 +37,6 @@ class VersionDetails:
 
     version: DatasetVersion
     progress: float
-
-
-@dataclass(frozen=True, slots=True)
-class RowPage:
-    page: Page[Row]
-    total: int | None
-    """Rows that match on all pages; None where nobody counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,39 +177,6 @@ def get_version(session: Session, *, workspace_id: str, version_id: str) -> Data
 def get_version_details(session: Session, *, workspace_id: str, version_id: str) -> VersionDetails:
     version = get_version(session, workspace_id=workspace_id, version_id=version_id)
     return version_details(session, workspace_id, [version])[0]
-
-
-def list_rows(session: Session, *, workspace_id: str, version_id: str, wanted: RowQuery) -> RowPage:
-    """Rows, left-out ones too, and how many match. Raises Conflict while the version is not ready."""
-    version = ready_version(session, workspace_id, version_id)
-    repository, snapshot = RowRepository(session, workspace_id), Snapshot.of(version)
-    landmarks = version.landmarks or () if wanted.offset else ()
-    page = repository.page(snapshot, wanted, landmarks=landmarks, num_visible=version.num_visible or 0)
-    return RowPage(page, _total(repository, version, wanted))
-
-
-def get_row(session: Session, *, workspace_id: str, version_id: str, number: int) -> Row:
-    """Raises NotFound for a number that the version does not have."""
-    version = ready_version(session, workspace_id, version_id)
-    row = RowRepository(session, workspace_id).get(Snapshot.of(version), number)
-    if row is None:
-        raise NotFound(f"There is no row {number} in this version.", code="row_not_found", param="number")
-    return row
-
-
-def _total(repository: RowRepository, version: DatasetVersion, wanted: RowQuery) -> int | None:
-    """None where counting would mean to read everything."""
-    if wanted.search:
-        return None
-    if wanted.finding is None and wanted.tag is None:
-        known = {
-            RowFilter.ALL: version.num_visible,
-            RowFilter.TRAIN: version.num_train,
-            RowFilter.HELDOUT: version.num_heldout,
-        }.get(wanted.row_filter)
-        if known is not None:
-            return known
-    return repository.count(Snapshot.of(version), wanted)
 
 
 def stream_rows(session: Session, *, workspace_id: str, version_id: str, split: Split) -> Iterator[RowRecord]:

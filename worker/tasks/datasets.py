@@ -93,7 +93,10 @@ def _load(context: WorkContext, lease: Lease, folder: Path) -> bool:
         if source.version.status is not VersionStatus.VALIDATING:
             jobs.finish(session, lease, JobState.SUCCEEDED, bus=context.backends.events)
             return False
-        ingest.discard_rows(session, lease, lease_s=context.settings.lease_s)
+    is_clean = False
+    while not is_clean:
+        with context.database.session(workspace_scope(lease.workspace_id)) as session:
+            is_clean = ingest.discard_rows(session, lease, lease_s=context.settings.lease_s)
     _fetch(context, source, folder / SOURCE_NAME)
     spec = _spec(source, str(tokenizer_dir), base.context_tokens)
     (folder / SPEC_NAME).write_text(spec.model_dump_json(), encoding="utf-8")

@@ -70,7 +70,10 @@ def _load(context: WorkContext, lease: Lease) -> Derivation | None:
         if work.version.status is not VersionStatus.VALIDATING:
             jobs.finish(session, lease, JobState.SUCCEEDED, bus=context.backends.events)
             return None
-        derivation.discard(session, lease, work.version, lease_s=context.settings.lease_s)
+    is_clean = False
+    while not is_clean:
+        with context.database.session(workspace_scope(lease.workspace_id)) as session:
+            is_clean = derivation.discard(session, lease, work.version, lease_s=context.settings.lease_s)
     return work
 
 

@@ -1,8 +1,8 @@
 """Removes what nobody needs: objects that no row names, uploads that nobody ends, files that expired, old folders.
 
 Nothing of it is wrong, only in the way: what is published or continued from is named in the database, and that is not
-touched. Kept answers go too when their time is over. Runs in a thread, because object stores that do not answer keep
-it for minutes.
+touched. Kept answers go too when their time is over, and rows of versions that failed. Runs in a thread, because object
+stores that do not answer keep it for minutes.
 """
 
 import logging
@@ -16,7 +16,7 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.backends.blobs import BlobStore
-from core.datasets import files
+from core.datasets import files, ingest
 from core.datasets.uploads import service as uploads
 from core.db.session import SYSTEM, Database
 from core.errors import Unavailable
@@ -71,6 +71,7 @@ class Sweeper:
                 sweep_completions(self._database, older_than_days=self._completions_days)
                 sweep_objects(self._database, self._blobs, since_s=since_s)
                 sweep_files(self._database, self._blobs)
+                sweep_rows(self._database)
         except (SQLAlchemyError, Unavailable, OSError) as error:
             logger.warning("sweeping failed; the next round tries again: %s", error)
 
@@ -118,6 +119,14 @@ def sweep_files(database: Database, blobs: BlobStore) -> int:
         files.remove_expired(session, file_ids=[file.id for file in expired])
         uploads.mark_swept(session, upload_ids=[upload.upload_id for upload in over])
     return len(expired) + len(over)
+
+
+def sweep_rows(database: Database) -> None:
+    """Remove rows that versions left which failed, in portions that nothing has to wait for."""
+    is_clean = False
+    while not is_clean:
+        with database.session(SYSTEM) as session:
+            is_clean = ingest.sweep(session)
 
 
 def sweep_run(blobs: BlobStore, prefix: str, *, kept: Iterable[str], up_to_attempt: int) -> int:

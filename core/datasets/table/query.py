@@ -13,6 +13,8 @@ class RowQuery:
     finding: str | None = None
     tag: str | None = None
     search: str | None = None
+    min_tokens: int | None = None
+    max_tokens: int | None = None
     order: RowOrder = RowOrder.NUMBER
     after_number: int = 0
     offset: int = 0
@@ -20,4 +22,8 @@ class RowQuery:
 
     @property
     def is_all(self) -> bool:
-        return self.row_filter is RowFilter.ALL and not (self.finding or self.tag or self.search)
+        return self.row_filter is RowFilter.ALL and not (self.finding or self.tag or self.search or self.has_length)
+
+    @property
+    def has_length(self) -> bool:
+        return self.min_tokens is not None or self.max_tokens is not None

@@ -1,5 +1,6 @@
 """The rows of datasets, by snapshot: what a version of a reading sees of them."""
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     Text,
+    and_,
     cast,
     column,
     delete,
@@ -38,12 +40,15 @@ EXPORTED = (
 )  # fmt: skip
 
 
-_TOKENS = func.coalesce(Row.num_tokens, literal_column("0"))
+# of a million rows: some tenths of a second, far from any limit of a statement
+ROWS_PER_STATEMENT = 20_000
+_KEY = (Row.reading_id, Row.number, Row.added_in)
+_tokens = func.coalesce(Row.num_tokens, literal_column("0"))
 _ORDERS: dict[RowOrder, tuple[Any, ...]] = {
     RowOrder.NUMBER: (Row.number,),
     RowOrder.NUMBER_DOWN: (Row.number.desc(),),
-    RowOrder.TOKENS: (_TOKENS, Row.number),
-    RowOrder.TOKENS_DOWN: (_TOKENS.desc(), Row.number.desc()),
+    RowOrder.TOKENS: (_tokens, Row.number),
+    RowOrder.TOKENS_DOWN: (_tokens.desc(), Row.number.desc()),
 }
 _FILTERS: dict[RowFilter, tuple[ColumnElement[bool], ...]] = {
     RowFilter.ALL: (),
@@ -98,14 +103,25 @@ class RowRepository:
             .values(removed_in=snapshot.number)
         )
 
-    def undo(self, snapshot: Snapshot) -> None:
-        """Take back what was staged for a version made by changes: as if it had never begun."""
-        of_reading = (Row.workspace_id == self._workspace_id, Row.reading_id == snapshot.reading_id)
-        self._session.execute(delete(Row).where(*of_reading, Row.added_in == snapshot.number, Row.added_in > 0))
-        self._session.execute(update(Row).where(*of_reading, Row.removed_in == snapshot.number).values(removed_in=None))
+    def undo(self, snapshot: Snapshot) -> bool:
+        """Take back what was staged for a version made by changes: as if it had never begun.
 
-    def delete_reading(self, reading_id: str) -> None:
-        self._session.execute(delete(Row).where(Row.workspace_id == self._workspace_id, Row.reading_id == reading_id))
+        Of so many rows as one statement can bear; False if there may be more.
+        """
+        of_reading = (Row.workspace_id == self._workspace_id, Row.reading_id == snapshot.reading_id)
+        added = select(*_KEY).where(*of_reading, Row.added_in == snapshot.number, Row.added_in > 0)
+        removed = select(*_KEY).where(*of_reading, Row.removed_in == snapshot.number)
+        deleted = self._session.scalars(delete(Row).where(_is_one_of(added)).returning(Row.number)).all()
+        put_back = self._session.scalars(
+            update(Row).where(_is_one_of(removed)).values(removed_in=None).returning(Row.number)
+        ).all()
+        return max(len(deleted), len(put_back)) < ROWS_PER_STATEMENT
+
+    def delete_reading(self, reading_id: str) -> bool:
+        """Of so many rows as one statement can bear; False if there may be more."""
+        found = select(*_KEY).where(Row.workspace_id == self._workspace_id, Row.reading_id == reading_id)
+        deleted = self._session.scalars(delete(Row).where(_is_one_of(found)).returning(Row.number)).all()
+        return len(deleted) < ROWS_PER_STATEMENT
 
     def page(
         self, snapshot: Snapshot, wanted: RowQuery, *, landmarks: Sequence[int] = (), num_visible: int = 0
@@ -115,11 +131,40 @@ class RowRepository:
         query, offset = _from_landmark(query, wanted, landmarks, num_visible)
         if wanted.after_number:
             query = query.where(self._is_after(snapshot, wanted))
-        query = query.order_by(*_ORDERS[wanted.order]).offset(offset).limit(wanted.limit + 1)
+        query = query.order_by(*_ORDERS[wanted.order]).limit(wanted.limit + 1)
+        if offset:
+            # what is skipped is read in an index alone
+            there = query.with_only_columns(*_KEY).offset(offset).subquery()
+            query = select(Row).join(there, and_(*(there.c[one.key] == one for one in _KEY)))
+            query = query.order_by(*_ORDERS[wanted.order])
         return Page.cut(self._session.scalars(query).all(), wanted.limit)
 
     def count(self, snapshot: Snapshot, wanted: RowQuery) -> int:
         return self._session.scalar(self._matching(snapshot, wanted).with_only_columns(func.count())) or 0
+
+    def numbers(self, snapshot: Snapshot, wanted: RowQuery) -> Sequence[int]:
+        """Of the first that match, in the file's order, one more than `wanted.limit`."""
+        query = self._matching(snapshot, wanted).with_only_columns(Row.number).order_by(Row.number)
+        return self._session.scalars(query.limit(wanted.limit + 1)).all()
+
+    def place(self, snapshot: Snapshot, wanted: RowQuery, number: int, *, landmarks: Sequence[int] = ()) -> int:
+        """How many that match come before the row with this number, or would if it matched."""
+        query = self._matching(snapshot, wanted).with_only_columns(func.count())
+        before = 0
+        if wanted.is_all and wanted.order is RowOrder.NUMBER and landmarks and number > landmarks[0]:
+            place = bisect_right(landmarks, number) - 1
+            before = place * LANDMARK_EVERY_ROWS
+            query = query.where(Row.number >= landmarks[place])
+        is_before = self._beyond(snapshot, wanted.order, number, is_after=False)
+        return before + (self._session.scalar(query.where(is_before)) or 0)
+
+    def tags(self, snapshot: Snapshot, *, limit: int) -> dict[str, int]:
+        """How many rows have each tag; the most frequent first."""
+        tag = func.jsonb_array_elements_text(Row.tags).table_valued(column("value", Text)).lateral("tag")
+        query = self._of(snapshot).where(Row.tags.is_not(None)).join(tag, true())
+        counted: Select[Any] = query.with_only_columns(tag.c.value, func.count()).group_by(tag.c.value)
+        found = self._session.execute(counted.order_by(func.count().desc(), tag.c.value).limit(limit))
+        return {row[0]: row[1] for row in found}
 
     def get(self, snapshot: Snapshot, number: int) -> Row | None:
         return self._session.scalar(self._of(snapshot).where(Row.number == number))
@@ -130,18 +175,24 @@ class RowRepository:
             query = query.where(Row.problems.is_not(None), Row.problems.contains([{"code": wanted.finding}]))
         if wanted.tag is not None:
             query = query.where(Row.tags.is_not(None), Row.tags.contains([wanted.tag]))
+        if wanted.min_tokens is not None:
+            query = query.where(_tokens >= wanted.min_tokens)
+        if wanted.max_tokens is not None:
+            query = query.where(_tokens <= wanted.max_tokens)
         return query.where(_says(wanted.search)) if wanted.search else query
 
     def _is_after(self, snapshot: Snapshot, wanted: RowQuery) -> ColumnElement[bool]:
-        number = wanted.after_number
-        if wanted.order is RowOrder.NUMBER:
-            return Row.number > number
-        if wanted.order is RowOrder.NUMBER_DOWN:
-            return Row.number < number
+        return self._beyond(snapshot, wanted.order, wanted.after_number, is_after=True)
+
+    def _beyond(self, snapshot: Snapshot, order: RowOrder, number: int, *, is_after: bool) -> ColumnElement[bool]:
+        """Whether a row comes after the one with this number, or before it."""
+        is_greater = is_after is (order in {RowOrder.NUMBER, RowOrder.TOKENS})
+        if order in {RowOrder.NUMBER, RowOrder.NUMBER_DOWN}:
+            return Row.number > number if is_greater else Row.number < number
         last = self.get(snapshot, number)
         place = tuple_(literal(0 if last is None else last.num_tokens or 0), literal(number))
-        row = tuple_(_TOKENS, Row.number)
-        return row > place if wanted.order is RowOrder.TOKENS else row < place
+        row = tuple_(_tokens, Row.number)
+        return row > place if is_greater else row < place
 
     def existing(self, snapshot: Snapshot, numbers: Sequence[int]) -> set[int]:
         """Those of the numbers that the snapshot has rows of."""
@@ -203,6 +254,10 @@ class RowRepository:
 
     def _of(self, snapshot: Snapshot) -> Select[Row]:
         return select(Row).where(Row.workspace_id == self._workspace_id, snapshot.sees())
+
+
+def _is_one_of(found: Select[str, int, int]) -> ColumnElement[bool]:
+    return tuple_(*_KEY).in_(found.limit(ROWS_PER_STATEMENT))
 
 
 def _from_landmark(

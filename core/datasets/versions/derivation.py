@@ -59,10 +59,16 @@ def row_of(values: dict[str, Any]) -> IngestedRow:
     return IngestedRow.model_validate(values | {"tags": values["tags"] or [], "problems": values["problems"] or []})
 
 
-def discard(session: Session, lease: Lease, version: DatasetVersion, *, lease_s: float) -> None:
-    """Remove what an earlier attempt left. Raises Fenced."""
+def discard(session: Session, lease: Lease, version: DatasetVersion, *, lease_s: float) -> bool:
+    """Remove what earlier attempts left, as much as one transaction can bear; whether that was all. Raises Fenced.
+
+    Also what versions of the same reading staged that failed: this one is the first that would see it.
+    """
     ingest.renew(session, lease, lease_s)
-    RowRepository(session, lease.workspace_id).undo(Snapshot.of(version))
+    repository = RowRepository(session, lease.workspace_id)
+    past = HistoryRepository(session, lease.workspace_id, version.dataset_id)
+    numbers = past.never_ready(version.reading_id)
+    return all(repository.undo(Snapshot(version.reading_id, number)) for number in numbers)
 
 
 def stage(

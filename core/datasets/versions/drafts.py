@@ -8,12 +8,15 @@ from sqlalchemy.orm import Session
 
 from core.audit import service as audit
 from core.backends.queue import TaskQueue
+from core.datasets import rows
 from core.datasets import service as datasets
-from core.datasets.changes import CHANGE, Change, Edits, Restore
+from core.datasets.changes import CHANGE, Change, EditRow, Edits, Restore
 from core.datasets.ingest_files import IngestedRow
-from core.datasets.models import DraftChange, Row
+from core.datasets.models import DatasetVersion, DraftChange, Row
 from core.datasets.service import VersionDetails
+from core.datasets.table import service as table
 from core.datasets.table.repository import EXPORTED
+from core.datasets.types import RowContent
 from core.datasets.versions import service as versions
 from core.datasets.versions.derivation import row_of
 from core.datasets.versions.repository import DraftRepository, HistoryRepository, names_of
@@ -43,8 +46,19 @@ def get(session: Session, *, workspace_id: str, dataset_id: str) -> Draft:
     return _draft(session, workspace_id, dataset_id)
 
 
-def append(session: Session, *, principal: Principal, dataset_id: str, version_id: str, change: Change) -> Draft:
-    """Add a change that was made looking at this version. Raises Conflict if it is not the newest any more."""
+def append(
+    session: Session,
+    *,
+    principal: Principal,
+    dataset_id: str,
+    version_id: str,
+    change: Change,
+    seen: RowContent | None = None,
+) -> Draft:
+    """Add a change that was made looking at this version. Raises Conflict if it is not the newest any more.
+
+    And, of an edit, if the draft's row holds something else than was `seen`: somebody edited it meanwhile.
+    """
     dataset = versions.lock(session, principal, dataset_id)
     datasets.get_version(session, workspace_id=principal.workspace_id, version_id=version_id)
     version = versions.current(session, principal, dataset, version_id)
@@ -59,6 +73,8 @@ def append(session: Session, *, principal: Principal, dataset_id: str, version_i
     last = repository.last()
     if last is not None and last.version_id != version_id:
         raise _stale(session, last)
+    if seen is not None and isinstance(change, EditRow):
+        _check_seen(session, version, change.number, seen)
     if repository.num_changes() >= versions.MAX_CHANGES:
         raise Conflict(
             f"There are {versions.MAX_CHANGES} changes that are not saved. Save them, then go on.", code="draft_full"
@@ -107,13 +123,40 @@ def save(session: Session, *, principal: Principal, dataset_id: str, queue: Task
     return made
 
 
-def applied(session: Session, *, workspace_id: str, version_id: str, rows: Sequence[Row]) -> Sequence[IngestedRow]:
+def applied(session: Session, *, workspace_id: str, version_id: str, found: Sequence[Row]) -> Sequence[IngestedRow]:
     """Rows of a version as the draft would make them; as they are if the draft was made on another version."""
     version = datasets.get_version(session, workspace_id=workspace_id, version_id=version_id)
-    found = DraftRepository(session, workspace_id, version.dataset_id).changes()
-    changes = [CHANGE.validate_python(entry.change) for entry in found if entry.version_id == version_id]
-    edits = Edits(changes)
-    return [edits.apply(row_of({name: getattr(row, name) for name in EXPORTED})) for row in rows]
+    return _apply(found, _of_version(session, version))
+
+
+def _check_seen(session: Session, version: DatasetVersion, number: int, seen: RowContent) -> None:
+    entries = _of_version(session, version)
+    row = table.get_row(session, workspace_id=version.workspace_id, version_id=version.id, number=number)
+    now = _apply([row], entries)[0]
+    if now.dump_content() == rows.cleaned(seen).dump_content():
+        return
+    edits = [entry for entry in entries if _is_edit_of(entry, number)]
+    name = names_of(session, [edits[-1].created_by]).get(edits[-1].created_by) if edits else None
+    raise Conflict(
+        f"{name or 'Somebody'} changed example {number} while you wrote. Look at it, then make your change again.",
+        code="row_changed",
+        param="seen",
+        details={"number": number, "created_by_name": name},
+    )
+
+
+def _is_edit_of(entry: DraftChange, number: int) -> bool:
+    return bool(entry.change["type"] == "edit_row" and entry.change["number"] == number)
+
+
+def _of_version(session: Session, version: DatasetVersion) -> list[DraftChange]:
+    found = DraftRepository(session, version.workspace_id, version.dataset_id).changes()
+    return [entry for entry in found if entry.version_id == version.id]
+
+
+def _apply(found: Sequence[Row], entries: Sequence[DraftChange]) -> list[IngestedRow]:
+    edits = Edits(CHANGE.validate_python(entry.change) for entry in entries)
+    return [edits.apply(row_of({name: getattr(row, name) for name in EXPORTED})) for row in found]
 
 
 def _draft(session: Session, workspace_id: str, dataset_id: str) -> Draft:

@@ -53,6 +53,15 @@ class HistoryRepository:
         query = self._own().where(DatasetVersion.status == VersionStatus.VALIDATING)
         return self._session.scalar(query.order_by(DatasetVersion.number.desc()).limit(1))
 
+    def never_ready(self, reading_id: str) -> Sequence[int]:
+        """The numbers of the versions made by changes of the reading that failed, or are being made."""
+        query = self._own().where(
+            DatasetVersion.reading_id == reading_id,
+            DatasetVersion.parent_id.is_not(None),
+            DatasetVersion.status != VersionStatus.READY,
+        )
+        return self._session.scalars(query.with_only_columns(DatasetVersion.number)).all()
+
     def numbered(self, number: int) -> DatasetVersion | None:
         """With all that is known of it."""
         query = self._own().where(DatasetVersion.number == number)

@@ -938,6 +938,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/dataset_versions/{version_id}/row_numbers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Row Numbers
+         * @description The numbers of all rows that match, so that something can be done to them at once; the first 10,000.
+         */
+        get: operations["list_row_numbers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/dataset_versions/{version_id}/rows": {
         parameters: {
             query?: never;
@@ -989,6 +1009,46 @@ export interface paths {
          * @description Where a row came from, and everything that learned from it.
          */
         get: operations["get_row_lineage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/dataset_versions/{version_id}/rows/{number}/place": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Place Of Row
+         * @description Where a row stands among those that match, in the order that is asked for: the `offset` of a page with it.
+         */
+        get: operations["get_place_of_row"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/dataset_versions/{version_id}/tags": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Row Tags
+         * @description The hundred most frequent tags and how many rows have each.
+         */
+        get: operations["list_row_tags"];
         put?: never;
         post?: never;
         delete?: never;
@@ -6005,6 +6065,8 @@ export interface components {
         NewDraftChange: {
             /** Change */
             change: components["schemas"]["EditRow"] | components["schemas"]["ExcludeRows"] | components["schemas"]["IncludeRows"] | components["schemas"]["TagRows"] | components["schemas"]["UntagRows"] | components["schemas"]["ApplyFix"] | components["schemas"]["Resplit"] | components["schemas"]["Restore"];
+            /** @description Of an edit: what the row held, with the draft, when it was looked at. If it holds something else by now, the edit is refused (`row_changed`). */
+            seen?: components["schemas"]["RowContent"] | null;
             /**
              * Version Id
              * @description The version that was looked at; it must still be the newest.
@@ -7035,11 +7097,64 @@ export interface components {
              */
             total: number | null;
         };
+        /** RowNumbersBody */
+        RowNumbersBody: {
+            /**
+             * Has More
+             * @description More match than are named.
+             */
+            has_more: boolean;
+            /**
+             * Numbers
+             * @description In the file's order.
+             */
+            numbers: number[];
+            /**
+             * Object
+             * @default row_numbers
+             * @constant
+             */
+            object: "row_numbers";
+        };
         /**
          * RowOrder
          * @enum {string}
          */
         RowOrder: "number" | "-number" | "num_tokens" | "-num_tokens";
+        /** RowPlaceBody */
+        RowPlaceBody: {
+            /** Number */
+            number: number;
+            /**
+             * Object
+             * @default row_place
+             * @constant
+             */
+            object: "row_place";
+            /**
+             * Place
+             * @description How many rows come before it; if it does not match, before where it would stand.
+             */
+            place: number;
+        };
+        /** RowTagBody */
+        RowTagBody: {
+            /** Num Rows */
+            num_rows: number;
+            /** Tag */
+            tag: string;
+        };
+        /** RowTagsBody */
+        RowTagsBody: {
+            /**
+             * Object
+             * @default row_tags
+             * @constant
+             */
+            object: "row_tags";
+            /** Tags */
+            tags: components["schemas"]["RowTagBody"][];
+        };
         /** S3ObjectBody */
         S3ObjectBody: {
             /** Access Key Id */
@@ -9841,6 +9956,53 @@ export interface operations {
             };
         };
     };
+    list_row_numbers: {
+        parameters: {
+            query?: {
+                filter?: components["schemas"]["RowFilter"];
+                /** @description The code of a finding that a row has. */
+                finding?: string | null;
+                tag?: string | null;
+                /** @description Words that a row or its problem holds. */
+                q?: string | null;
+                min_tokens?: number | null;
+                max_tokens?: number | null;
+                /** @description `-` is from the end. */
+                order?: components["schemas"]["RowOrder"];
+                /** @description How many matching rows to skip; a jump in a long list. */
+                offset?: number;
+                /** @description Id of the last item of the page before. */
+                after?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                version_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RowNumbersBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     list_rows: {
         parameters: {
             query?: {
@@ -9852,6 +10014,8 @@ export interface operations {
                 tag?: string | null;
                 /** @description Words that a row or its problem holds. */
                 q?: string | null;
+                min_tokens?: number | null;
+                max_tokens?: number | null;
                 /** @description `-` is from the end. */
                 order?: components["schemas"]["RowOrder"];
                 /** @description How many matching rows to skip; a jump in a long list. */
@@ -9890,7 +10054,10 @@ export interface operations {
     };
     get_row: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Show rows as the changes that are not saved would make them. */
+                draft?: boolean;
+            };
             header?: never;
             path: {
                 version_id: string;
@@ -9939,6 +10106,85 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RowLineageBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_place_of_row: {
+        parameters: {
+            query?: {
+                filter?: components["schemas"]["RowFilter"];
+                /** @description The code of a finding that a row has. */
+                finding?: string | null;
+                tag?: string | null;
+                /** @description Words that a row or its problem holds. */
+                q?: string | null;
+                min_tokens?: number | null;
+                max_tokens?: number | null;
+                /** @description `-` is from the end. */
+                order?: components["schemas"]["RowOrder"];
+                /** @description How many matching rows to skip; a jump in a long list. */
+                offset?: number;
+                /** @description Id of the last item of the page before. */
+                after?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                version_id: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RowPlaceBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_row_tags: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                version_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RowTagsBody"];
                 };
             };
             /** @description A refusal or a failure. */

@@ -42,7 +42,15 @@ export type PastVersion = Schemas["PastVersionBody"];
 export type VersionDiff = Schemas["DiffBody"];
 export type Learner = Schemas["LearnerBody"];
 export type Row = Schemas["RowBody"];
+export type RowList = Schemas["RowListBody"];
 export type RowFilter = Schemas["RowFilter"];
+export type RowOrder = Schemas["RowOrder"];
+export type RowPlace = Schemas["RowPlaceBody"];
+export type RowNumbers = Schemas["RowNumbersBody"];
+export type RowTags = Schemas["RowTagsBody"];
+export type RowLineage = Schemas["RowLineageBody"];
+export type DatasetDraft = Schemas["DraftBody"];
+export type RowChange = DatasetDraft["changes"][number]["change"];
 export type RowKind = Schemas["RowKind"];
 /** What a row holds, of whatever kind: in a preview and in a list alike. */
 export type RowContent = Pick<Row, "messages"> & Partial<Pick<Row, "tools" | "chosen" | "rejected" | "text">>;

@@ -12,6 +12,7 @@ import { AppLayout } from "@/app/app-layout";
 import { newDataSearch } from "@/app/new-data-search";
 import { NotFound } from "@/app/not-found";
 import { RouteFailure } from "@/app/route-failure";
+import { rowsSearch } from "@/app/rows-search";
 import { AUDIT_SEARCH, DELIVERY_STATES, JOB_STATES, oneOf, pick, QUEUES, type Search } from "@/app/search";
 import { sessionQuery } from "@/features/session/queries";
 
@@ -94,8 +95,14 @@ const newData = createRoute({
 const dataset = createRoute({
   getParentRoute: () => app,
   path: "/data/$datasetId",
-  validateSearch: (search: Search) => pick(search, "filter", "q", "finding"),
   component: lazyRouteComponent(() => import("@/features/datasets/pages/dataset-page"), "DatasetPage"),
+});
+
+const rows = createRoute({
+  getParentRoute: () => app,
+  path: "/data/$datasetId/rows",
+  validateSearch: rowsSearch,
+  component: lazyRouteComponent(() => import("@/features/datasets/pages/rows-page"), "RowsPage"),
 });
 
 const runs = createRoute({
@@ -235,6 +242,7 @@ const pages = [
   data,
   newData,
   dataset,
+  rows,
   runs,
   newRun,
   run,
@@ -254,14 +262,8 @@ const pages = [
   adminWorkspaces,
   adminAudit,
 ] as const;
-const routeTree = root.addChildren([
-  signIn,
-  forgotPassword,
-  resetPassword,
-  setup,
-  join,
-  app.addChildren(pages),
-]);
+const entries = [signIn, forgotPassword, resetPassword, setup, join] as const;
+const routeTree = root.addChildren([...entries, app.addChildren(pages)]);
 
 export function createAppRouter(queryClient: QueryClient, history?: RouterHistory) {
   return createRouter({

@@ -9,7 +9,6 @@ import {
   makeEstimates,
   makeFile,
   makeMetrics,
-  makeRow,
   makeRun,
   makeSession,
   makeVersion,
@@ -19,8 +18,9 @@ import {
 import { findKept, KEPT, KEPT_MESSAGES } from "@/testing/kept-fixtures";
 import { MODELS } from "@/testing/model-fixtures";
 import { makePreview } from "@/testing/preview-fixtures";
+import { rowHandlers } from "@/testing/row-handlers";
 import { signInHandlers } from "@/testing/sign-in-handlers";
-import { DATASETS_OF_KINDS, findDataset, rowsOfKind } from "@/testing/kind-fixtures";
+import { DATASETS_OF_KINDS, findDataset } from "@/testing/kind-fixtures";
 import { DIFF, HISTORY, LEARNER } from "@/testing/version-fixtures";
 import { EVENTS, findRun, RUNS, WAITING } from "@/testing/run-fixtures";
 import { auditHandlers } from "@/testing/audit-handlers";
@@ -121,22 +121,7 @@ export const handlers = [
     HttpResponse.json(makeVersion({ id: "dsv_9", number: 4, status: "validating" })),
   ),
   http.get("*/v1/dataset_versions/:id", () => HttpResponse.json(makeVersion())),
-  http.get("*/v1/dataset_versions/:id/rows", ({ params, request }) => {
-    const ofKind = rowsOfKind(params.id);
-    if (ofKind) return HttpResponse.json(listOf(ofKind));
-    const query = new URL(request.url).searchParams;
-    const rows = Array.from({ length: 12 }, (_, index) => makeRow(index))
-      .filter((row) => query.get("filter") !== "heldout" || row.split === "heldout")
-      .filter((row) => {
-        const finding = query.get("finding");
-        return finding === null || row.problems.some((problem) => problem.code === finding);
-      })
-      .filter((row) => query.get("filter") !== "problems" || row.problems.length > 0)
-      .filter((row) =>
-        row.messages.some((message) => (message.content ?? "").includes(query.get("q") ?? "")),
-      );
-    return HttpResponse.json({ ...listOf(rows), total: rows.length });
-  }),
+  ...rowHandlers,
   http.post("*/v1/fine_tuning/estimates", () => HttpResponse.json(makeEstimates())),
   http.get("*/v1/fine_tuning/jobs", () => HttpResponse.json(listOf(RUNS))),
   http.post("*/v1/fine_tuning/jobs", () =>

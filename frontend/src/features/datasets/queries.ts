@@ -1,10 +1,4 @@
-import {
-  infiniteQueryOptions,
-  keepPreviousData,
-  queryOptions,
-  useMutation,
-  useQueryClient,
-} from "@tanstack/react-query";
+import { queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
 import { api, unwrap } from "@/api/client";
 import type {
   Dataset,
@@ -15,13 +9,11 @@ import type {
   ListOf,
   Mapping,
   Row,
-  RowFilter,
   Sample,
   UploadedFile,
 } from "@/api/types";
 import { findUpload } from "@/api/upload";
 
-const PAGE_SIZE = 25;
 const POLL_MS = 1500;
 
 export const keys = {
@@ -63,28 +55,17 @@ export function versionQuery(id: string) {
   });
 }
 
-export function rowsQuery(versionId: string, filter: RowFilter, search: string, finding = "") {
-  return infiniteQueryOptions({
-    queryKey: [...keys.rows(versionId), filter, search, finding],
-    queryFn: ({ pageParam, signal }) =>
+/** The first few that are learned from, or held back. */
+export function firstRowsQuery(versionId: string, filter: "train" | "heldout", limit: number) {
+  return queryOptions({
+    queryKey: [...keys.rows(versionId), "first", filter, limit],
+    queryFn: ({ signal }) =>
       unwrap<ListOf<Row>>(
         api.GET("/v1/dataset_versions/{version_id}/rows", {
-          params: {
-            path: { version_id: versionId },
-            query: {
-              filter,
-              limit: PAGE_SIZE,
-              ...(search ? { q: search } : {}),
-              ...(finding ? { finding } : {}),
-              ...(pageParam ? { after: pageParam } : {}),
-            },
-          },
+          params: { path: { version_id: versionId }, query: { filter, limit } },
           signal,
         }),
       ),
-    initialPageParam: "",
-    getNextPageParam: (page) => (page.has_more ? page.last_id : null),
-    placeholderData: keepPreviousData,
   });
 }
 

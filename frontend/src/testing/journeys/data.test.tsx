@@ -1,7 +1,7 @@
 import { screen, waitFor, within } from "@testing-library/react";
 import { http, HttpResponse } from "msw";
 import type { Mapping } from "@/api/types";
-import { makeDataset } from "@/testing/fixtures";
+import { makeDataset, makeVersion } from "@/testing/fixtures";
 import { refuse } from "@/testing/handlers";
 import { openPage } from "@/testing/open-page";
 import { makePreview } from "@/testing/preview-fixtures";
@@ -124,10 +124,8 @@ describe("other kinds of rows", () => {
   it("names preferences and shows which answer was preferred", async () => {
     openPage("/data/ds_3");
     expect(await screen.findByRole("button", { name: "Preferences" })).toBeVisible();
-    const list = (await screen.findByRole("heading", { name: "Examples" })).closest("section");
-    if (!list) throw new Error("the list has no section");
-    await within(list).findAllByText("Preferred");
-    expect(within(list).getAllByText("Not preferred")).toHaveLength(4);
+    await screen.findAllByText("Preferred");
+    expect(screen.getAllByText("Not preferred")).toHaveLength(4);
     expect(screen.getByText("1 example contradicts another.")).toBeVisible();
   });
 
@@ -152,12 +150,20 @@ describe("other kinds of rows", () => {
 });
 
 describe("one set of examples", () => {
-  it("is filtered and searched by its address", async () => {
-    const { user, history } = openPage("/data/ds_1");
-    await user.click(await screen.findByText("Held back"));
-    expect(history.location.search).toContain("filter=heldout");
-    await user.type(screen.getByLabelText("Search the examples"), "zebra");
-    expect(await screen.findByText("Nothing contains “zebra”.")).toBeVisible();
+  it("says what is made of it while changes become a version", async () => {
+    const making = makeVersion({
+      id: "dsv_9",
+      number: 4,
+      status: "validating",
+      progress: 0.4,
+      parent_id: "dsv_1",
+      changes: [{ type: "exclude_rows", numbers: [3, 4] }],
+    });
+    server.use(http.get("*/v1/datasets/:id", () => HttpResponse.json(makeDataset({ latest_version: making }))));
+    openPage("/data/ds_1");
+    expect(await screen.findByRole("heading", { name: "Making version 4" })).toBeVisible();
+    expect(screen.getByText(/Left out 2 examples\./)).toBeVisible();
+    expect(screen.queryByText(/Reading your examples/)).toBeNull();
   });
 
   it("is deleted and taken back", async () => {
@@ -179,14 +185,13 @@ describe("one set of examples", () => {
 });
 
 describe("the health of a set of examples", () => {
-  it("shows the rows of one finding, and all of them again", async () => {
+  it("shows the rows of one finding", async () => {
     const { user, history } = openPage("/data/ds_1");
     const card = (await screen.findByText(/contain what looks like a card number/)).closest("li");
     expect(screen.getByText(/No passwords or keys/)).toBeVisible();
     await user.click(within(card as HTMLElement).getByRole("button", { name: "Show" }));
+    expect(history.location.pathname).toBe("/data/ds_1/rows");
     expect(history.location.search).toContain("finding=card_number");
-    await user.click(await screen.findByRole("button", { name: "Show all examples again" }));
-    expect(history.location.search).not.toContain("finding");
   });
 
   it("mends a finding as a new version, by the change that was asked for", async () => {

@@ -1,9 +1,11 @@
-import { useInfiniteQuery } from "@tanstack/react-query";
-import type { RowKind } from "@/api/types";
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import type { DatasetVersion, RowKind } from "@/api/types";
 import { Section } from "@/components/ui/page";
 import { RowView } from "@/features/datasets/components/row-view";
-import { rowsQuery } from "@/features/datasets/queries";
-import classes from "./row-list.module.css";
+import { firstRowsQuery } from "@/features/datasets/queries";
+import { plural } from "@/lib/format";
+import classes from "./learned-rows.module.css";
 
 const SHOWN = 3;
 
@@ -15,12 +17,20 @@ const LEADS: Record<RowKind, string> = {
 };
 
 /** Three of her rows: the words that will be learned in colour, the rest grey. */
-export function LearnedRows({ versionId, kind }: { versionId: string; kind: RowKind }) {
-  const rows = useInfiniteQuery(rowsQuery(versionId, "all", ""));
-  const learned = rows.data?.pages[0]?.data.filter((row) => row.split === "train").slice(0, SHOWN) ?? [];
+export function LearnedRows({ datasetId, version }: { datasetId: string; version: DatasetVersion }) {
+  const rows = useQuery(firstRowsQuery(version.id, "train", SHOWN));
+  const learned = rows.data?.data ?? [];
   if (learned.length === 0) return null;
   return (
-    <Section title="What the model will learn" lead={LEADS[kind]}>
+    <Section
+      title="What the model will learn"
+      lead={LEADS[version.kind]}
+      actions={
+        <Link to="/data/$datasetId/rows" params={{ datasetId }}>
+          See all {plural(version.num_visible, "example")}
+        </Link>
+      }
+    >
       <ol className={classes.rows}>
         {learned.map((row) => (
           <li key={row.id}>

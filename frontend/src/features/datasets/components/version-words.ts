@@ -14,7 +14,8 @@ function wordOf(finding: string | null | undefined): string {
   return (finding ?? "").replaceAll("_", " ");
 }
 
-function sentenceOf(change: Change): string {
+/** What a change did, in a few words. */
+export function sentenceOf(change: Change): string {
   switch (change.type) {
     case "edit_row":
       return `Example ${change.number} edited`;

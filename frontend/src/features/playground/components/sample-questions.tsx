@@ -1,9 +1,10 @@
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import { rowsQuery } from "@/features/datasets/queries";
+import { useQuery } from "@tanstack/react-query";
+import { firstRowsQuery } from "@/features/datasets/queries";
 import { runQuery } from "@/features/training/queries";
 import classes from "./sample-questions.module.css";
 
 const SHOWN = 4;
+const LOOKED_AT = 25;
 
 interface SampleQuestionsProps {
   runId: string | null;
@@ -14,11 +15,11 @@ interface SampleQuestionsProps {
 export function SampleQuestions({ runId, onAsk }: SampleQuestionsProps) {
   const run = useQuery({ ...runQuery(runId ?? ""), enabled: runId !== null });
   const versionId = run.data?.dataset_version_id ?? null;
-  const rows = useInfiniteQuery({
-    ...rowsQuery(versionId ?? "", "heldout", ""),
+  const rows = useQuery({
+    ...firstRowsQuery(versionId ?? "", "heldout", LOOKED_AT),
     enabled: versionId !== null,
   });
-  const questions = (rows.data?.pages[0]?.data ?? [])
+  const questions = (rows.data?.data ?? [])
     .map((row) => row.messages.find((message) => message.role === "user")?.content ?? "")
     .filter((question) => question !== "")
     .slice(0, SHOWN);

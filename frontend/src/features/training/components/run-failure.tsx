@@ -120,7 +120,7 @@ function Fix({ run, failure, datasetId }: { run: Run; failure: RunFailure; datas
   const label = PLAIN[failure.class]?.label ?? fix?.label ?? "Start it again";
   if (fix?.action === "edit_data") {
     return datasetId ? (
-      <ButtonLink to="/data/$datasetId" params={{ datasetId }} search={{ filter: "problems" }}>
+      <ButtonLink to="/data/$datasetId/rows" params={{ datasetId }} search={{ filter: "problems" }}>
         {label}
       </ButtonLink>
     ) : null;
