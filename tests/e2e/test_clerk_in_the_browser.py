@@ -58,6 +58,25 @@ def sign_in(page: Page, stack: RunningStack) -> None:
     page.wait_for_url(f"{stack.base_url}/")
 
 
+def leave_one_out_and_think_better_of_it(page: Page) -> None:
+    """In the table of all examples, by keys; what is not saved is there after a refresh."""
+    page.get_by_role("link", name="See all examples").click()
+    table = page.get_by_role("grid", name="Examples")
+    expect(table.get_by_role("row", name=QUESTION).first).to_be_visible()
+    table.focus()
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    example = page.get_by_role("complementary", name="Example 41")
+    example.get_by_role("button", name="Leave out").click()
+    unsaved = page.get_by_role("region", name="Changes that are not saved")
+    expect(unsaved).to_contain_text("1 example left out")
+    page.reload()
+    unsaved.get_by_role("button", name="Undo").click()
+    expect(unsaved).to_have_count(0)
+    page.go_back()
+
+
 def test_a_spreadsheet_becomes_a_model_to_chat_with(
     page: Page, stack: RunningStack, spreadsheet: Path, troubles: list[str]
 ) -> None:
@@ -73,6 +92,7 @@ def test_a_spreadsheet_becomes_a_model_to_chat_with(
 
     train = page.get_by_role("link", name="Train on these")
     expect(train).to_be_visible(timeout=_READ_TIMEOUT_MS)
+    leave_one_out_and_think_better_of_it(page)
     train.click()
     page.get_by_text("Fast", exact=True).click()
     page.get_by_label("Name of your model").fill("Review helper")

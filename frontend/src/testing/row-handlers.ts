@@ -54,7 +54,11 @@ export const rowHandlers = [
     }),
   ),
   http.get("*/v1/dataset_versions/:id/rows/:number/place", ({ params }) =>
-    HttpResponse.json({ object: "row_place", number: Number(params.number), place: Number(params.number) - 1 }),
+    HttpResponse.json({
+      object: "row_place",
+      number: Number(params.number),
+      place: Number(params.number) - 1,
+    }),
   ),
   http.get("*/v1/dataset_versions/:id/row_numbers", ({ params, request }) => {
     const query = new URL(request.url).searchParams;

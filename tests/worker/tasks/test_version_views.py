@@ -41,6 +41,31 @@ class TestRows:
         assert ask(filter="problems") == ([42, 43], 2)
         assert ask(q="question 39") == ([39], None)
         assert ask()[1] == second["num_visible"] == 42
+        assert ask(min_tokens=1)[1] == ask(max_tokens=10_000)[1] == 42
+        longest = max(row["num_tokens"] for row in bench.rows(second).values())
+        assert ask(min_tokens=longest, order="-num_tokens")[1] == ask(filter="train", min_tokens=longest)[1] == 1
+        assert ask(max_tokens=longest - 1)[1] == 41
+
+    def test_are_named_all_at_once_for_what_is_done_to_many(self, bench: Bench, second: dict[str, Any]) -> None:
+        url = f"/v1/dataset_versions/{second['id']}"
+        found = bench.client.get(f"{url}/row_numbers", headers=bench.headers, params={"tag": "parking"}).json()
+        assert (found["numbers"], found["has_more"]) == ([7, 8], False)
+        everything = bench.client.get(f"{url}/row_numbers", headers=bench.headers, params={"limit": 1}).json()
+        assert everything["numbers"] == list(range(2, 44))
+        tags = bench.client.get(f"{url}/tags", headers=bench.headers).json()["tags"]
+        assert tags == [{"tag": "parking", "num_rows": 2}]
+
+    @pytest.mark.parametrize("order", ["number", "-number", "num_tokens", "-num_tokens"])
+    def test_stand_where_a_jump_finds_them(self, bench: Bench, order: str) -> None:
+        url = f"/v1/dataset_versions/{bench.first['id']}/rows"
+        for row_filter in ("all", "train"):
+            wanted = {"order": order, "filter": row_filter}
+            for number in (3, 17, 41):
+                place = bench.client.get(f"{url}/{number}/place", headers=bench.headers, params=wanted).json()["place"]
+                params = {**wanted, "offset": place, "limit": 1}
+                there = bench.client.get(url, headers=bench.headers, params=params).json()["data"][0]
+                known = bench.rows(bench.first)[number]
+                assert there["number"] == number or known["split"] != "train" != row_filter
 
     @pytest.mark.parametrize("order", ["number", "-number", "num_tokens", "-num_tokens"])
     def test_pages_and_jumps_meet_every_row_once(self, bench: Bench, order: str) -> None:

@@ -159,7 +159,9 @@ describe("one set of examples", () => {
       parent_id: "dsv_1",
       changes: [{ type: "exclude_rows", numbers: [3, 4] }],
     });
-    server.use(http.get("*/v1/datasets/:id", () => HttpResponse.json(makeDataset({ latest_version: making }))));
+    server.use(
+      http.get("*/v1/datasets/:id", () => HttpResponse.json(makeDataset({ latest_version: making }))),
+    );
     openPage("/data/ds_1");
     expect(await screen.findByRole("heading", { name: "Making version 4" })).toBeVisible();
     expect(screen.getByText(/Left out 2 examples\./)).toBeVisible();

@@ -60,9 +60,10 @@ describe("all examples", () => {
     const { user } = openPage("/data/ds_1/rows?filter=heldout");
     await user.click(await screen.findByLabelText("Choose example 4"));
     await user.click(await screen.findByRole("button", { name: "Choose all 3" }));
-    const bar = await screen.findByText("3 examples chosen");
+    await screen.findByText("3 examples chosen");
+    const bar = screen.getByRole("region", { name: "Chosen examples" });
     showDraft(makeDraft({ type: "exclude_rows", numbers: [4, 8, 12] }));
-    await user.click(within(bar.parentElement as HTMLElement).getByRole("button", { name: "Leave out" }));
+    await user.click(within(bar).getByRole("button", { name: "Leave out" }));
     expect(await screen.findByText(/3 examples left out/)).toBeVisible();
     expect(made[0]?.body).toEqual({
       version_id: "dsv_1",
@@ -87,7 +88,9 @@ describe("all examples", () => {
       parent_id: "dsv_1",
       changes: [{ type: "exclude_rows", numbers: [3] }],
     });
-    server.use(http.get("*/v1/datasets/:id", () => HttpResponse.json(makeDataset({ latest_version: making }))));
+    server.use(
+      http.get("*/v1/datasets/:id", () => HttpResponse.json(makeDataset({ latest_version: making }))),
+    );
     openPage("/data/ds_1/rows?row=2");
     expect(await screen.findByRole("heading", { name: "Making version 4" })).toBeVisible();
     await theTable();
@@ -124,7 +127,10 @@ describe("an example", () => {
   });
 
   it("that somebody else changed meanwhile is shown beside what was written", async () => {
-    const theirs = [{ role: "user" as const, content: textOf(0) }, { role: "assistant" as const, content: "Theirs." }];
+    const theirs = [
+      { role: "user" as const, content: textOf(0) },
+      { role: "assistant" as const, content: "Theirs." },
+    ];
     let isChanged = false;
     const bodies: { seen: unknown }[] = [];
     server.use(
@@ -144,7 +150,7 @@ describe("an example", () => {
     await user.click(screen.getByRole("button", { name: "Keep this change" }));
     expect(await screen.findByText("Ben Sato changed example 1 while you wrote.")).toBeVisible();
     expect(await screen.findByText("Theirs.")).toBeVisible();
-    expect((screen.getByLabelText("Answer") as HTMLTextAreaElement).value).toContain("Mine.");
+    expect(screen.getByLabelText<HTMLTextAreaElement>("Answer").value).toContain("Mine.");
     await user.click(screen.getByRole("button", { name: "Keep mine" }));
     await waitFor(() => expect(bodies).toHaveLength(2));
     expect(bodies[1]?.seen).toEqual({ messages: theirs });
@@ -153,8 +159,8 @@ describe("an example", () => {
 
 describe("what is not saved", () => {
   const changes: RowChange[] = [
-    { type: "edit_row", number: 1, content: { messages: messagesOf(1) } as never },
-    { type: "edit_row", number: 1, content: { messages: messagesOf(2) } as never },
+    { type: "edit_row", number: 1, content: { messages: messagesOf(1) } },
+    { type: "edit_row", number: 1, content: { messages: messagesOf(2) } },
     { type: "exclude_rows", numbers: [3, 4, 5] },
     { type: "include_rows", numbers: [5] },
   ];
@@ -162,7 +168,11 @@ describe("what is not saved", () => {
   it("is there after a refresh, can be taken back, and becomes a version", async () => {
     showDraft(makeDraft(...changes));
     const undone = sent("post", "*/v1/datasets/:id/draft/undo", makeDraft(...changes.slice(0, 3)));
-    const saved = sent("post", "*/v1/datasets/:id/draft/save", makeVersion({ number: 2, status: "validating" }));
+    const saved = sent(
+      "post",
+      "*/v1/datasets/:id/draft/save",
+      makeVersion({ number: 2, status: "validating" }),
+    );
     const { user } = openPage("/data/ds_1/rows");
     const bar = await screen.findByRole("region", { name: "Changes that are not saved" });
     expect(bar).toHaveTextContent("1 example changed, 2 left out");
@@ -171,7 +181,9 @@ describe("what is not saved", () => {
     expect(undone).toHaveLength(1);
     showDraft(makeDraft());
     await user.click(within(bar).getByRole("button", { name: "Save as new version" }));
-    await waitFor(() => expect(screen.queryByRole("region", { name: "Changes that are not saved" })).toBeNull());
+    await waitFor(() =>
+      expect(screen.queryByRole("region", { name: "Changes that are not saved" })).toBeNull(),
+    );
     expect(saved).toHaveLength(1);
   });
 

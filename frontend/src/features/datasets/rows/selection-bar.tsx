@@ -96,7 +96,7 @@ export function TagForm({ onTag }: { onTag: (tag: string) => void }) {
     >
       <TextInput
         aria-label="Tag"
-        placeholder="A word of yours"
+        placeholder="Add a tag"
         maxLength={MAX_TAG_CHARS}
         value={typed}
         onChange={(event) => setTyped(event.currentTarget.value)}
