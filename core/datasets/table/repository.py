@@ -1,5 +1,6 @@
 """The rows of datasets, by snapshot: what a version of a reading sees of them."""
 
+import json
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -278,6 +279,16 @@ def _from_landmark(
     return query, wanted.offset
 
 
+def _may_say(search: str) -> ColumnElement[bool]:
+    """Whether the words are anywhere in what a row's messages are written down as.
+
+    As a JSON string has them, and as they are: calls are looked through as JSON.
+    """
+    written = dict.fromkeys([search, json.dumps(search, ensure_ascii=False)[1:-1]])
+    told = (Row.messages, Row.chosen, Row.rejected)
+    return or_(*(cast(one, Text).icontains(words, autoescape=True) for one in told for words in written))
+
+
 def _says(search: str) -> Any:  # noqa: ANN401 - a SQL expression
     """Whether a message's text or call, a plain text, or a problem holds the words: as they are, in any case."""
     none = literal([], JSONB)
@@ -291,7 +302,8 @@ def _says(search: str) -> Any:  # noqa: ANN401 - a SQL expression
         )
     )  # fmt: skip
     return or_(
-        found,
+        # to look through all of a row as one text takes a fourth of the time, and most rows are over with that
+        _may_say(search) & found,
         Row.text.icontains(search, autoescape=True),
         func.jsonb_path_query_array(Row.problems, cast("$[*].cause", JSONPATH))
         .cast(Text)

@@ -39,7 +39,8 @@ class TestRows:
         assert ask(finding="card_number") == ([43], 1)
         assert ask(finding="duplicate") == ([42], 1)
         assert ask(filter="problems") == ([42, 43], 2)
-        assert ask(q="question 39") == ([39], None)
+        assert ask(q="QUESTION 39") == ([39], None)
+        assert ask(q="=cmd|' /c calc'!a0") == ([5], None)
         assert ask()[1] == second["num_visible"] == 42
         assert ask(min_tokens=1)[1] == ask(max_tokens=10_000)[1] == 42
         longest = max(row["num_tokens"] for row in bench.rows(second).values())
