@@ -142,6 +142,7 @@ function Examples({ dataset, versionId, canChange }: ExamplesProps) {
   const panel = open !== undefined && (
     <RowPanel
       key={open}
+      datasetId={dataset.id}
       versionId={versionId}
       number={open}
       draft={draft}

@@ -20,6 +20,7 @@ import { useDraft as useTyped } from "@/lib/use-draft";
 import classes from "./row-panel.module.css";
 
 interface RowEditorProps {
+  datasetId: string;
   versionId: string;
   row: Row;
   draft: Draft;
@@ -33,10 +34,11 @@ interface Typed {
 }
 
 /** The words of an example, message by message. What is typed outlives a refresh and a closed tab. */
-export function RowEditor({ versionId, row, draft, onDone }: RowEditorProps) {
+export function RowEditor({ datasetId, versionId, row, draft, onDone }: RowEditorProps) {
   const client = useQueryClient();
   const begun = () => ({ content: contentOf(row), seen: contentOf(row) });
-  const typed = useTyped<Typed>(`row:${versionId}.${row.number}`, begun);
+  // another version may come meanwhile; what was typed is not lost with it
+  const typed = useTyped<Typed>(`row:${datasetId}.${row.number}`, begun);
   const { content, seen } = typed.draft;
   const [isAskedToWrite, setAskedToWrite] = useState(false);
   const missing = whatIsMissing(content);

@@ -15,6 +15,7 @@ import { count, plural } from "@/lib/format";
 import classes from "./row-panel.module.css";
 
 interface RowPanelProps {
+  datasetId: string;
   versionId: string;
   number: number;
   draft: Draft;
@@ -23,7 +24,7 @@ interface RowPanelProps {
 }
 
 /** One example, all of it: what it says, what was found in it, where it comes from, and who learned it. */
-export function RowPanel({ versionId, number, draft, canChange, onClose }: RowPanelProps) {
+export function RowPanel({ datasetId, versionId, number, draft, canChange, onClose }: RowPanelProps) {
   const row = useQuery(rowQuery(versionId, number));
   const [isEditing, setEditing] = useState(false);
   const onKeyDown = (event: KeyboardEvent) => {
@@ -45,6 +46,7 @@ export function RowPanel({ versionId, number, draft, canChange, onClose }: RowPa
           isEditing && canChange ? (
             <RowEditor
               key={`${versionId}.${number}`}
+              datasetId={datasetId}
               versionId={versionId}
               row={loaded}
               draft={draft}
