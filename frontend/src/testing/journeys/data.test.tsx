@@ -125,7 +125,7 @@ describe("other kinds of rows", () => {
     openPage("/data/ds_3");
     expect(await screen.findByRole("button", { name: "Preferences" })).toBeVisible();
     await screen.findAllByText("Preferred");
-    expect(screen.getAllByText("Not preferred")).toHaveLength(4);
+    expect(screen.getAllByText("Not preferred")).toHaveLength(3);
     expect(screen.getByText("1 example contradicts another.")).toBeVisible();
   });
 
