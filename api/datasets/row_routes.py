@@ -12,8 +12,8 @@ from api.datasets.schemas import RowBody, RowListBody, number_of_row, row_body
 from api.dependencies import SessionDep
 from api.pagination import PageDep, list_body
 from api.retries import RetriedRoute
+from core.datasets import row_views
 from core.datasets.changes import MAX_NUMBERS
-from core.datasets.table import service as table
 from core.datasets.table.query import RowQuery
 from core.datasets.types import RowFilter, RowOrder
 from core.datasets.versions import drafts
@@ -70,7 +70,7 @@ def list_rows(
     What matches, and in which order it comes, is by what is saved, with `draft` too.
     """
     workspace_id = principal.workspace_id
-    found = table.list_rows(session, workspace_id=workspace_id, version_id=version_id, wanted=wanted)
+    found = row_views.list_rows(session, workspace_id=workspace_id, version_id=version_id, wanted=wanted)
     to_body = partial(row_body, version_id=version_id)
     if draft:
         rows = drafts.applied(session, workspace_id=workspace_id, version_id=version_id, found=found.page.items)
@@ -91,7 +91,7 @@ def get_row(
     version_id: str, number: int, principal: ReaderDep, session: SessionDep, *, draft: DraftQuery = False
 ) -> RowBody:
     workspace_id = principal.workspace_id
-    row = table.get_row(session, workspace_id=workspace_id, version_id=version_id, number=number)
+    row = row_views.get_row(session, workspace_id=workspace_id, version_id=version_id, number=number)
     if not draft:
         return row_body(row, version_id=version_id)
     changed = drafts.applied(session, workspace_id=workspace_id, version_id=version_id, found=[row])
@@ -103,7 +103,7 @@ def get_place_of_row(
     version_id: str, number: int, principal: ReaderDep, session: SessionDep, wanted: WantedDep
 ) -> RowPlaceBody:
     """Where a row stands among those that match, in the order that is asked for: the `offset` of a page with it."""
-    place = table.place_of_row(
+    place = row_views.place_of_row(
         session, workspace_id=principal.workspace_id, version_id=version_id, number=number, wanted=wanted
     )
     return RowPlaceBody(number=number, place=place)
@@ -112,7 +112,7 @@ def get_place_of_row(
 @router.get("/v1/dataset_versions/{version_id}/row_numbers")
 def list_row_numbers(version_id: str, principal: ReaderDep, session: SessionDep, wanted: WantedDep) -> RowNumbersBody:
     """The numbers of all rows that match, so that something can be done to them at once; the first 10,000."""
-    found = table.list_numbers(
+    found = row_views.list_numbers(
         session,
         workspace_id=principal.workspace_id,
         version_id=version_id,
@@ -124,5 +124,5 @@ def list_row_numbers(version_id: str, principal: ReaderDep, session: SessionDep,
 @router.get("/v1/dataset_versions/{version_id}/tags")
 def list_row_tags(version_id: str, principal: ReaderDep, session: SessionDep) -> RowTagsBody:
     """The hundred most frequent tags and how many rows have each."""
-    found = table.list_tags(session, workspace_id=principal.workspace_id, version_id=version_id)
+    found = row_views.list_tags(session, workspace_id=principal.workspace_id, version_id=version_id)
     return RowTagsBody(tags=[RowTagBody(tag=tag, num_rows=num_rows) for tag, num_rows in found.items()])

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from core.datasets import files
+from core.datasets import files, row_views
 from core.datasets import service as datasets
 from core.datasets.models import DatasetVersion, File
-from core.datasets.table import service as table
 from core.datasets.versions import service as versions
 from core.training.repository import RunRepository
 from core.training.types import RunDetails
@@ -35,7 +34,7 @@ def of_dataset(session: Session, *, workspace_id: str, dataset_id: str) -> Seque
 
 def of_row(session: Session, *, workspace_id: str, version_id: str, number: int) -> RowLineage:
     """Raises NotFound for a row that the version does not have."""
-    row = table.get_row(session, workspace_id=workspace_id, version_id=version_id, number=number)
+    row = row_views.get_row(session, workspace_id=workspace_id, version_id=version_id, number=number)
     version = datasets.get_version(session, workspace_id=workspace_id, version_id=version_id)
     holding = versions.holding(session, row)
     return RowLineage(

@@ -8,13 +8,12 @@ from sqlalchemy.orm import Session
 
 from core.audit import service as audit
 from core.backends.queue import TaskQueue
-from core.datasets import rows
+from core.datasets import row_views, rows
 from core.datasets import service as datasets
 from core.datasets.changes import CHANGE, Change, EditRow, Edits, Restore
 from core.datasets.ingest_files import IngestedRow
 from core.datasets.models import DatasetVersion, DraftChange, Row
 from core.datasets.service import VersionDetails
-from core.datasets.table import service as table
 from core.datasets.table.repository import EXPORTED
 from core.datasets.types import RowContent
 from core.datasets.versions import service as versions
@@ -131,7 +130,7 @@ def applied(session: Session, *, workspace_id: str, version_id: str, found: Sequ
 
 def _check_seen(session: Session, version: DatasetVersion, number: int, seen: RowContent) -> None:
     entries = _of_version(session, version)
-    row = table.get_row(session, workspace_id=version.workspace_id, version_id=version.id, number=number)
+    row = row_views.get_row(session, workspace_id=version.workspace_id, version_id=version.id, number=number)
     now = _apply([row], entries)[0]
     if now.dump_content() == rows.cleaned(seen).dump_content():
         return
