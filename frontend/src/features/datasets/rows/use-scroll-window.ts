@@ -6,6 +6,8 @@ const OVERSCAN = 6;
 const REST_MS = 150;
 /** Before anything is laid out. */
 const UNKNOWN_HEIGHT_PX = 600;
+/** No window is higher; a box that grew with its contents would have all rows drawn. */
+const TALLEST_PX = 5000;
 
 export interface ScrollWindow {
   ref: React.RefObject<HTMLDivElement | null>;
@@ -45,7 +47,7 @@ export function useScrollWindow(count: number, rowHeight: number, headHeight: nu
   useLayoutEffect(() => {
     const box = ref.current;
     if (!box) return;
-    const measure = () => setHeight(Math.max(0, box.clientHeight - headHeight));
+    const measure = () => setHeight(Math.min(Math.max(0, box.clientHeight - headHeight), TALLEST_PX));
     measure();
     const observer = new ResizeObserver(measure);
     observer.observe(box);
