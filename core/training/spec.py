@@ -12,6 +12,7 @@ from core.training.methods import Closed, FullMethod, Method, PissaMethod, Qlora
 from core.training.objectives import DpoObjective, Objective, SftObjective
 
 MAX_LEARNING_RATE = 0.1
+HELDOUT_LOSSES_NAME = "heldout_losses.json"
 
 
 class TrainingSpec(Closed):
@@ -85,6 +86,9 @@ class RunInput(TrainingSpec):
     checkpoint_every_steps: int | None = Field(None, ge=1, description="A checkpoint also after every so many steps.")
     micro_batch_divisor: int = Field(
         1, ge=1, le=64, description="Makes micro-batches smaller, for want of memory; the effective batch stays."
+    )
+    keep_heldout_losses: bool = Field(
+        False, description="Held-out rows are measured one by one, and a file says what each came to."
     )
     execution: ExecutionPlan = Field(default_factory=ExecutionPlan)
     lineage: Lineage = Field(default_factory=Lineage)

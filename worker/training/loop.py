@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from core.training.spec import RunInput
-from worker.training import checkpoint, memory, optimizers, parity, recovery
+from worker.training import checkpoint, memory, optimizers, parity, recovery, row_losses
 from worker.training.batches import assemble
 from worker.training.checkpoint import Position
 from worker.training.data.token_index import TokenIndex
@@ -74,6 +74,9 @@ class Loop:
         self._epoch_ends = epoch_ends(task.train, run)
         self.epochs: dict[int, dict[str, Tensor]] = {}
         """What would be shipped as it was at the ends of the last epochs, by step."""
+        self.heldout_shares: list[float] = []
+        """Each held-out row's share of the best loss, where the run is asked to keep them."""
+        self._measured_shares: list[float] = []
         self._untold: dict[str, float | int] = {}
         """What the last step came to, until it is told together with what is measured after it."""
         self._evaluation_s = 0.0
@@ -165,11 +168,23 @@ class Loop:
         if not self._is_evaluation_due():
             self._tell_step()
 
-    def _forward(self, index: TokenIndex, examples: Sequence[int], totals: Totals, *, learns: bool) -> dict[str, float]:
-        """The objective's shares added up over the micro-batches of all processes; with `learns` the gradients too."""
+    def _forward(
+        self,
+        index: TokenIndex,
+        examples: Sequence[int],
+        totals: Totals,
+        *,
+        learns: bool,
+        by_row: list[float] | None = None,
+    ) -> dict[str, float]:
+        """The objective's shares added up over the micro-batches of all processes; with `learns` the gradients too.
+
+        With `by_row` each example is computed alone, and what this process finds of the loss is added there.
+        """
         sums: dict[str, Tensor | float] = {}
         lengths = [index.length(example) for example in examples]
-        for share in self._processes.shares(lengths, capacity=self._capacity):
+        capacity = self._capacity if by_row is None else row_losses.ONE_EACH
+        for share in self._processes.shares(lengths, capacity=capacity):
             if not learns:
                 self._leave_measurement_if_asked()
             batch = assemble(index, [examples[place] for place in share.places], device=self._model.device)
@@ -179,6 +194,8 @@ class Loop:
             for name, value in micro.shares.items():
                 # one transfer at the end: reading a value here would make a card wait for it
                 sums[name] = sums.get(name, 0.0) + value.double() * share.counts
+            if by_row is not None:
+                by_row[share.places[0]] += float(micro.shares["loss"]) * share.counts
             self._events.alive()
         return self._processes.sum_values({name: float(value) for name, value in sums.items()})
 
@@ -189,8 +206,12 @@ class Loop:
         heldout = self._task.heldout
         examples = range(heldout.num_examples)
         with torch.no_grad():
-            measured = self._forward(heldout, examples, Totals.of(heldout, examples), learns=False)
+            by_row = [0.0] * len(examples) if self._run.keep_heldout_losses else None
+            measured = self._forward(heldout, examples, Totals.of(heldout, examples), learns=False, by_row=by_row)
         self._refuse_unless_finite(measured["loss"])
+        if by_row is not None:
+            summed = self._processes.sum_values({str(row): value for row, value in enumerate(by_row)})
+            self._measured_shares = [summed[str(row)] for row in examples]
         self._evaluation_s = time.monotonic() - started
         self._position.billable_s += self._evaluation_s
         self._position.measured_step = self._position.step
@@ -210,6 +231,7 @@ class Loop:
             position.best_step, position.num_worse = position.step, 0
             position.best_loss, position.best_accuracy = measured["loss"], measured["accuracy"]
             self._best = self._shippable()
+            self.heldout_shares = self._measured_shares
         else:
             position.num_worse += 1
         self._report_measured(measured, is_full=self._is_last())

@@ -12,7 +12,7 @@ from core.kit.hashing import sha256_bytes
 from core.training.methods import FullMethod
 from core.training.recipes import micro_batch_tokens
 from core.training.spec import RunInput
-from worker.training import adapter_output, loading, parity, sharding
+from worker.training import adapter_output, loading, parity, row_losses, sharding
 from worker.training.adapter_output import Made
 from worker.training.data import token_index
 from worker.training.data.chat_format import ChatFormat
@@ -83,6 +83,8 @@ def execute(folder: Path, *, events: EventWriter, stop_requested: Callable[[], b
         if processes.is_first:
             events.stage("saving")
             made = Made(model=model, run=run, identity=identity, compute_dtype=dtype, results=results)
+            if run.keep_heldout_losses:
+                row_losses.write(folder, loop.heldout_shares, heldout)
             # before the adapter: who finds that one takes the run for done
             adapter_output.write_epochs(folder / "epochs", made, loop.epochs)
             adapter_output.write(folder / "adapter", made, tensors)
