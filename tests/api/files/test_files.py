@@ -102,7 +102,7 @@ class TestSamples:
 
     def test_are_listed_with_source_and_licence(self, client: TestClient, as_viewer: Headers) -> None:
         found = client.get("/v1/samples", headers=as_viewer).json()["data"]
-        assert [sample["id"] for sample in found] == ["reviews", "dictionary"]
+        assert [sample["id"] for sample in found] == ["reviews", "dictionary", "tickets", "tickets_workbook"]
         assert all(sample["license"] and sample["source"] and sample["description"] for sample in found)
 
     def test_a_viewer_may_not_copy(self, client: TestClient, as_viewer: Headers) -> None:
@@ -112,10 +112,15 @@ class TestSamples:
         missing = client.post("/v1/samples/nothing", headers=as_member)
         assert (missing.status_code, missing.json()["error"]["code"]) == (404, "sample_not_found")
 
-    @pytest.mark.parametrize("sample_id", ["reviews", "dictionary"])
-    def test_a_copy_is_a_file_like_any_other(self, client: TestClient, as_member: Headers, sample_id: str) -> None:
+    @pytest.mark.parametrize(
+        ("sample_id", "filename"),
+        [("reviews", "reviews.csv"), ("dictionary", "dictionary.csv"), ("tickets_workbook", "tickets.xlsx")],
+    )
+    def test_a_copy_is_a_file_like_any_other(
+        self, client: TestClient, as_member: Headers, sample_id: str, filename: str
+    ) -> None:
         listed = client.get("/v1/samples", headers=as_member).json()["data"]
         file = client.post(f"/v1/samples/{sample_id}", headers=as_member).json()
-        assert file["filename"] == f"{sample_id}.csv"
+        assert file["filename"] == filename
         assert [file["inspection"]["num_rows"]] == [s["num_rows"] for s in listed if s["id"] == sample_id]
         assert client.get(f"/v1/files/{file['id']}", headers=as_member).status_code == 200

@@ -103,6 +103,26 @@ def test_the_samples_that_we_ship_are_without_fault(name: str, num_rows: int) ->
     assert found.mapping == Mapping(question="question", answer="answer", system=None)
 
 
+@pytest.mark.parametrize(
+    ("name", "columns", "speaker"),
+    [
+        ("tickets.csv", ("ticket_id", "created_at", "author", "body"), "agent"),
+        ("tickets.xlsx", ("Ticket", "Date", "Author", "Message"), "Agent"),
+    ],
+)
+def test_the_tickets_that_we_ship_are_proposed_as_conversations(
+    name: str, columns: tuple[str, ...], speaker: str
+) -> None:
+    conversation, time, author, message = columns
+    with (SAMPLES / name).open("rb") as stream:
+        found = inspect(stream, FileFormat(name.rpartition(".")[2]))
+    assert (found.num_rows, found.num_records, found.num_problems) == (45, 133, 0)
+    assert found.mapping == Mapping(
+        conversation=conversation, time=time, speaker=author, message=message, assistant_speakers=[speaker]
+    )
+    assert [one["role"] for one in found.sample[0].messages] == ["user", "assistant", "user", "assistant"]
+
+
 def test_a_zero_character_is_a_problem_of_its_row_and_stands_nowhere_else() -> None:
     line = rb'{"question": "a\u0000b", "answer": "c"}' + b"\n"
     chat = rb'{"messages": [{"role": "user", "content": "a\u0000b"}, {"role": "assistant", "content": ""}]}' + b"\n"
