@@ -5,6 +5,7 @@ import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -17,6 +18,7 @@ from core.datasets.models import DatasetVersion
 from core.datasets.repository import DatasetRepository
 from core.datasets.table.repository import RowRepository, Snapshot
 from core.datasets.types import Message, RowKind, Split
+from core.datasets.versions import workbook
 from core.datasets.versions.derivation import row_of
 from core.db.session import Database, workspace_scope
 from core.errors import Conflict
@@ -34,6 +36,7 @@ _TEXTS: dict[RowKind, tuple[str, ...]] = {
 
 class DownloadFormat(StrEnum):
     CSV = "csv"
+    XLSX = "xlsx"
     # OpenAI's lines
     JSONL = "jsonl"
     # as it is kept: every row, with what is known of it
@@ -49,6 +52,7 @@ class Download:
 
 _MEDIA_TYPES = {
     DownloadFormat.CSV: "text/csv; charset=utf-8",
+    DownloadFormat.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     DownloadFormat.JSONL: "application/jsonl",
     DownloadFormat.PARQUET: "application/vnd.apache.parquet",
 }
@@ -70,7 +74,10 @@ def open_version(
         artifact = version.artifact
     plain = "".join(char for char in dataset.name if char.isalnum() or char in " -_").strip() if dataset else ""
     name = f"{plain or 'examples'} v{version.number}.{file_format.value}"
-    if file_format is not DownloadFormat.PARQUET:
+    if file_format is DownloadFormat.XLSX:
+        cells = ([_about(row) + _texts(row) for row in rows] for rows in _chunks(database, version, split))
+        chunks = workbook.written([*_ABOUT, *_TEXTS[version.kind]], chain.from_iterable(cells))
+    elif file_format is not DownloadFormat.PARQUET:
         chunks = _written(database, version, file_format=file_format, split=split)
     elif artifact is None:
         raise Conflict(

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pyarrow.parquet as pq
 import pytest
+from python_calamine import CalamineWorkbook
 
 from tests.conftest import Headers
 from tests.worker.tasks.versions_bench import Bench, edit
@@ -155,6 +156,11 @@ class TestADownload:
         assert [row["number"] for row in rows] == [str(number) for number in range(2, 44) if number != 6]
         assert rows[3]["answer"] == "'=cmd|' /C calc'!A0"
         assert (rows[0]["question"], rows[0]["answer"], rows[4]["tags"]) == ("question 2", "answer 2", "parking")
+        as_workbook = bench.client.get(url, headers=bench.headers, params={"format": "xlsx"})
+        assert as_workbook.headers["content-disposition"] == 'attachment; filename="rows v2.xlsx"'
+        sheet = CalamineWorkbook.from_filelike(io.BytesIO(as_workbook.content)).get_sheet_by_index(0)
+        # the same cells, and no mark before what is a text anyway
+        assert [row[7] for row in sheet.to_python()[1:]] == [row["answer"].removeprefix("'") for row in rows]
 
     def test_as_lines_is_what_it_was_read_from(self, bench: Bench, second: dict[str, Any]) -> None:
         url = f"/v1/dataset_versions/{second['id']}/content"

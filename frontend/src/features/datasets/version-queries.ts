@@ -74,6 +74,6 @@ export function useGoBack(latestId: string) {
   });
 }
 
-export function downloadUrl(versionId: string, format: "csv" | "jsonl" | "parquet"): string {
+export function downloadUrl(versionId: string, format: "csv" | "xlsx" | "jsonl" | "parquet"): string {
   return `/v1/dataset_versions/${versionId}/content?format=${format}`;
 }

@@ -2,7 +2,8 @@ import { Button, Menu } from "@mantine/core";
 import { downloadUrl } from "@/features/datasets/version-queries";
 
 const FORMATS = [
-  { format: "csv", label: "For a spreadsheet (CSV)" },
+  { format: "xlsx", label: "For Excel (XLSX)" },
+  { format: "csv", label: "For any spreadsheet (CSV)" },
   { format: "jsonl", label: "For training elsewhere (JSON lines)" },
   { format: "parquet", label: "All that is known of them (Parquet)" },
 ] as const;
