@@ -20,6 +20,7 @@ from api.column_mappings.routes import router as column_mappings
 from api.datasets.lineage_routes import router as dataset_lineage
 from api.datasets.routes import router as datasets
 from api.datasets.row_routes import router as dataset_rows
+from api.datasets.scaling_routes import router as dataset_scaling
 from api.datasets.version_routes import router as dataset_versions
 from api.description import describe
 from api.errors import add_error_handlers
@@ -83,6 +84,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     column_mappings,
     datasets,
     dataset_versions,
+    dataset_scaling,
     dataset_rows,
     dataset_lineage,
     samples,

@@ -9,6 +9,7 @@ class JobKind(StrEnum):
     DATASET_INGEST = "dataset.ingest"
     DATASET_DERIVE = "dataset.derive"
     TRAINING_RUN = "training.run"
+    SCALING_STUDY = "training.scaling_study"
 
 
 class QueueName(StrEnum):
@@ -22,4 +23,5 @@ QUEUE_OF_KIND: Final[dict[JobKind, QueueName]] = {
     JobKind.DATASET_INGEST: QueueName.IO,
     JobKind.DATASET_DERIVE: QueueName.IO,
     JobKind.TRAINING_RUN: QueueName.CPU,
+    JobKind.SCALING_STUDY: QueueName.CPU,
 }

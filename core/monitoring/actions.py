@@ -25,6 +25,8 @@ from core.monitoring.types import MadeToken
 from core.monitoring.workers import get_worker
 from core.training import control, execution
 from core.training import service as training
+from core.training.scaling import execution as scaling_execution
+from core.training.scaling import service as scaling
 from core.workers import service as joined
 from core.workspaces import service as workspaces
 from core.workspaces.principal import Principal
@@ -77,6 +79,12 @@ def retry(
                 code="job_state_conflict",
                 details={"state": state.value},
             )
+        case JobKind.SCALING_STUDY:
+            raise Conflict(
+                "A study of examples is not taken up again. Ask for a new one on their page.",
+                code="job_state_conflict",
+                details={"state": state.value},
+            )
         case JobKind.TRAINING_RUN:
             there = replace(principal, workspace_id=before.workspace_id)
             control.resume(session, principal=there, run_id=str(before.payload["run_id"]), queue=queue, bus=bus)
@@ -96,6 +104,9 @@ def cancel(
         case JobKind.FILE_IMPORT | JobKind.DATASET_INGEST | JobKind.DATASET_DERIVE:
             job = leased.request_cancel(session, workspace_id=before.workspace_id, job_id=job_id, bus=bus)
             _settle(session, job, queue=queue, bus=bus)
+        case JobKind.SCALING_STUDY:
+            there = replace(principal, workspace_id=before.workspace_id)
+            scaling.cancel(session, principal=there, study_id=str(before.payload["study_id"]), bus=bus)
         case JobKind.TRAINING_RUN:
             there = replace(principal, workspace_id=before.workspace_id)
             training.cancel(session, principal=there, run_id=str(before.payload["run_id"]), bus=bus)
@@ -196,6 +207,8 @@ def _settle(session: Session, job: Job, *, queue: TaskQueue | None, bus: EventBu
             training.on_version_finished(
                 session, workspace_id=job.workspace_id, version_id=version_id, queue=queue, bus=bus
             )
+        case JobKind.SCALING_STUDY:
+            scaling_execution.settle(session, job)
         case JobKind.TRAINING_RUN:
             execution.end_cancelled(session, workspace_id=job.workspace_id, run_id=str(job.payload["run_id"]))
         case _:

@@ -294,6 +294,8 @@ def _title(job: Job, run_name: str | None, file_name: str | None) -> str:
     match job.kind:
         case JobKind.TRAINING_RUN:
             return f"Training {run_name or 'a model'}"
+        case JobKind.SCALING_STUDY:
+            return "Judging whether examples are enough"
         case JobKind.FILE_IMPORT:
             return f"Fetching a file from {job.payload.get('from', 'elsewhere')}"
         case JobKind.DATASET_INGEST:

@@ -1,4 +1,4 @@
-"""What a run pays: the seconds in which its model worked on its data, once.
+"""What a run, or a study, pays: the seconds in which its model worked on its data, once.
 
 Start-up, work that was lost and done anew, and runs that end by our fault are free.
 """
@@ -8,9 +8,11 @@ import math
 from sqlalchemy.orm import Session
 
 from core.kit.money import priced
-from core.training.models import Run
+from core.training.models import Run, ScalingStudy
 from core.usage import service as usage
 from core.usage.models import LedgerKind
+
+Billed = Run | ScalingStudy
 
 
 def seconds_of(reported: object) -> float:
@@ -20,7 +22,7 @@ def seconds_of(reported: object) -> float:
     return float(reported) if math.isfinite(reported) and reported > 0 else 0.0
 
 
-def charge(session: Session, run: Run, *, billable_s: float, num_tokens: int) -> None:
+def charge(session: Session, run: Billed, *, billable_s: float, num_tokens: int) -> None:
     """Enter the cost of a run that is over. A second charge of the same run changes nothing in the ledger."""
     run.seconds = billable_s
     run.cost_micros = priced(run.price_micros_per_hour or 0, billable_s)
@@ -37,14 +39,14 @@ def charge(session: Session, run: Run, *, billable_s: float, num_tokens: int) ->
     )
 
 
-def note_used(session: Session, run: Run, *, billable_s: float) -> None:
+def note_used(session: Session, run: Billed, *, billable_s: float) -> None:
     """Keep what was used so far by a run that goes on later, or is cancelled while it waits."""
     if billable_s > 0:
         run.seconds = billable_s
         session.flush()
 
 
-def charge_cancelled(session: Session, run: Run) -> None:
+def charge_cancelled(session: Session, run: Billed) -> None:
     """End the bill of a run that was cancelled while nobody worked on it; one that never began pays nothing."""
     if run.cost_micros is None:
         if run.seconds:
@@ -53,7 +55,7 @@ def charge_cancelled(session: Session, run: Run) -> None:
             end_free(session, run)
 
 
-def end_free(session: Session, run: Run) -> None:
+def end_free(session: Session, run: Billed) -> None:
     if run.cost_micros is None:
         run.cost_micros = 0
         session.flush()

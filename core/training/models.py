@@ -81,3 +81,27 @@ class RunCheckpoint(WorkspaceOwned, Base):
     digest: Mapped[str]
     """sha256 of its manifest."""
     num_bytes: Mapped[int]
+
+
+class ScalingStudy(WorkspaceOwned, Base):
+    """Whether there are enough rows: the same training on a quarter, a half and all of those of a dataset version."""
+
+    __tablename__ = "scaling_studies"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_by: Mapped[str | None]
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), unique=True)
+    dataset_version_id: Mapped[str] = mapped_column(ForeignKey("dataset_versions.id"), index=True)
+    base_model: Mapped[str]
+    spec: Mapped[dict[str, Any]]
+    """The `TrainingSpec` for all rows."""
+    estimate: Mapped[dict[str, Any]]
+    hardware: Mapped[str]
+    price_micros_per_hour: Mapped[int]
+    num_train: Mapped[int]
+    measured: Mapped[list[Any]]
+    """The parts that are done (`Measured`), the smallest first."""
+    judgement: Mapped[dict[str, Any] | None]
+    """What the parts say together, once all are done."""
+    seconds: Mapped[float | None] = mapped_column(Double)
+    cost_micros: Mapped[int | None]

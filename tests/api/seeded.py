@@ -38,6 +38,7 @@ PARAMETERS = {
     "file_id": "file",
     "dataset_id": "dataset",
     "version_id": "version",
+    "scaling_study_id": "scaling_study",
     "fine_tuning_job_id": "run",
     "model": "model",
     "fine_tuned_model_checkpoint": "model",
@@ -117,6 +118,7 @@ class Things:
     column_mapping: str
     dataset: str
     version: str
+    scaling_study: str
     run: str
     job: str
     model: str
@@ -202,6 +204,7 @@ def seed(
             column_mapping=_chosen_columns(client, headers, file_id),
             dataset=dataset_id,
             version=version_id,
+            scaling_study=made(f"/v1/dataset_versions/{version_id}/scaling_studies", {}),
             run=run_id,
             job=training.get(session, workspace_id=workspace_id, run_id=run_id).job.id,
             model=model_id,

@@ -11,6 +11,7 @@ import { TimeAgo } from "@/components/ui/time-ago";
 import { Tip } from "@/components/ui/tip";
 import { DatasetActions } from "@/features/datasets/components/dataset-actions";
 import { DownloadMenu } from "@/features/datasets/components/download-menu";
+import { EnoughCheck } from "@/features/datasets/components/enough-check";
 import { HealthReport } from "@/features/datasets/components/health-report";
 import { Making } from "@/features/datasets/components/making";
 import { LearnerList } from "@/features/datasets/components/learner-list";
@@ -109,6 +110,7 @@ function Content({ dataset }: { dataset: Dataset }) {
           </details>
         )}
       </Section>
+      {version.kind !== "text" && <EnoughCheck versionId={version.id} canAsk={can("runs:write")} />}
       <LearnedRows datasetId={dataset.id} version={version} />
       <VersionList datasetId={dataset.id} latestId={version.id} canChange={can("datasets:write")} />
       <LearnerList datasetId={dataset.id} />
