@@ -2,7 +2,7 @@
 
 from core.training.scaling.statistics import WORTH_HAVING, Interval, Judgement, Verdict
 
-_SURE_PERCENT = 10
+_SMALL_PERCENT = 3
 _THREE_POINTS = (
     "Three trainings are three points. A line through them is an estimate for rows of the same kind, up to twice as "
     "many as now, and it rather promises too much than too little."
@@ -52,7 +52,7 @@ def limits_of(judgement: Judgement, *, num_heldout: int, base_loss: float | None
 def percent(share: float) -> str:
     """`7 %`, and `0.8 %` where a whole number would say too little."""
     value = 100 * share
-    if abs(value) < _SURE_PERCENT and abs(value - round(value)) >= 0.05:  # noqa: PLR2004 - what one digit shows
+    if abs(value) < _SMALL_PERCENT and abs(value - round(value)) >= 0.05:  # noqa: PLR2004 - what one digit shows
         return f"{value:.1f} %"
     return f"{value:.0f} %"
 

@@ -83,7 +83,7 @@ def test_a_curve_that_gets_steeper_is_not_believed_to_go_on_like_that() -> None:
     ("gain", "verdict", "sentence"),
     [
         (Interval(0.06, 0.04, 0.09), Verdict.MORE_WOULD_HELP, "down by 4 to 9 %"),
-        (Interval(0.02, 0.004, 0.0349), Verdict.MORE_WOULD_HELP, "down by 0.4 to 3.5 %"),
+        (Interval(0.02, 0.004, 0.0349), Verdict.MORE_WOULD_HELP, "down by 0.4 to 3 %"),
         (Interval(0.05, 0.0499, 0.0501), Verdict.MORE_WOULD_HELP, "down by about 5 %"),
         (Interval(0.01, -0.01, 0.019), Verdict.ENOUGH, "less than 2 %"),
         (Interval(-0.01, -0.03, -0.001), Verdict.ENOUGH, "did not go down at all"),
