@@ -4,21 +4,21 @@ from core.training.scaling.statistics import WORTH_HAVING, Interval, Judgement, 
 
 _SMALL_PERCENT = 3
 _THREE_POINTS = (
-    "Three trainings are three points. A line through them is an estimate for rows of the same kind, up to twice as "
+    "Three trainings are three points. A line through them is an estimate for examples of the same kind, up to twice as "
     "many as now, and it rather promises too much than too little."
 )
 _RANGES = (
     "The ranges say what other examples than the {num_heldout} that were kept back might have shown, in 95 of 100 "
-    "cases. Each part was trained once; another choice of its rows would move the points, too, and that is not in them."
+    "cases. Each part was trained once; another choice of its examples would move the points, too, and that is not in them."
 )
 
 
 def sentence_of(judgement: Judgement) -> str:
-    more, gain = _rows(judgement.num_more), judgement.gain
+    more, gain = _examples(judgement.num_more), judgement.gain
     match judgement.verdict:
         case Verdict.ENOUGH if gain.high <= 0:
             return (
-                "Enough: more of the same would change little. With more of these rows the error did not go down at "
+                "Enough: more of the same would change little. With more of these the error did not go down at "
                 "all, so look at what they say before you add to them."
             )
         case Verdict.ENOUGH:
@@ -43,7 +43,7 @@ def limits_of(judgement: Judgement, *, num_heldout: int, base_loss: float | None
     if base_loss is not None and judgement.losses[-1].value >= base_loss:
         limits.insert(
             0,
-            "Even with all rows the model answers no better than the untouched one. Look at the rows, or train longer, "
+            "Even with all examples the model answers no better than the untouched one. Look at them, or train longer, "
             "before you add more.",
         )
     return limits
@@ -62,5 +62,5 @@ def _range(gain: Interval) -> str:
     return f"about {high}" if low == high else f"{low.removesuffix(' %')} to {high}"
 
 
-def _rows(count: int) -> str:
-    return f"About {count} more rows"
+def _examples(count: int) -> str:
+    return f"About {count} more examples"

@@ -124,7 +124,9 @@ def test_three_nested_parts_are_trained_alike_judged_together_and_charged_once(s
     assert found["result"]["num_more"] == NUM_TRAIN
     assert found["result"]["gain"]["value"] == pytest.approx(0.5)
     assert found["result"]["verdict"] == "more_would_help"
-    assert found["result"]["sentence"].startswith("More would help: about 90 more rows should bring the error down by")
+    assert found["result"]["sentence"].startswith(
+        "More would help: about 90 more examples should bring the error down by"
+    )
     assert [(entry.source_id, entry.seconds, entry.tokens) for entry in studio.ledger()] == [(study_id, 108.0, 21)]
     assert found["cost_usd"] > 0
     assert list(studio.context.settings.runs_dir.iterdir()) == []

@@ -105,7 +105,7 @@ def test_the_verdict_is_what_the_whole_interval_says(gain: Interval, verdict: Ve
     )
     assert sentence in sentence_of(judged)
     if verdict is not Verdict.ENOUGH or gain.high > 0:
-        assert "bout 300 more rows" in sentence_of(judged)
+        assert "bout 300 more examples" in sentence_of(judged)
 
 
 def test_noise_alone_is_no_verdict_for_more() -> None:
@@ -117,7 +117,7 @@ def test_noise_alone_is_no_verdict_for_more() -> None:
 
 def test_a_model_no_better_than_the_untouched_one_is_told_first() -> None:
     judged = judge(curve(4.0, 2.0, 1.0), [1.0] * 10, num_more=300)
-    assert limits_of(judged, num_heldout=10, base_loss=1.0)[0].startswith("Even with all rows")
+    assert limits_of(judged, num_heldout=10, base_loss=1.0)[0].startswith("Even with all examples")
     assert len(limits_of(judged, num_heldout=10, base_loss=1.1)) == 2
 
 

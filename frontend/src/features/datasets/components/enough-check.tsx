@@ -201,21 +201,23 @@ function Curve({ study }: { study: ScalingStudy }) {
         fit={fit && first ? { scale: fit.scale, exponent: fit.exponent.value, from: first.size } : null}
         forecast={forecast}
       />
-      <Table
-        label="Error by number of examples"
-        items={lines}
-        rowKey={(line) => line.name}
-        columns={[
-          { key: "size", title: "Examples", cell: (line) => line.name },
-          { key: "loss", title: "Error", align: "end", cell: (line) => line.loss.value.toFixed(3) },
-          {
-            key: "range",
-            title: "Range",
-            align: "end",
-            cell: (line) => `${line.loss.low.toFixed(3)} – ${line.loss.high.toFixed(3)}`,
-          },
-        ]}
-      />
+      <div className={classes.numbers}>
+        <Table
+          label="Error by number of examples"
+          items={lines}
+          rowKey={(line) => line.name}
+          columns={[
+            { key: "size", title: "Examples", cell: (line) => line.name },
+            { key: "loss", title: "Error", align: "end", cell: (line) => line.loss.value.toFixed(3) },
+            {
+              key: "range",
+              title: "Range",
+              align: "end",
+              cell: (line) => `${line.loss.low.toFixed(3)} – ${line.loss.high.toFixed(3)}`,
+            },
+          ]}
+        />
+      </div>
       <p className={classes.price}>
         The error says how surprised the model is by the answers of examples that it has not seen.
         {study.base_loss !== null && ` Of the untouched model it is ${study.base_loss.toFixed(3)}.`} All three
