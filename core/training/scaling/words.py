@@ -4,12 +4,12 @@ from core.training.scaling.statistics import WORTH_HAVING, Interval, Judgement, 
 
 _SMALL_PERCENT = 3
 _THREE_POINTS = (
-    "Three trainings are three points. A line through them is an estimate for examples of the same kind, up to twice as "
-    "many as now, and it rather promises too much than too little."
+    "Three trainings are three points. A line through them is an estimate for examples of the same kind, up to twice "
+    "as many as now, and it rather promises too much than too little."
 )
 _RANGES = (
     "The ranges say what other examples than the {num_heldout} that were kept back might have shown, in 95 of 100 "
-    "cases. Each part was trained once; another choice of its examples would move the points, too, and that is not in them."
+    "cases. Each part was trained once; other examples in a part would move the points, too, and that is not in them."
 )
 
 
