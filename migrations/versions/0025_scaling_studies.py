@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from migrations.row_level_security import protect
 
 revision = "0025"
-down_revision = "0026"
+down_revision = "0022"
 branch_labels = None
 depends_on = None
 
