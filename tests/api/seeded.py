@@ -157,6 +157,7 @@ class Things:
         return {"validation_file": {"training_file": self.file}, "before": {"to": None}}.get(field, {})
 
 
+_UPLOAD = {"bytes": 4, "filename": "a.jsonl", "mime_type": "text/jsonl", "purpose": "fine-tune"}
 _WEBHOOK = {"name": "ours", "url": "https://example.com/", "event_types": ["fine_tuning.job.failed"]}
 
 
@@ -184,8 +185,7 @@ def seed(
     invitation_id = made("/v1/invitations", {"email": "bo@example.com"})
     webhook_id = made("/v1/webhook_endpoints", _WEBHOOK)
     user_id = client.get("/v1/auth/session", headers=headers).json()["user"]["id"]
-    upload = {"bytes": 4, "filename": "a.jsonl", "mime_type": "text/jsonl", "purpose": "fine-tune"}
-    upload_id = made("/v1/uploads", upload)
+    upload_id = made("/v1/uploads", _UPLOAD)
     part = client.post(f"/v1/uploads/{upload_id}/parts", headers=headers, files={"data": b"four"})
     with database.session(SYSTEM) as session:
         model_id = _tuned_model(session, workspace_id=workspace_id, run_id=run_id)

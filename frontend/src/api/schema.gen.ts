@@ -1037,6 +1037,52 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/dataset_versions/{version_id}/scaling_estimate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Estimate Scaling Study
+         * @description How long a study of the version would take and what it would cost; nothing is made.
+         */
+        get: operations["estimate_scaling_study"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/dataset_versions/{version_id}/scaling_studies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Scaling Studies
+         * @description The studies of a version, newest first.
+         */
+        get: operations["list_scaling_studies"];
+        put?: never;
+        /**
+         * Create Scaling Study
+         * @description Train on a quarter, a half and all of the rows, judge each, and say what more rows would bring.
+         *
+         *     They are judged with the rows that are kept back. It is charged like a run, and keeps no model.
+         */
+        post: operations["create_scaling_study"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/dataset_versions/{version_id}/tags": {
         parameters: {
             query?: never;
@@ -2299,6 +2345,46 @@ export interface paths {
          * @description Put a sample among your files, just as if you had uploaded it.
          */
         post: operations["copy_sample"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/scaling_studies/{scaling_study_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Scaling Study
+         * @description How far a study is, the parts that are done, and at last its verdict.
+         */
+        get: operations["get_scaling_study"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/scaling_studies/{scaling_study_id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel Scaling Study
+         * @description Stop a study. It pays for the time that it used.
+         */
+        post: operations["cancel_scaling_study"];
         delete?: never;
         options?: never;
         head?: never;
@@ -4022,7 +4108,7 @@ export interface components {
          * DownloadFormat
          * @enum {string}
          */
-        DownloadFormat: "csv" | "jsonl" | "parquet";
+        DownloadFormat: "csv" | "xlsx" | "jsonl" | "parquet";
         /** DpoBody */
         DpoBody: {
             hyperparameters?: components["schemas"]["DpoHyperparametersBody"] | null;
@@ -4934,6 +5020,18 @@ export interface components {
              */
             speakers: components["schemas"]["Speaker"][];
         };
+        /** IntervalBody */
+        IntervalBody: {
+            /** High */
+            high: number;
+            /**
+             * Low
+             * @description Of 95 of 100 draws of the rows that are kept back.
+             */
+            low: number;
+            /** Value */
+            value: number;
+        };
         /** InvitationBody */
         InvitationBody: {
             /** Created At */
@@ -5006,7 +5104,7 @@ export interface components {
          * JobKind
          * @enum {string}
          */
-        JobKind: "file.import" | "dataset.ingest" | "dataset.derive" | "training.run";
+        JobKind: "file.import" | "dataset.ingest" | "dataset.derive" | "training.run" | "training.scaling_study";
         /**
          * JobState
          * @enum {string}
@@ -5541,6 +5639,23 @@ export interface components {
         ListBody_SampleBody_: {
             /** Data */
             data: components["schemas"]["SampleBody"][];
+            /** First Id */
+            first_id: string | null;
+            /** Has More */
+            has_more: boolean;
+            /** Last Id */
+            last_id: string | null;
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
+        /** ListBody[ScalingStudyBody] */
+        ListBody_ScalingStudyBody_: {
+            /** Data */
+            data: components["schemas"]["ScalingStudyBody"][];
             /** First Id */
             first_id: string | null;
             /** Has More */
@@ -6092,6 +6207,14 @@ export interface components {
         NewPreview: {
             /** @description When absent, what the workspace chose for the same columns before, else what is suggested. */
             mapping?: components["schemas"]["Mapping"] | null;
+        };
+        /** NewScalingStudy */
+        NewScalingStudy: {
+            /**
+             * Model
+             * @description A base model; the usual one when absent.
+             */
+            model?: string | null;
         };
         /** NewServiceAccountBody */
         NewServiceAccountBody: {
@@ -7231,6 +7354,149 @@ export interface components {
                 [key: string]: unknown;
             }[] | null;
         };
+        /** ScalingEstimateBody */
+        ScalingEstimateBody: {
+            /** Cost Usd */
+            cost_usd: number;
+            /** Cost Usd High */
+            cost_usd_high: number;
+            /** Cost Usd Low */
+            cost_usd_low: number;
+            /** Hardware */
+            hardware: string;
+            /** Model */
+            model: string;
+            /** Num Heldout */
+            num_heldout: number;
+            /** Num Train */
+            num_train: number;
+            /**
+             * Object
+             * @default scaling_study.estimate
+             * @constant
+             */
+            object: "scaling_study.estimate";
+            /**
+             * Parts
+             * @description Rows of each training.
+             */
+            parts: number[];
+            queue: components["schemas"]["EstimateQueue"];
+            /** Seconds */
+            seconds: number;
+            /** Seconds High */
+            seconds_high: number;
+            /** Seconds Low */
+            seconds_low: number;
+        };
+        /**
+         * ScalingFitBody
+         * @description `loss = scale * num_rows ** -exponent`, a line in a picture whose axes are both logarithmic.
+         */
+        ScalingFitBody: {
+            exponent: components["schemas"]["IntervalBody"];
+            /**
+             * Flattens
+             * @description The curve is surely flatter in its last part; the law is that of it alone.
+             */
+            flattens: boolean;
+            /** Scale */
+            scale: number;
+        };
+        /** ScalingPointBody */
+        ScalingPointBody: {
+            /** @description Held-out loss after training on so many rows. */
+            loss: components["schemas"]["IntervalBody"];
+            /** Num Rows */
+            num_rows: number;
+        };
+        /** ScalingStudyBody */
+        ScalingStudyBody: {
+            /**
+             * Base Loss
+             * @description Held-out loss of the untouched base model.
+             */
+            base_loss: number | null;
+            /**
+             * Cost Usd
+             * @description What was charged, once it is over.
+             */
+            cost_usd: number | null;
+            /** Created At */
+            created_at: number;
+            /** Dataset Version Id */
+            dataset_version_id: string;
+            error: components["schemas"]["ScalingStudyError"] | null;
+            /** Estimated Cost Usd */
+            estimated_cost_usd: number;
+            /** Estimated Seconds */
+            estimated_seconds: number;
+            /** Finished At */
+            finished_at: number | null;
+            fit: components["schemas"]["ScalingFitBody"] | null;
+            /** Id */
+            id: string;
+            /** Is Cancelling */
+            is_cancelling: boolean;
+            /**
+             * Learning From
+             * @description How many rows the part has that is worked on.
+             */
+            learning_from: number | null;
+            /** Model */
+            model: string;
+            /** Num Heldout */
+            num_heldout: number | null;
+            /** Num Train */
+            num_train: number;
+            /**
+             * Object
+             * @default scaling_study
+             * @constant
+             */
+            object: "scaling_study";
+            /**
+             * Points
+             * @description The parts that are done: a quarter, a half, all.
+             */
+            points: components["schemas"]["ScalingPointBody"][];
+            /**
+             * Progress
+             * @description From 0 to 1.
+             */
+            progress: number;
+            result: components["schemas"]["ScalingVerdictBody"] | null;
+            status: components["schemas"]["JobState"];
+        };
+        /** ScalingStudyError */
+        ScalingStudyError: {
+            /** Code */
+            code: string;
+            /** Message */
+            message: string;
+        };
+        /** ScalingVerdictBody */
+        ScalingVerdictBody: {
+            /** @description Share of the held-out loss that they would take away. */
+            gain: components["schemas"]["IntervalBody"];
+            /**
+             * Limits
+             * @description What it does not say, the most important first.
+             */
+            limits: string[];
+            loss_with_more: components["schemas"]["IntervalBody"];
+            /**
+             * Num More
+             * @description How many rows more are meant: 300, and no more than there are.
+             */
+            num_more: number;
+            /**
+             * Sentence
+             * @description In plain words.
+             */
+            sentence: string;
+            verdict: components["schemas"]["Verdict"];
+        };
         /** SecretRotationBody */
         SecretRotationBody: {
             /**
@@ -7796,6 +8062,11 @@ export interface components {
             /** Name */
             name: string;
         };
+        /**
+         * Verdict
+         * @enum {string}
+         */
+        Verdict: "enough" | "more_would_help" | "cannot_tell";
         /** VersionErrorBody */
         VersionErrorBody: {
             /** Code */
@@ -10154,6 +10425,110 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RowPlaceBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    estimate_scaling_study: {
+        parameters: {
+            query?: {
+                /** @description A base model; the usual one when absent. */
+                model?: string | null;
+            };
+            header?: never;
+            path: {
+                version_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScalingEstimateBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_scaling_studies: {
+        parameters: {
+            query?: {
+                /** @description Id of the last item of the page before. */
+                after?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                version_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBody_ScalingStudyBody_"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    create_scaling_study: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                version_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewScalingStudy"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScalingStudyBody"];
                 };
             };
             /** @description A refusal or a failure. */
@@ -12634,6 +13009,68 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["FileBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_scaling_study: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                scaling_study_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScalingStudyBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    cancel_scaling_study: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                scaling_study_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScalingStudyBody"];
                 };
             };
             /** @description A refusal or a failure. */
