@@ -93,7 +93,9 @@ def main(path: Path) -> None:
         S3BlobStore(Settings.model_validate(told)).ensure_bucket()
         headers = headers_of_a_member(servers)
         env = os.environ | {f"TAILORBIRD_{name.upper()}": value for name, value in told.items()}
-        api = subprocess.Popen([sys.executable, "-m", "api"], env=env, cwd=ROOT, stderr=subprocess.DEVNULL)
+        api = subprocess.Popen(
+            [sys.executable, "-m", "api"], env=env, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         try:
             with httpx.Client(base_url=url, headers=headers, timeout=900) as client:
                 until = time.monotonic() + _START_S

@@ -51,7 +51,7 @@ def polars(file_format: str, path: Path) -> Counts:
     import polars as pl
 
     def said(name: str) -> Any:
-        return pl.col(name).str.strip_chars().str.len_bytes() > 0
+        return pl.col(name).fill_null("").str.strip_chars().str.len_bytes() > 0
 
     if file_format == "jsonl":
         role, content = (pl.element().struct.field(name) for name in ("role", "content"))
@@ -67,7 +67,7 @@ def polars(file_format: str, path: Path) -> Counts:
         frame = pl.scan_ndjson(path)
     else:
         sound = said("question") & said("answer")
-        frame = pl.scan_csv(path, infer_schema=False, missing_utf8_is_empty_string=True)
+        frame = pl.scan_csv(path, infer_schema=False)
     counts = frame.select(pl.len(), unsound=(~sound).sum()).collect(engine="streaming").row(0)
     return int(counts[0]), int(counts[1])
 

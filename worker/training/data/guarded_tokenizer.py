@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from tokenizers import AddedToken, Tokenizer
+from tokenizers import AddedToken, Encoding, Tokenizer
 
 from core.errors import Invalid
 from worker.training.data.token_bytes import TokenBytes
@@ -130,13 +130,20 @@ class GuardedTokenizer:
 
     def encode(self, written: str) -> EncodedText:
         """Raises Invalid where the tokenizer makes a special token of plain text, or the text is none."""
+        return self.read(self.encoding_of(written))
+
+    def encoding_of(self, written: str) -> Encoding:
+        """What `read` makes an `EncodedText` of. Raises Invalid for a text that is none."""
         try:
-            encoding = self._tokenizer.encode(written, add_special_tokens=False)
+            return self._tokenizer.encode(written, add_special_tokens=False)
         except TypeError as error:  # half a surrogate pair, which JSON can spell
             raise Invalid(
                 "A text holds half of a character that takes two (\\ud800 to \\udfff). Remove it.",
                 code="half_a_character",
             ) from error
+
+    def read(self, encoding: Encoding) -> EncodedText:
+        """Raises Invalid where the tokenizer made a special token of plain text."""
         raw: list[int] = encoding.ids
         if not self._never_text.isdisjoint(raw):
             token = self._tokenizer.id_to_token(next(one for one in raw if one in self._never_text))
