@@ -105,15 +105,17 @@ class RateLimits:
             scope["state"]["counted"] = Counted(taken)
         if taken is not None and not taken.is_allowed:
             refusal = response_of(_too_many(kind, taken))
-            refusal.headers.update(_headers(taken))
+            refusal.headers.update(_limit_headers(taken, "requests"))
             await refusal(scope, receive, send)
             return
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                if taken is not None:
-                    limits = [(name.encode(), value.encode()) for name, value in _headers(taken).items()]
-                    message["headers"] = [*message.get("headers", ()), *limits]
+                limits = {} if taken is None else _limit_headers(taken, "requests")
+                if (tokens := scope["state"].get("tokens_taken")) is not None:
+                    limits |= _limit_headers(tokens, "tokens")
+                raw = [(name.encode(), value.encode()) for name, value in limits.items()]
+                message["headers"] = [*message.get("headers", ()), *raw]
                 self._learn(credential, scope["state"].get("principal"), message["status"])
             await send(message)
 
@@ -191,24 +193,24 @@ def _too_many(kind: _Kind, taken: Taken) -> RateLimited:
     if kind is _Kind.JOBS:
         whose = "In one workspace"
     return RateLimited(
-        f"{whose} {taken.limit:,} {_WORDS[kind]} a minute are allowed. Try again in {_duration(taken.retry_after_s)}.",
+        f"{whose} {taken.limit:,} {_WORDS[kind]} a minute are allowed. Try again in {duration(taken.retry_after_s)}.",
         details={"retry_after_s": taken.retry_after_s},
     )
 
 
-def _headers(taken: Taken) -> dict[str, str]:
+def _limit_headers(taken: Taken, what: str) -> dict[str, str]:
     """By the names that OpenAI's clients know; the reset is when all of the limit is there again."""
     headers = {
-        "x-ratelimit-limit-requests": str(taken.limit),
-        "x-ratelimit-remaining-requests": str(taken.remaining),
-        "x-ratelimit-reset-requests": _duration(taken.full_in_s),
+        f"x-ratelimit-limit-{what}": str(taken.limit),
+        f"x-ratelimit-remaining-{what}": str(taken.remaining),
+        f"x-ratelimit-reset-{what}": duration(taken.full_in_s),
     }
     if not taken.is_allowed:
         headers["retry-after-ms"] = str(math.ceil(taken.retry_after_s * 1000))
     return headers
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """As the wire writes it: `120ms`, `1.5s`, `6m0s`."""
     if seconds < 1:
         return f"{math.ceil(seconds * 1000)}ms"

@@ -145,12 +145,18 @@ class Settings(BaseSettings):
         6000,
         ge=0,
         description="Requests a minute by which one API key, or one person in a browser, may read; 0 is no limit, here "
-        "and for the five others.",
+        "and for the others.",
     )
     rate_limit_writes: int = Field(600, ge=0, description="Requests a minute by which one may change something.")
     rate_limit_jobs: int = Field(120, ge=0, description="Requests a minute by which one workspace may start a job.")
     rate_limit_uploads: int = Field(600, ge=0, description="Files, and parts of files, that one may send in a minute.")
     rate_limit_chat: int = Field(600, ge=0, description="Questions to models that one may send in a minute.")
+    rate_limit_chat_tokens: int = Field(
+        1_000_000,
+        ge=0,
+        le=60_000_000,
+        description="Tokens that the models may read and write in a minute for one workspace.",
+    )
     rate_limit_public: int = Field(
         600,
         ge=0,

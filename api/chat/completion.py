@@ -21,6 +21,7 @@ from api.chat.schemas import (
     TokenLogprobBody,
     UsageBlock,
 )
+from api.chat.token_limit import TokenAllowance
 from api.streaming import run_to_the_end
 from core.db.session import Database, workspace_scope
 from core.errors import Unavailable
@@ -86,6 +87,7 @@ class Conversation:
     database: Database
     inference: InferenceClient
     keeper: CompletionKeeper
+    allowance: TokenAllowance
     completion_id: str = field(default_factory=lambda: new_id("chatcmpl-"))
     created: int = field(default_factory=lambda: unix_s(utc_now()))
     fingerprint: str | None = None
@@ -170,8 +172,13 @@ class Conversation:
             )
         )
 
-    def settle(self) -> None:
-        """Enter what was used in the ledger, in a short session of its own. Never raises: the answer is given."""
+    async def settle(self) -> None:
+        """Pay for what was used, and count it. Never raises: the answer is given."""
+        await self.allowance.settle(self.usage.total_tokens)
+        await run_to_the_end(self._enter_in_the_ledger)
+
+    def _enter_in_the_ledger(self) -> None:
+        """In a short session of its own."""
         used = [one.use() for one in self.spoken]
         seconds = sum(one.seconds for one in used)
         if not seconds:
@@ -198,7 +205,7 @@ async def answer_whole(conversation: Conversation) -> ChatCompletion:
             async for _ in heard:
                 pass
     finally:
-        await run_to_the_end(conversation.settle)
+        await conversation.settle()
     answer = conversation.answer()
     conversation.keep()
     return answer

@@ -15,7 +15,7 @@ from core.inference.types import MAX_STOPS, MAX_TOP_LOGPROBS, Message, Sampling
 
 MAX_CHOICES = 8
 # what many of OpenAI's own models write at most
-DEFAULT_MAX_DIGITSS = 4096
+DEFAULT_MAX_TOKENS = 4096
 MAX_METADATA_PAIRS = 16
 _MAX_DEPTH = 100
 
@@ -137,6 +137,10 @@ class ChatBody(RequestBody):
                 param=name,
             )
 
+    def num_bytes_to_read(self) -> int:
+        """Of all texts that the model is shown."""
+        return sum(len(text.encode()) for part in (self.messages, self.tools) for text in _strings(part))
+
     def to_messages(self) -> tuple[Message, ...]:
         return to_messages(self.messages)
 
@@ -154,7 +158,7 @@ class ChatBody(RequestBody):
                 f"stop may hold up to {MAX_STOPS} texts, none of them empty.", code="out_of_range", param="stop"
             )
         return Sampling(
-            max_tokens=self.max_completion_tokens or self.max_tokens or DEFAULT_MAX_DIGITSS,
+            max_tokens=self.max_completion_tokens or self.max_tokens or DEFAULT_MAX_TOKENS,
             temperature=1.0 if self.temperature is None else self.temperature,
             top_p=1.0 if self.top_p is None else self.top_p,
             stop=tuple(stops),
@@ -212,7 +216,7 @@ def _tools_not_available(tools: Sequence[ToolBody]) -> Iterator[str]:
             yield f"tools.{index}.function.strict"
 
 
-def _strings(body: BaseModel) -> Iterator[str]:
+def _strings(body: object) -> Iterator[str]:
     """Every text in a body, however deep, down to where nothing is meant any more."""
     stack: list[tuple[object, int]] = [(body, 0)]
     while stack:

@@ -8,6 +8,7 @@ from api.chat.completion import Conversation, answer_whole
 from api.chat.requests import ChatBody
 from api.chat.schemas import ChatCompletion
 from api.chat.stream import begin_stream
+from api.chat.token_limit import take_tokens
 from api.dependencies import BackendsDep, DatabaseDep, InferenceDep, SettingsDep, require
 from api.retries import RetriedRoute
 from api.streaming import EventStream
@@ -65,10 +66,19 @@ async def create_chat_completion(
         proofs.prove_if_needed(database, inference, target)
         return target
 
+    target = await run_in_threadpool(resolve)
+    allowance = await take_tokens(
+        request,
+        body,
+        limiter=backends.limits,
+        workspace_id=principal.workspace_id,
+        per_minute=settings.rate_limit_chat_tokens,
+    )
     conversation = Conversation(
         body=body,
-        target=await run_in_threadpool(resolve),
+        target=target,
         principal=principal,
+        allowance=allowance,
         database=database,
         inference=inference,
         keeper=keeper,

@@ -10,7 +10,7 @@ import orjson
 
 from api.chat.completion import Conversation, answered_call, logprobs_body
 from api.errors import response_of
-from api.streaming import COMMENT_HEARTBEAT, event, run_to_the_end
+from api.streaming import COMMENT_HEARTBEAT, event
 from core.errors import AppError, Unavailable
 from core.inference.types import ChatDelta
 
@@ -29,10 +29,14 @@ async def begin_stream(conversation: Conversation) -> AsyncGenerator[str, None]:
     """
     pieces = conversation.listen()
     begun: list[Heard] = []
-    async for found in pieces:
-        begun.append(found)
-        if found is None or not found[1].start:
-            break
+    try:
+        async for found in pieces:
+            begun.append(found)
+            if found is None or not found[1].start:
+                break
+    except BaseException:
+        await conversation.settle()
+        raise
     return _speak(conversation, begun, pieces)
 
 
@@ -58,7 +62,7 @@ async def _speak(
         yield _broken(Unavailable("The answer broke off on our side. Try again.", code="internal_error"))
     finally:
         # also when the client is gone: what was spoken is paid
-        await run_to_the_end(conversation.settle)
+        await conversation.settle()
     yield event("[DONE]")
 
 

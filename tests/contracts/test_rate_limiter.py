@@ -80,11 +80,45 @@ class TestCounting:
     def test_tokens_come_back_evenly(self, counting: RateLimiter) -> None:
         async def work(limiter: RateLimiter) -> None:
             name = bucket()
-            # one token each 5 ms
-            least = [await take(limiter, name, 12_000) for _ in range(50)][-1].remaining
+            # one each 5 ms, so that many are missing however slowly they are asked for
+            first = await limiter.take(name, per_minute=12_000, amount=6_000)
+            assert first is not None
             await until(
-                lambda: take(limiter, name, 12_000), lambda taken: taken is not None and taken.remaining > least
+                lambda: take(limiter, name, 12_000),
+                lambda taken: taken is not None and taken.remaining > first.remaining,
             )
+
+        run(counting, work)
+
+    def test_several_units_are_taken_together_or_not_at_all(self, counting: RateLimiter) -> None:
+        async def work(limiter: RateLimiter) -> None:
+            name = bucket()
+            taken = [await limiter.take(name, per_minute=1000, amount=amount) for amount in (600, 500, 400, 1)]
+            assert [one is not None and one.is_allowed for one in taken] == [True, False, True, False]
+            first, refused = taken[:2]
+            assert first is not None
+            assert first.remaining == 400
+            assert refused is not None
+            assert 400 <= refused.remaining < 410
+            # what is missing of it is there again after as long as it takes to come back
+            assert 5 < refused.retry_after_s <= 6
+
+        run(counting, work)
+
+    def test_what_was_used_beyond_what_was_taken_is_waited_for(self, counting: RateLimiter) -> None:
+        async def work(limiter: RateLimiter) -> None:
+            name = bucket()
+            await limiter.take(name, per_minute=1000, amount=1000)
+            await limiter.settle(name, per_minute=1000, amount=1000)
+            refused = await limiter.take(name, per_minute=1000, amount=100)
+            assert refused is not None
+            assert not refused.is_allowed
+            assert 65 < refused.retry_after_s <= 66
+            await limiter.settle(name, per_minute=1000, amount=-2000)
+            assert (await take(limiter, name, 1000)).remaining == 999
+            # who gives back more than was taken has no more than all
+            await limiter.settle(name, per_minute=1000, amount=-5000)
+            assert (await take(limiter, name, 1000)).remaining == 999
 
         run(counting, work)
 

@@ -9,7 +9,9 @@ from openai import OpenAI
 from api.chat.completion import Conversation
 from api.chat.requests import ChatBody
 from api.chat.stream import begin_stream
+from api.chat.token_limit import TokenAllowance
 from api.streaming import COMMENT_HEARTBEAT, EventStream
+from core.backends.limits import NullRateLimiter
 from core.db.session import Database
 from core.errors import Unavailable
 from core.inference.types import ChatDelta
@@ -78,6 +80,7 @@ def conversation_of(database: Database, principal: Principal, model: str, infere
         database=database,
         inference=inference,  # type: ignore[arg-type] # has what is used of it
         keeper=CompletionKeeper(database),
+        allowance=TokenAllowance(NullRateLimiter(), "tokens", per_minute=0),
     )
 
 
