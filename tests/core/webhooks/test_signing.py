@@ -44,6 +44,8 @@ def test_while_a_secret_is_changed_both_are_accepted_and_no_third() -> None:
         OpenAI(api_key="none", webhook_secret=other).webhooks.unwrap(BODY, headers)
 
 
+@pytest.mark.drill(39)
+@pytest.mark.fast_drill
 @pytest.mark.parametrize("name", ["webhook-id", "webhook-timestamp", "webhook-signature"])
 def test_one_other_character_in_a_header_is_refused(name: str) -> None:
     headers = signed()
@@ -57,6 +59,8 @@ def test_one_other_character_in_a_header_is_refused(name: str) -> None:
             CLIENT.webhooks.unwrap(BODY, headers | {name: changed})
 
 
+@pytest.mark.drill(39)
+@pytest.mark.fast_drill
 def test_one_other_byte_in_the_body_is_refused() -> None:
     headers, sent = signed(), BODY.encode()
     for place in range(len(sent)):
@@ -65,6 +69,8 @@ def test_one_other_byte_in_the_body_is_refused() -> None:
             CLIENT.webhooks.unwrap(changed, headers)
 
 
+@pytest.mark.drill(39)
+@pytest.mark.fast_drill
 @pytest.mark.parametrize("age_s", [301, 3600, -302])
 def test_what_is_replayed_after_five_minutes_or_comes_from_the_future_is_refused(age_s: int) -> None:
     headers = signed(timestamp=int(time.time()) - age_s)
