@@ -20,6 +20,7 @@ from api.workspaces.schemas import (
     workspace_body,
 )
 from core.audit import service as audit
+from core.datasets import files
 from core.db.session import SYSTEM
 from core.kit.pagination import Page
 from core.workspaces import access, lifecycle
@@ -121,8 +122,13 @@ def choose_workspace(
 
 
 @router.get("/v1/admin/workspaces")
-def list_all_workspaces(principal: OperatorDep, database: DatabaseDep, page: PageDep) -> ListBody[AdminWorkspaceBody]:
+def list_all_workspaces(
+    principal: OperatorDep, database: DatabaseDep, settings: SettingsDep, page: PageDep
+) -> ListBody[AdminWorkspaceBody]:
     """Every workspace of the installation, newest first."""
     del principal
     with database.session(SYSTEM) as session:
-        return list_body(lifecycle.list_all(session, page=page), admin_workspace_body)
+        found = lifecycle.list_all(session, page=page)
+        of = [size.workspace for size in found.items]
+        storages = files.storages(session, of=of, max_stored_bytes=settings.max_workspace_bytes)
+    return list_body(found, lambda size: admin_workspace_body(size, storages[size.workspace.id]))

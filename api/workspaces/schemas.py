@@ -3,6 +3,7 @@ from typing import Literal
 from pydantic import Field
 
 from api.schemas import RequestBody, ResponseBody
+from core.datasets.files import Storage
 from core.kit.clock import unix_s
 from core.workspaces.models import Workspace
 from core.workspaces.roles import Role
@@ -44,6 +45,9 @@ class AdminWorkspaceBody(ResponseBody):
     num_members: int
     created_at: int
     archived_at: int | None
+    num_bytes: int = Field(description="What its files take.")
+    max_bytes: int | None = Field(description="What they may; null where there is no limit.")
+    has_own_max_bytes: bool = Field(description="Whether that was set for it; else it is the installation's.")
 
 
 def workspace_body(workspace: Workspace, role: Role | None) -> WorkspaceDetailBody:
@@ -61,7 +65,7 @@ def seat_body(seat: Seat) -> WorkspaceDetailBody:
     return workspace_body(seat.workspace, seat.role)
 
 
-def admin_workspace_body(found: WorkspaceSize) -> AdminWorkspaceBody:
+def admin_workspace_body(found: WorkspaceSize, storage: Storage) -> AdminWorkspaceBody:
     workspace = found.workspace
     return AdminWorkspaceBody(
         id=workspace.id,
@@ -70,4 +74,7 @@ def admin_workspace_body(found: WorkspaceSize) -> AdminWorkspaceBody:
         num_members=found.num_members,
         created_at=unix_s(workspace.created_at),
         archived_at=unix_s(workspace.archived_at) if workspace.archived_at else None,
+        num_bytes=storage.num_bytes,
+        max_bytes=storage.max_bytes,
+        has_own_max_bytes=workspace.max_stored_bytes is not None,
     )

@@ -10,12 +10,13 @@ from core.audit import service as audit
 from core.backends.blobs import BlobStore
 from core.datasets.models import File
 from core.datasets.purposes import Purpose
-from core.datasets.repository import DatasetRepository, ExpiredFileRepository, FileRepository
+from core.datasets.repository import DatasetRepository, ExpiredFileRepository, FileRepository, num_stored_bytes
 from core.datasets.types import FileFormat, Inspection
 from core.db.session import after_commit
 from core.errors import Invalid, NotFound, TooLarge
 from core.kit.pagination import Page, PageRequest
 from core.workspaces import service as workspaces
+from core.workspaces.models import Workspace
 from core.workspaces.principal import Principal
 
 MAX_FILENAME_CHARS = 255
@@ -76,9 +77,19 @@ class Storage:
 
 def storage(session: Session, *, workspace_id: str, max_stored_bytes: int) -> Storage:
     """`max_stored_bytes` is the installation's limit, for workspaces that have none of their own; 0 is no limit."""
-    own = workspaces.get_workspace(session, workspace_id=workspace_id).max_stored_bytes
-    limit = max_stored_bytes if own is None else own
-    return Storage(FileRepository(session, workspace_id).num_stored_bytes(), limit or None)
+    workspace = workspaces.get_workspace(session, workspace_id=workspace_id)
+    return storages(session, of=[workspace], max_stored_bytes=max_stored_bytes)[workspace_id]
+
+
+def storages(session: Session, *, of: Sequence[Workspace], max_stored_bytes: int) -> dict[str, Storage]:
+    """The same of several workspaces, by their ids. Needs a system session."""
+    stored = num_stored_bytes(session, [workspace.id for workspace in of])
+    found = {}
+    for workspace in of:
+        own = workspace.max_stored_bytes
+        limit = max_stored_bytes if own is None else own
+        found[workspace.id] = Storage(stored.get(workspace.id, 0), limit or None)
+    return found
 
 
 def check_room(session: Session, *, workspace_id: str, num_bytes: int, max_stored_bytes: int) -> None:

@@ -63,16 +63,6 @@ class FileRepository:
         lock = func.hashtextextended(f"room of {self._workspace_id}", 0)
         self._session.execute(select(func.pg_advisory_xact_lock(lock)))
 
-    def num_stored_bytes(self) -> int:
-        """Of all files whose bytes are kept: a deleted one's are while a dataset was made of it."""
-        is_needed = exists().where(Dataset.workspace_id == self._workspace_id, Dataset.file_id == File.id)
-        found = self._session.scalar(
-            select(func.coalesce(func.sum(File.num_bytes), 0)).where(
-                File.workspace_id == self._workspace_id, File.deleted_at.is_(None) | is_needed
-            )
-        )
-        return int(found or 0)
-
     def is_used(self, file_id: str) -> bool:
         """Whether a dataset, even a deleted one, was made of the file: then its bytes are still needed."""
         return self._session.scalar(
@@ -84,6 +74,20 @@ class FileRepository:
 
     def _living(self) -> Select[File]:
         return self._own().where(*_IS_LIVING)
+
+
+def num_stored_bytes(session: Session, workspace_ids: Sequence[str]) -> dict[str, int]:
+    """Of all files whose bytes are kept: a deleted one's are while a dataset was made of it.
+
+    Workspaces without any are left out. Others than the session's need a system session.
+    """
+    is_needed = exists().where(Dataset.workspace_id == File.workspace_id, Dataset.file_id == File.id)
+    rows = session.execute(
+        select(File.workspace_id, func.sum(File.num_bytes))
+        .where(File.workspace_id.in_(workspace_ids), File.deleted_at.is_(None) | is_needed)
+        .group_by(File.workspace_id)
+    )
+    return {row[0]: int(row[1]) for row in rows}
 
 
 class ExpiredFileRepository:

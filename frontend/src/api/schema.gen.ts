@@ -3111,10 +3111,25 @@ export interface components {
             archived_at: number | null;
             /** Created At */
             created_at: number;
+            /**
+             * Has Own Max Bytes
+             * @description Whether that was set for it; else it is the installation's.
+             */
+            has_own_max_bytes: boolean;
             /** Id */
             id: string;
+            /**
+             * Max Bytes
+             * @description What they may; null where there is no limit.
+             */
+            max_bytes: number | null;
             /** Name */
             name: string;
+            /**
+             * Num Bytes
+             * @description What its files take.
+             */
+            num_bytes: number;
             /** Num Members */
             num_members: number;
             /**

@@ -124,4 +124,5 @@ export type AuditEvent = Schemas["AuditEventBody"];
 export type AuditChain = Schemas["AuditChainBody"];
 export type LedgerEntry = Schemas["LedgerEntryBody"];
 export type UsageSummary = Schemas["UsageSummaryBody"];
+export type Storage = Schemas["StorageBody"];
 export type Price = Schemas["PriceBody"];

@@ -1,4 +1,4 @@
-import type { LedgerEntry, Price, UsageSummary } from "@/api/types";
+import type { LedgerEntry, Price, Storage, UsageSummary } from "@/api/types";
 import { NOW_S } from "@/testing/fixtures";
 
 export const USAGE: UsageSummary = {
@@ -12,6 +12,12 @@ export const USAGE: UsageSummary = {
     date: `2026-11-${String(day).padStart(2, "0")}`,
     usd: 0.04 + ((day * 37) % 11) * 0.012,
   })),
+};
+
+export const STORAGE: Storage = {
+  object: "usage.storage",
+  num_bytes: 4_600_000_000,
+  max_bytes: 5_000_000_000,
 };
 
 export const ENTRIES: LedgerEntry[] = [

@@ -2,7 +2,7 @@ import type { Mapping } from "@/api/types";
 import { delay, http, HttpResponse } from "msw";
 import { adminHandlers } from "@/testing/admin-handlers";
 import { accessHandlers } from "@/testing/access-handlers";
-import { ENTRIES, PRICES, USAGE } from "@/testing/account-fixtures";
+import { ENTRIES, PRICES, STORAGE, USAGE } from "@/testing/account-fixtures";
 import {
   listOf,
   makeDataset,
@@ -182,6 +182,7 @@ export const handlers = [
     return eventStream(chunks(model.startsWith("ft:") ? ANSWER : BASE_ANSWER), 15);
   }),
   http.get("*/v1/usage/summary", () => HttpResponse.json(USAGE)),
+  http.get("*/v1/usage/storage", () => HttpResponse.json(STORAGE)),
   http.get("*/v1/usage/entries", () => HttpResponse.json(listOf(ENTRIES))),
   http.get("*/v1/prices", () => HttpResponse.json(listOf(PRICES))),
   ...accessHandlers,

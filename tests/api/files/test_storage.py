@@ -109,6 +109,12 @@ class TestOfOneWorkspace:
         assert upload(client, as_admin).status_code == 200
         (event,) = client.get("/v1/audit_events?action=admin.storage_changed", headers=as_admin).json()["data"]
         assert (event["target_id"], event["details"]) == (workspace_id, {"max_bytes": 4 * len(GOOD_CSV)})
+        listed = client.get("/v1/admin/workspaces", headers=as_operator).json()["data"]
+        told = ("num_bytes", "max_bytes", "has_own_max_bytes")
+        found = {one["id"]: tuple(one[name] for name in told) for one in listed}
+        assert found.pop(workspace_id) == (3 * len(GOOD_CSV), 4 * len(GOOD_CSV), True)
+        # their own has no file
+        assert list(found.values()) == [(0, ROOM, False)]
         client.patch(path, headers=as_operator, json={"max_bytes": None})
         assert upload(client, as_admin).status_code == 413
 

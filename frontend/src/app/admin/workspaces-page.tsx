@@ -13,6 +13,7 @@ import { AdminPage } from "@/features/admin/components/admin-page";
 import { useRefresh } from "@/features/admin/refresh";
 import { useCan, useSession, useSwitchWorkspace } from "@/features/session/queries";
 import { NewWorkspace } from "@/features/workspaces/components/new-workspace";
+import { StorageLimit } from "@/features/workspaces/components/storage-limit";
 import { everyWorkspaceQuery, restoreWorkspace } from "@/features/workspaces/queries";
 import { count } from "@/lib/format";
 
@@ -76,6 +77,13 @@ function List({ workspaces }: { workspaces: AdminWorkspace[] }) {
       align: "end",
       sortBy: (workspace) => workspace.num_members,
       cell: (workspace) => count(workspace.num_members),
+    },
+    {
+      key: "files",
+      title: "Files",
+      align: "end",
+      sortBy: (workspace) => workspace.num_bytes,
+      cell: (workspace) => <StorageLimit workspace={workspace} />,
     },
     {
       key: "created",

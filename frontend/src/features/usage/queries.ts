@@ -1,6 +1,6 @@
 import { queryOptions } from "@tanstack/react-query";
 import { api, unwrap } from "@/api/client";
-import type { LedgerEntry, ListOf, Price, UsageSummary } from "@/api/types";
+import type { LedgerEntry, ListOf, Price, Storage, UsageSummary } from "@/api/types";
 
 export const usageSummaryQuery = queryOptions({
   queryKey: ["usage", "summary"],
@@ -11,6 +11,12 @@ export const usageEntriesQuery = queryOptions({
   queryKey: ["usage", "entries"],
   queryFn: ({ signal }) =>
     unwrap<ListOf<LedgerEntry>>(api.GET("/v1/usage/entries", { params: { query: { limit: 50 } }, signal })),
+});
+
+/** What the workspace's files take, and what they may. */
+export const storageQuery = queryOptions({
+  queryKey: ["usage", "storage"],
+  queryFn: ({ signal }) => unwrap<Storage>(api.GET("/v1/usage/storage", { signal })),
 });
 
 export const pricesQuery = queryOptions({

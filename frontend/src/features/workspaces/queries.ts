@@ -1,7 +1,7 @@
 import { queryOptions, useMutation, useQueryClient, type QueryClient } from "@tanstack/react-query";
 import { allPages } from "@/api/all-pages";
 import { api, unwrap } from "@/api/client";
-import type { AdminWorkspace, ListOf, Offer, Session, Workspace } from "@/api/types";
+import type { AdminWorkspace, ListOf, Offer, Session, Storage, Workspace } from "@/api/types";
 import { moveTo, sessionQuery } from "@/features/session/queries";
 
 const keys = { all: ["workspaces"] as const, everyones: ["workspaces", "everyones"] as const };
@@ -42,6 +42,21 @@ export function useRenameWorkspace() {
       api.PATCH("/v1/workspaces/{workspace_id}", { params: { path: { workspace_id: id } }, body: { name } }),
     ),
   );
+}
+
+/** What the files of a workspace may take; null for as much as all others. */
+export function useChangeStorage() {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: ({ id, maxBytes }: { id: string; maxBytes: number | null }) =>
+      unwrap<Storage>(
+        api.PATCH("/v1/admin/workspaces/{workspace_id}/storage", {
+          params: { path: { workspace_id: id } },
+          body: { max_bytes: maxBytes },
+        }),
+      ),
+    onSuccess: () => client.invalidateQueries({ queryKey: keys.everyones }),
+  });
 }
 
 /** Whoever archives must then leave it (`leaveWorkspace`). */

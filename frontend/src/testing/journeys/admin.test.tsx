@@ -41,6 +41,38 @@ describe("the admin's overview", () => {
   });
 });
 
+describe("the room for files", () => {
+  it("is changed for one workspace, in gigabytes, and given back to the rule for all", async () => {
+    const changes: unknown[] = [];
+    server.use(
+      http.patch("*/v1/admin/workspaces/:id/storage", async ({ request, params }) => {
+        changes.push(params.id, await request.json());
+        return HttpResponse.json({});
+      }),
+    );
+    const { user } = openPage("/admin/workspaces");
+    const change = { name: "Change the room for files of Riverside Clinic" };
+    await user.click(await screen.findByRole("button", change));
+    const field = screen.getByLabelText("Room for the files of Riverside Clinic, in GB");
+    expect(field).toHaveValue("5 GB");
+    await user.clear(field);
+    await user.type(field, "7.5");
+    await user.click(screen.getByRole("button", { name: "Save" }));
+    await user.click(await screen.findByRole("button", change));
+    await user.clear(screen.getByLabelText("Room for the files of Riverside Clinic, in GB"));
+    await user.click(screen.getByRole("button", { name: "Save" }));
+    await waitFor(() =>
+      expect(changes).toEqual(["ws_1", { max_bytes: 7_500_000_000 }, "ws_1", { max_bytes: null }]),
+    );
+  });
+
+  it("is told where spending is, with a warning when it is nearly full", async () => {
+    openPage("/usage");
+    expect(await screen.findByText("92 % of 5 GB")).toBeVisible();
+    expect(screen.getByText("There is little room left")).toBeVisible();
+  });
+});
+
 describe("a worker", () => {
   it("is drained, and takes jobs again", async () => {
     let status = "working";

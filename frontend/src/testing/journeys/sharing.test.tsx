@@ -61,6 +61,31 @@ describe("models of others", () => {
 });
 
 describe("sharing a model", () => {
+  it("is done by the name of a workspace that one belongs to, once each", async () => {
+    let shares: Share[] = [];
+    server.use(
+      http.get(PERMISSIONS, () => HttpResponse.json(listOf(shares))),
+      http.post(PERMISSIONS, async ({ request }) => {
+        const { project_ids: ids } = (await request.json()) as { project_ids: string[] };
+        shares = ids.map(makeShare);
+        return HttpResponse.json(listOf(shares));
+      }),
+    );
+    const { user } = openPage(`/models/${encodeURIComponent(TUNED)}`);
+    const choice = await screen.findByLabelText("Workspace");
+    expect(within(choice).queryByRole("option", { name: "Riverside Clinic" })).toBeNull();
+    expect(screen.getByRole("button", { name: "Let them use it" })).toBeDisabled();
+    await user.selectOptions(choice, "Research group");
+    await user.click(screen.getByRole("button", { name: "Let them use it" }));
+    expect(await screen.findByRole("button", { name: "Take back from Research group" })).toBeVisible();
+    expect(shares.map((share) => share.project_id)).toEqual(["ws_2"]);
+    // of one's own there is no other one left to choose
+    expect(screen.queryByLabelText("Workspace")).toBeNull();
+    expect(screen.getByLabelText("Id of the workspace")).toBeVisible();
+    await settled();
+    expect(await accessibilityProblems()).toEqual([]);
+  });
+
   it("is given to a workspace and taken back", async () => {
     let shares: Share[] = [];
     server.use(
@@ -76,7 +101,8 @@ describe("sharing a model", () => {
       }),
     );
     const { user } = openPage(`/models/${encodeURIComponent(TUNED)}`);
-    await user.type(await screen.findByLabelText("Id of the workspace"), "ws_laboratory");
+    await user.selectOptions(await screen.findByLabelText("Workspace"), "Another one, by its id");
+    await user.type(screen.getByLabelText("Id of the workspace"), "ws_laboratory");
     await user.click(screen.getByRole("button", { name: "Let them use it" }));
     expect(await screen.findByText("ws_laboratory")).toBeVisible();
     await settled();
@@ -91,7 +117,8 @@ describe("sharing a model", () => {
       http.post(PERMISSIONS, () => refuse(404, "There is no workspace 'ws_x'.", "project_not_found")),
     );
     const { user } = openPage(`/models/${encodeURIComponent(TUNED)}`);
-    await user.type(await screen.findByLabelText("Id of the workspace"), "ws_x");
+    await user.selectOptions(await screen.findByLabelText("Workspace"), "Another one, by its id");
+    await user.type(screen.getByLabelText("Id of the workspace"), "ws_x");
     await user.click(screen.getByRole("button", { name: "Let them use it" }));
     expect(await screen.findByText("There is no workspace 'ws_x'.")).toBeVisible();
   });

@@ -1,16 +1,17 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import type { LedgerEntry, Price } from "@/api/types";
+import type { LedgerEntry, Price, Storage } from "@/api/types";
 import { DayBars } from "@/components/charts/day-bars";
 import { Facts } from "@/components/ui/facts";
+import { Notice } from "@/components/ui/notice";
 import { Page, Section } from "@/components/ui/page";
 import { SkeletonLines } from "@/components/ui/skeletons";
 import { Empty, Forbidden, QueryView } from "@/components/ui/states";
 import { Table, type TableColumn } from "@/components/ui/table";
 import { TimeAgo } from "@/components/ui/time-ago";
 import { useCan } from "@/features/session/queries";
-import { pricesQuery, usageEntriesQuery, usageSummaryQuery } from "@/features/usage/queries";
-import { count, duration, exactTime, money } from "@/lib/format";
+import { pricesQuery, storageQuery, usageEntriesQuery, usageSummaryQuery } from "@/features/usage/queries";
+import { bytes, count, duration, exactTime, money, percent } from "@/lib/format";
 
 const ENTRIES: TableColumn<LedgerEntry>[] = [
   {
@@ -81,6 +82,7 @@ export function UsagePage() {
 function Content() {
   const summary = useQuery(usageSummaryQuery);
   const entries = useQuery(usageEntriesQuery);
+  const storage = useQuery(storageQuery);
   const prices = useQuery(pricesQuery);
   return (
     <>
@@ -98,6 +100,9 @@ function Content() {
             {data.by_day.length > 0 && <DayBars days={data.by_day} />}
           </Section>
         )}
+      </QueryView>
+      <QueryView query={storage} what="the room for files" skeleton={<SkeletonLines count={1} height={44} />}>
+        {(data) => <Room storage={data} />}
       </QueryView>
       <QueryView query={entries} what="the charges" skeleton={<SkeletonLines count={4} height={36} />}>
         {(list) =>
@@ -120,5 +125,29 @@ function Content() {
         )}
       </QueryView>
     </>
+  );
+}
+
+const NEARLY_FULL = 0.9;
+
+function Room({ storage: { num_bytes: taken, max_bytes: most } }: { storage: Storage }) {
+  const isNearlyFull = most !== null && taken >= NEARLY_FULL * most;
+  return (
+    <Section title="Room for files">
+      <Facts
+        facts={[
+          {
+            label: "Your files take",
+            value: bytes(taken),
+            note: most === null ? undefined : `${percent(taken / most)} of ${bytes(most)}`,
+          },
+        ]}
+      />
+      {isNearlyFull && (
+        <Notice tone="warn" title={taken < most ? "There is little room left" : "There is no room left"}>
+          A file that does not fit is refused. Ask whoever runs this installation for more room.
+        </Notice>
+      )}
+    </Section>
   );
 }
