@@ -59,6 +59,13 @@ class TestEveryLimiter:
 
         run(limiter, work)
 
+    def test_more_than_one_in_a_microsecond_is_a_limit_too(self, limiter: RateLimiter) -> None:
+        async def work(limiter: RateLimiter) -> None:
+            taken = await take(limiter, bucket(), 10**9)
+            assert (taken.is_allowed, taken.limit, taken.remaining) == (True, 10**9, 10**9)
+
+        run(limiter, work)
+
     def test_closing_one_that_was_never_used_is_no_error(self, limiter: RateLimiter) -> None:
         asyncio.run(limiter.close())
 
