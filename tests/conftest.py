@@ -50,7 +50,7 @@ Headers = dict[str, str]
 # folders whose tests share what is slow to start: the whole product, the servers of the drills
 _TOGETHER = ("tests/e2e/", "tests/faults/")
 # tables whose rows cannot be deleted, only all at once by the owner
-_APPEND_ONLY = {"audit_events"}
+_APPEND_ONLY = {"audit_events", "ledger_entries"}
 
 
 class FoldersTogether(LoadFileScheduling):
