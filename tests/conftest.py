@@ -50,7 +50,8 @@ Headers = dict[str, str]
 # folders whose tests share what is slow to start: the whole product, the servers of the drills
 _TOGETHER = ("tests/e2e/", "tests/faults/")
 # tables whose rows cannot be deleted, only all at once by the owner
-_APPEND_ONLY = {"audit_events", "ledger_entries"}
+# these refuse to have rows deleted; adapters and runs refer to each other
+_TRUNCATED = {"audit_events", "ledger_entries", "adapters"}
 
 
 class FoldersTogether(LoadFileScheduling):
@@ -298,7 +299,7 @@ def _empty(engine: Engine, seeded_ids: dict[str, list[str]]) -> None:
         connection.execute(text("select set_config('app.scope', 'system', true)"))
         filled = set(connection.scalars(text(probes)).all())
         for table in reversed(metadata.sorted_tables):
-            if table.name in filled & _APPEND_ONLY:
+            if table.name in filled & _TRUNCATED:
                 connection.execute(text(f"truncate {table.name} cascade"))
             elif table.name in filled:
                 connection.execute(table.delete())
