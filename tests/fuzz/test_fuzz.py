@@ -20,7 +20,7 @@ def test_a_short_campaign_finds_nothing(
     target = make_target(settings, database, backends)
     findings = run(target.app, key=target.key, ids=target.ids, seed=1, max_examples=2, max_time_s=30)
     record_figure("cases", findings.total, times=findings.total)
-    assert findings.total > 500
+    assert findings.total > 200
     assert not findings.failures, findings.describe()
     assert not findings.errors, findings.describe()
     assert findings.num_server_errors == 0, findings.describe()
