@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
+from api.aliases.routes import router as aliases
 from api.api_keys.routes import router as api_keys
 from api.audit.routes import router as audit
 from api.auth.oidc_routes import router as oidc
@@ -57,6 +58,7 @@ from core.config import Settings
 from core.db.session import Database
 from core.identity.oidc.provider import OidcProvider
 from core.monitoring.metrics.service import LedgerTotals
+from core.serving.aliases.shadows import Shadows
 from core.serving.completions.keeper import CompletionKeeper
 
 # tried in this order: what is asked most comes first
@@ -64,6 +66,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     fine_tuning,
     chat,
     models,
+    aliases,
     files,
     file_imports,
     api_keys,
@@ -127,6 +130,7 @@ def create_app(
     app.state.inference = inference
     app.state.feeds = Feeds(app.state.database, app.state.backends.events)
     app.state.completion_keeper = CompletionKeeper(app.state.database)
+    app.state.shadows = Shadows(app.state.database)
     app.state.started_s = time.monotonic()
     app.state.oidc_provider = OidcProvider(settings)
     app.state.storage_probe = StorageProbe(app.state.backends.blobs)

@@ -6,6 +6,7 @@ import core.datasets.models
 import core.idempotency.models
 import core.identity.models
 import core.jobs.models
+import core.serving.aliases.models
 import core.serving.completions.models
 import core.training.models
 import core.usage.models

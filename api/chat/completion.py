@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from api.chat.choices import side_by_side
+from api.chat.messages import with_system_prompt
 from api.chat.requests import ChatBody
 from api.chat.schemas import (
     AnsweredToolCall,
@@ -18,6 +19,7 @@ from api.chat.schemas import (
     ChatCompletion,
     Choice,
     LogprobsBody,
+    ServedBy,
     TokenLogprobBody,
     UsageBlock,
 )
@@ -30,9 +32,10 @@ from core.inference.types import ChatDelta, ChatRequest, FinishReason, TokenLogp
 from core.kit.clock import unix_s, utc_now
 from core.kit.ids import new_id
 from core.serving import service as serving
+from core.serving.aliases.shadows import Shadows, ShadowTask
 from core.serving.completions.keeper import CompletionKeeper
 from core.serving.completions.types import NewCompletion
-from core.serving.service import Target
+from core.serving.routing import Route, Voice
 from core.workspaces.principal import Principal
 
 logger = logging.getLogger(__name__)
@@ -82,12 +85,13 @@ class Conversation:
     """A checked request, and what is heard of its answers."""
 
     body: ChatBody
-    target: Target
+    route: Route
     principal: Principal
     database: Database
     inference: InferenceClient
     keeper: CompletionKeeper
     allowance: TokenAllowance
+    shadows: Shadows
     completion_id: str = field(default_factory=lambda: new_id("chatcmpl-"))
     created: int = field(default_factory=lambda: unix_s(utc_now()))
     fingerprint: str | None = None
@@ -107,15 +111,25 @@ class Conversation:
                     self.fingerprint = piece.start.fingerprint if piece.start else self.fingerprint
                 yield found
 
-    def _request(self, choice: int) -> ChatRequest:
+    @property
+    def served_by(self) -> ServedBy | None:
+        """Of an alias: the model that answers. Any other name is that of the model itself."""
+        if self.route.release is None:
+            return None
+        voice = self.route.voice
+        return ServedBy(model=voice.target.model_id, release=self.route.release, profile=voice.profile)
+
+    def _request(self, choice: int, voice: Voice | None = None) -> ChatRequest:
+        voice = voice or self.route.voice
+        target = voice.target
         return ChatRequest(
-            base_model=self.target.base_model,
-            adapter=self.target.adapter,
-            quantization=self.target.quantization,
-            messages=self.body.to_messages(),
+            base_model=target.base_model,
+            adapter=target.adapter,
+            quantization=target.quantization,
+            messages=with_system_prompt(self.body.to_messages(), voice.system_prompt),
             tools=self.body.to_tools(),
             may_call_several=self.body.parallel_tool_calls is not False,
-            sampling=self.body.to_sampling(choice=choice),
+            sampling=self.body.to_sampling(choice=choice, defaults=voice.sampling),
             workspace_id=self.principal.workspace_id,
         )
 
@@ -136,7 +150,8 @@ class Conversation:
         return ChatCompletion(
             id=self.completion_id,
             created=self.created,
-            model=self.target.model_id,
+            model=self.route.asked,
+            served_by=self.served_by,
             choices=[self._choice(index, one) for index, one in enumerate(self.spoken)],
             usage=self.usage,
             system_fingerprint=self.fingerprint,
@@ -164,13 +179,32 @@ class Conversation:
                 id=self.completion_id,
                 workspace_id=self.principal.workspace_id,
                 created_by=self.principal.user_id,
-                model=self.target.model_id,
+                model=self.route.asked,
                 messages=self.body.messages_to_keep(),
                 parameters=self.body.parameters_to_keep(),
                 answer=answer,
                 metadata=self.body.metadata or {},
             )
         )
+
+    def ask_shadow(self) -> None:
+        """Have the alias's shadow answer the same, after the answer was given. Returns at once."""
+        shadow, release, alias_id = self.route.shadow, self.route.release, self.route.alias_id
+        if shadow is None or release is None or alias_id is None:
+            return
+        task = ShadowTask(
+            request=self._request(0, shadow),
+            target=shadow.target,
+            workspace_id=self.principal.workspace_id,
+            alias_id=alias_id,
+            alias=self.route.asked,
+            release=release,
+            completion_id=self.completion_id,
+            shown_model=self.route.voice.target.model_id,
+            shown_text="".join(self.spoken[0].texts),
+            created_by=self.principal.user_id,
+        )
+        self.shadows.ask(task, self.inference)
 
     async def settle(self) -> None:
         """Pay for what was used, and count it. Never raises: the answer is given."""
@@ -193,6 +227,8 @@ class Conversation:
                     seconds=seconds,
                     num_tokens=self.usage.total_tokens,
                     created_by=self.principal.user_id,
+                    model=self.route.voice.target.model_id,
+                    alias=None if self.route.release is None else self.route.asked,
                 )
         except Exception:
             logger.exception("the use of %s was not entered in the ledger", self.completion_id)
@@ -208,6 +244,7 @@ async def answer_whole(conversation: Conversation) -> ChatCompletion:
         await conversation.settle()
     answer = conversation.answer()
     conversation.keep()
+    conversation.ask_shadow()
     return answer
 
 

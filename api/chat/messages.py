@@ -70,6 +70,13 @@ def to_messages(bodies: Sequence[MessageBody]) -> tuple[Message, ...]:
     return tuple(found)
 
 
+def with_system_prompt(messages: tuple[Message, ...], prompt: str) -> tuple[Message, ...]:
+    """A prompt profile's word comes first, unless the conversation has a system message of its own."""
+    if not prompt or any(message.role == "system" for message in messages):
+        return messages
+    return (Message(role="system", content=prompt), *messages)
+
+
 def _message(body: MessageBody, place: str) -> Message:
     role = _ROLES.get(body.role)
     if role is None:

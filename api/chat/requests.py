@@ -3,7 +3,8 @@
 `docs/chat.md` says of each what it does here.
 """
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
@@ -150,17 +151,23 @@ class ChatBody(RequestBody):
             return ()
         return tuple(tool.model_dump(exclude_none=True) for tool in self.tools or ())
 
-    def to_sampling(self, *, choice: int) -> Sampling:
-        """Choice 0 has the seed asked for, the others the seeds after it, so that they differ and can be repeated."""
+    def to_sampling(self, *, choice: int, defaults: Mapping[str, Any] | None = None) -> Sampling:
+        """Choice 0 has the seed asked for, the others the seeds after it, so that they differ and can be repeated.
+
+        `defaults` are a prompt profile's: they hold where the request says nothing.
+        """
+        default: dict[str, Any] = {"temperature": 1.0, "top_p": 1.0, "max_tokens": DEFAULT_MAX_TOKENS} | dict(
+            defaults or {}
+        )
         stops = [self.stop] if isinstance(self.stop, str) else self.stop or []
         if len(stops) > MAX_STOPS or not all(stops):
             raise Invalid(
                 f"stop may hold up to {MAX_STOPS} texts, none of them empty.", code="out_of_range", param="stop"
             )
         return Sampling(
-            max_tokens=self.max_completion_tokens or self.max_tokens or DEFAULT_MAX_TOKENS,
-            temperature=1.0 if self.temperature is None else self.temperature,
-            top_p=1.0 if self.top_p is None else self.top_p,
+            max_tokens=self.max_completion_tokens or self.max_tokens or default["max_tokens"],
+            temperature=default["temperature"] if self.temperature is None else self.temperature,
+            top_p=default["top_p"] if self.top_p is None else self.top_p,
             stop=tuple(stops),
             seed=None if self.seed is None else self.seed + choice,
             presence_penalty=self.presence_penalty or 0.0,
@@ -168,6 +175,13 @@ class ChatBody(RequestBody):
             logit_bias={int(token_id): bias for token_id, bias in (self.logit_bias or {}).items()},
             top_logprobs=(self.top_logprobs or 0) if self.logprobs else None,
         )
+
+    def routing_key(self) -> str:
+        """Who asks, where the request says it; else the conversation, by how it began. The same answers through it."""
+        if who := self.user or self.safety_identifier:
+            return f"user:{who}"
+        first = next((message for message in self.messages if message.role == "user"), self.messages[0])
+        return f"conversation:{json.dumps(as_stored(first), sort_keys=True)}"
 
     def messages_to_keep(self) -> list[Any]:
         return [as_stored(message) for message in self.messages]

@@ -15,10 +15,9 @@ from api.streaming import EventStream
 from core.config import Settings
 from core.db.session import workspace_scope
 from core.errors import Invalid
-from core.serving import proofs
-from core.serving import service as serving
+from core.serving import proofs, routing
 from core.serving.completions.keeper import CompletionKeeper
-from core.serving.service import Target
+from core.serving.routing import Route
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Permission
 
@@ -26,6 +25,8 @@ router = APIRouter(prefix="/v1/chat", tags=["chat"], route_class=RetriedRoute)
 
 # as nginx has it for who hung up before the answer; nobody reads it but the log
 _CLIENT_GONE = 499
+# of every answer: the model that gave it, also where an alias was asked for
+_SERVED_BY = "x-served-model"
 
 
 def completion_keeper(request: Request) -> CompletionKeeper:
@@ -43,6 +44,7 @@ KeeperDep = Annotated[CompletionKeeper, Depends(completion_keeper)]
 )
 async def create_chat_completion(
     request: Request,
+    response: Response,
     body: ChatBody,
     principal: Annotated[Principal, Depends(require(Permission.CHAT_USE))],
     database: DatabaseDep,
@@ -54,19 +56,20 @@ async def create_chat_completion(
     """Talk to a base or a tuned model."""
     _check(body, settings)
 
-    def resolve() -> Target:
+    def resolve() -> Route:
         with database.session(workspace_scope(principal.workspace_id)) as session:
-            target = serving.resolve(
+            found = routing.route(
                 session,
                 workspace_id=principal.workspace_id,
-                model_id=body.model,
+                name=body.model,
+                key=body.routing_key(),
                 settings=settings,
                 blobs=backends.blobs,
             )
-        proofs.prove_if_needed(database, inference, target)
-        return target
+        proofs.prove_if_needed(database, inference, found.voice.target)
+        return found
 
-    target = await run_in_threadpool(resolve)
+    found = await run_in_threadpool(resolve)
     allowance = await take_tokens(
         request,
         body,
@@ -76,15 +79,20 @@ async def create_chat_completion(
     )
     conversation = Conversation(
         body=body,
-        target=target,
+        route=found,
         principal=principal,
         allowance=allowance,
         database=database,
         inference=inference,
         keeper=keeper,
+        shadows=request.app.state.shadows,
     )
+    served_by = {_SERVED_BY: conversation.route.voice.target.model_id}
     if body.stream:
-        return EventStream(await begin_stream(conversation))
+        stream = EventStream(await begin_stream(conversation))
+        stream.headers.update(served_by)
+        return stream
+    response.headers.update(served_by)
     return await _answer_unless_gone(request, conversation)
 
 

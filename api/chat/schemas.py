@@ -57,6 +57,14 @@ class UsageBlock(BaseModel):
     total_tokens: int
 
 
+class ServedBy(BaseModel):
+    """Which model answered for an alias."""
+
+    model: str
+    release: int
+    profile: int | None
+
+
 class ChatCompletion(BaseModel):
     id: str
     object: Literal["chat.completion"] = "chat.completion"
@@ -65,6 +73,9 @@ class ChatCompletion(BaseModel):
     choices: list[Choice]
     usage: UsageBlock
     system_fingerprint: str | None = None
+    served_by: Annotated[
+        ServedBy | None, Field(exclude_if=_is_none, description="Ours: who answered for an alias.")
+    ] = None
     service_tier: Annotated[Literal["default"] | None, Field(exclude_if=_is_none)] = None
 
 

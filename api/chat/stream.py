@@ -55,6 +55,7 @@ async def _speak(
         if conversation.body.wants_usage:
             yield _chunk(conversation, [], usage=conversation.usage.model_dump())
         conversation.keep()
+        conversation.ask_shadow()
     except AppError as error:
         yield _broken(error)
     except Exception:
@@ -104,10 +105,12 @@ def _chunk(conversation: Conversation, choices: list[dict[str, Any]], *, usage: 
         "id": conversation.completion_id,
         "object": "chat.completion.chunk",
         "created": conversation.created,
-        "model": conversation.target.model_id,
+        "model": conversation.route.asked,
         "choices": choices,
         "system_fingerprint": conversation.fingerprint,
     }
+    if conversation.served_by:
+        chunk["served_by"] = conversation.served_by.model_dump()
     if conversation.body.service_tier:
         chunk["service_tier"] = "default"
     if conversation.body.wants_usage:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends
 from api.dependencies import BackendsDep, DatabaseDep, InferenceDep, SessionDep, SettingsDep, require
 from api.models.schemas import DeletedModelBody, ModelBody, ModelListBody, model_body
 from api.retries import RetriedRoute
-from core.serving import proofs
+from core.serving import catalogue, proofs
 from core.serving import service as serving
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Permission
@@ -20,21 +20,21 @@ Writer = Annotated[Principal, Depends(require(Permission.MODELS_WRITE))]
 
 @router.get("")
 def list_models(principal: Reader, session: SessionDep, settings: SettingsDep) -> ModelListBody:
-    """Tuned models, newest first, then base models."""
-    found = serving.list_models(session, workspace_id=principal.workspace_id, settings=settings)
+    """Aliases, tuned models, newest first, then base models."""
+    found = catalogue.list_models(session, workspace_id=principal.workspace_id, settings=settings)
     return ModelListBody(data=[model_body(model) for model in found])
 
 
 @router.get("/{model:path}")
 def retrieve_model(model: str, principal: Reader, session: SessionDep, settings: SettingsDep) -> ModelBody:
-    found = serving.get_model(session, workspace_id=principal.workspace_id, model_id=model, settings=settings)
+    found = catalogue.get_model(session, workspace_id=principal.workspace_id, model_id=model, settings=settings)
     return model_body(found)
 
 
 @router.delete("/{model:path}")
 def delete_model(model: str, principal: Writer, session: SessionDep) -> DeletedModelBody:
     """Take a tuned model out of use. `restore` brings it back."""
-    serving.delete_model(session, principal=principal, model_id=model)
+    catalogue.delete_model(session, principal=principal, model_id=model)
     return DeletedModelBody(id=model)
 
 

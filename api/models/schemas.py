@@ -40,7 +40,7 @@ class ModelBody(ResponseBody):
     owned_by: str
     shutdown_date: str | None = None
 
-    kind: Literal["base", "tuned"] = Field(description="Our extension, like all that follow.")
+    kind: Literal["base", "tuned", "alias"] = Field(description="Our extension, like all that follow.")
     name: str
     base_model: str
     run_id: str | None

@@ -71,6 +71,8 @@ def _entry_body(entry: LedgerEntry) -> LedgerEntryBody:
         seconds=entry.seconds,
         tokens=entry.tokens,
         created_by=entry.created_by,
+        model=entry.model,
+        alias=entry.alias,
     )
 
 

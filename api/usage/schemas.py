@@ -30,6 +30,10 @@ class LedgerEntryBody(ResponseBody):
     seconds: float
     tokens: int
     created_by: str | None
+    model: str | None
+    """Of an answer: who gave it."""
+    alias: str | None
+    """Of an answer: the alias that was asked for."""
 
 
 class PriceBody(ResponseBody):

@@ -62,7 +62,7 @@ class InferenceClient:
                         return ChatResult(
                             text="".join(texts),
                             finish_reason=delta.finish_reason,
-                            **delta.usage.model_dump(exclude={"hardware"}),
+                            **delta.usage.model_dump(),
                         )
         except httpx.HTTPError as error:
             raise _unreachable(error) from error

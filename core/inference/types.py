@@ -159,6 +159,7 @@ class ChatResult(_Value):
     prompt_tokens: int
     completion_tokens: int
     seconds: float
+    hardware: str = "cpu"
 
 
 class RuntimeHealth(_Value):

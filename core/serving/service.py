@@ -35,7 +35,7 @@ class ServedModel:
     """A model by the id that chat asks for."""
 
     id: str
-    kind: Literal["base", "tuned"]
+    kind: Literal["base", "tuned", "alias"]
     name: str
     base_model: str
     owned_by: str
@@ -173,6 +173,8 @@ def meter(
     num_tokens: int,
     created_by: str | None,
     hardware: str = CPU,
+    model: str | None = None,
+    alias: str | None = None,
 ) -> None:
     """Enter one answer in the ledger, once however often this is called for the same completion.
 
@@ -191,6 +193,8 @@ def meter(
         seconds=seconds,
         tokens=num_tokens,
         created_by=created_by,
+        model=model,
+        alias=alias,
     )
 
 

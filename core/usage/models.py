@@ -44,4 +44,8 @@ class LedgerEntry(WorkspaceOwned, Base):
     amount_micros: Mapped[int]
     seconds: Mapped[float]
     tokens: Mapped[int]
+    model: Mapped[str | None]
+    """Of an answer: who gave it."""
+    alias: Mapped[str | None]
+    """Of an answer: the alias that was asked for, if it was one."""
     created_by: Mapped[str | None]

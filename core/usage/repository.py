@@ -44,6 +44,8 @@ class LedgerRepository:
         seconds: float,
         tokens: int,
         created_by: str | None,
+        model: str | None = None,
+        alias: str | None = None,
     ) -> bool:
         """True if the entry is new; False if its source was charged before, and then nothing changes."""
         added = self._session.scalar(
@@ -57,6 +59,8 @@ class LedgerRepository:
                 seconds=seconds,
                 tokens=tokens,
                 created_by=created_by,
+                model=model,
+                alias=alias,
             )
             .on_conflict_do_nothing(index_elements=["kind", "source_id"])
             .returning(LedgerEntry.id)

@@ -42,6 +42,8 @@ def record(
     seconds: float,
     tokens: int,
     created_by: str | None,
+    model: str | None = None,
+    alias: str | None = None,
 ) -> bool:
     """Charge a source once. False if it was charged before: then the first entry stands and nothing changes."""
     if amount_micros < 0 or seconds < 0 or tokens < 0:
@@ -53,6 +55,8 @@ def record(
         seconds=seconds,
         tokens=tokens,
         created_by=created_by,
+        model=model,
+        alias=alias,
     )
 
 

@@ -53,6 +53,7 @@ PARAMETERS = {
     "session_id": "session",
     "identity_id": "identity",
     "completion_id": "completion",
+    "alias_name": "alias",
     "webhook_endpoint_id": "webhook",
     "delivery_id": "delivery",
     "workspace_id": "workspace",
@@ -85,6 +86,10 @@ BODIES: dict[str, dict[str, object]] = {
         "change": {"type": "resplit", "strategy": "last"},
     },
     "POST /v1/chat/completions/{completion_id}": {"metadata": {}},
+    "POST /v1/aliases": {"name": "mine", "model": "smollm2-135m-instruct"},
+    "POST /v1/aliases/{alias_name}/releases": {"arms": [{"model": "smollm2-135m-instruct", "percent": 100}]},
+    "POST /v1/aliases/{alias_name}/profiles": {"system_prompt": "mine now"},
+    "POST /v1/aliases/{alias_name}/roll_back": {"release": 1},
     "PATCH /v1/datasets/{dataset_id}": {"name": "mine now"},
     "PATCH /v1/members/{user_id}": {"role": "viewer"},
     "POST /v1/api_keys": {"name": "mine"},
@@ -130,6 +135,7 @@ class Things:
     session: str
     identity: str
     completion: str
+    alias: str
     webhook: str
     delivery: str
     worker: str
@@ -169,8 +175,7 @@ def seed(
     def made(path: str, body: Mapping[str, object] | None = None) -> str:
         answer = client.post(path, headers=headers, json=body)
         assert answer.status_code == 200, answer.text
-        found: str = answer.json()["id"]
-        return found
+        return str(answer.json()["id"])
 
     model = base_models.default_base_model().id
     if not base_models.is_ready(settings, model):
@@ -216,6 +221,7 @@ def seed(
             session=identity.open_session(session, user_id=user_id, max_s=3600).session.id,
             identity=_linked_identity(session, user_id),
             completion=_kept_completion(session, workspace_id),
+            alias=_alias(client, headers, workspace_id, model),
             webhook=webhook_id,
             delivery=_delivery(session, workspace_id),
             worker=worker,
@@ -229,6 +235,16 @@ def _chosen_columns(client: TestClient, headers: Headers, file_id: str) -> str:
     client.post("/v1/datasets", headers=headers, json={"file_id": file_id, "mapping": swapped})
     found: str = client.get("/v1/column_mappings", headers=headers).json()["data"][0]["id"]
     return found
+
+
+def _alias(client: TestClient, headers: Headers, workspace_id: str, model: str) -> str:
+    """Its name; with two releases, of which the first can be gone back to."""
+    name = f"bot-{workspace_id[-6:]}"
+    made = client.post("/v1/aliases", headers=headers, json={"name": name, "model": model})
+    assert made.status_code == 200, made.text
+    arms = [{"model": model, "percent": 100}]
+    client.post(f"/v1/aliases/{name}/releases", headers=headers, json={"arms": arms})
+    return name
 
 
 def _linked_identity(session: Session, user_id: str) -> str:

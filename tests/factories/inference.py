@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING
 
-from core.inference.types import ChatDelta, ChatRequest, FinishReason, Proof, ProofRequest, Start, Usage
+from core.inference.types import ChatDelta, ChatRequest, ChatResult, FinishReason, Proof, ProofRequest, Start, Usage
 
 if TYPE_CHECKING:
     from core.errors import AppError
@@ -53,6 +53,14 @@ class FakeInference:
     def prove(self, request: ProofRequest) -> Proof:
         self.proofs_asked.append(request)
         return self.proof
+
+    def chat(self, request: ChatRequest) -> ChatResult:
+        """The whole answer, as a shadow gives it."""
+        self.requests.append(request)
+        text = "".join(piece.text for piece in self.pieces)
+        return ChatResult(
+            text=text, finish_reason="stop", prompt_tokens=7, completion_tokens=len(self.pieces), seconds=2.0
+        )
 
     async def stream(self, request: ChatRequest) -> AsyncIterator[ChatDelta]:
         self.requests.append(request)

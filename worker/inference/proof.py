@@ -19,7 +19,7 @@ from worker.inference.runtime import BaseRuntime
 from worker.training.parity import Identity, Reference
 
 # The largest difference of a score (logit) that counts as the same, by the coarser type of the two paths.
-# docs/base-models.md has what was measured.
+# docs/base-models.md has the table of all that is compared.
 TOLERANCES: Final = {"float32": 0.01, "bfloat16": 0.75}
 # the least change that counts as one; a null adapter changes at most the last bits (some 1e-5)
 MIN_EFFECT: Final = 1e-4

@@ -20,6 +20,7 @@ from core.datasets import files, ingest
 from core.datasets.uploads import service as uploads
 from core.db.session import SYSTEM, Database
 from core.errors import Unavailable
+from core.serving.aliases import service as aliases
 from core.serving.completions import service as completions
 from core.training.checkpoints import service as checkpoints
 from worker.tasks import run_folder
@@ -77,11 +78,12 @@ class Sweeper:
 
 
 def sweep_completions(database: Database, *, older_than_days: int) -> int:
-    """Delete the answers kept for longer than this; 0 days keep them for ever. How many that were."""
+    """Delete the answers kept for longer than this, and shadows'; 0 days keep them for ever. How many that were."""
     num_removed = 0
     while older_than_days:
         with database.session(SYSTEM) as session:
             removed = completions.sweep(session, older_than_days=older_than_days)
+            removed += aliases.sweep(session, older_than_days=older_than_days)
         num_removed += removed
         if not removed:
             break

@@ -425,6 +425,162 @@ export interface paths {
         patch: operations["change_storage"];
         trace?: never;
     };
+    "/v1/aliases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Aliases
+         * @description By name.
+         */
+        get: operations["list_aliases"];
+        put?: never;
+        /**
+         * Create Alias
+         * @description Give a model a stable name.
+         */
+        post: operations["create_alias"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/aliases/{alias_name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Alias
+         * @description An alias, and what it points at.
+         */
+        get: operations["get_alias"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete Alias
+         * @description Take the name out of use. `restore` brings it back, with its history.
+         */
+        delete: operations["delete_alias"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/aliases/{alias_name}/profiles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Prompt Profiles
+         * @description Every version, the newest first.
+         */
+        get: operations["list_prompt_profiles"];
+        put?: never;
+        /**
+         * Create Prompt Profile
+         * @description A new version. It is in use once a release names it.
+         */
+        post: operations["create_prompt_profile"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/aliases/{alias_name}/releases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Alias Releases
+         * @description What it pointed at, the newest first.
+         */
+        get: operations["list_alias_releases"];
+        put?: never;
+        /**
+         * Release Alias
+         * @description Point at something else: one model, several in shares, with a shadow or without.
+         */
+        post: operations["release_alias"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/aliases/{alias_name}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Restore Alias
+         * @description Bring a deleted alias back.
+         */
+        post: operations["restore_alias"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/aliases/{alias_name}/roll_back": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Roll Back Alias
+         * @description Point at what an earlier release pointed at. That is a new release: nothing of the history is lost.
+         */
+        post: operations["roll_back_alias"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/aliases/{alias_name}/shadow_answers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Shadow Answers
+         * @description What shadows said beside the answers that were sent, the newest first.
+         */
+        get: operations["list_shadow_answers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/api_keys": {
         parameters: {
             query?: never;
@@ -2020,7 +2176,7 @@ export interface paths {
         };
         /**
          * List Models
-         * @description Tuned models, newest first, then base models.
+         * @description Aliases, tuned models, newest first, then base models.
          */
         get: operations["list_models"];
         put?: never;
@@ -3141,6 +3297,36 @@ export interface components {
             /** Slug */
             slug: string;
         };
+        /** AliasListView */
+        AliasListView: {
+            /** Data */
+            data: components["schemas"]["AliasView"][];
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
+        /** AliasView */
+        AliasView: {
+            /** Created At */
+            created_at: number;
+            /** Created By */
+            created_by: string | null;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /**
+             * Object
+             * @default alias
+             * @constant
+             */
+            object: "alias";
+            /** @description The one in force. */
+            release: components["schemas"]["ReleaseView"];
+        };
         /** AnswerMessage */
         AnswerMessage: {
             /** Content */
@@ -3225,6 +3411,32 @@ export interface components {
              * @enum {string}
              */
             type: "apply_fix";
+        };
+        /** ArmBody */
+        ArmBody: {
+            /** Model */
+            model: string;
+            /** Percent */
+            percent: number;
+            /**
+             * Profile
+             * @description The version of the prompt profile; null is none.
+             */
+            profile?: number | null;
+        };
+        /** ArmView */
+        ArmView: {
+            /** Model */
+            model: string;
+            /** Percent */
+            percent: number;
+            /** Profile */
+            profile: number | null;
+            /**
+             * Template Sha256
+             * @description Of the chat template that the model was proved with.
+             */
+            template_sha256: string | null;
         };
         /** AttemptBody */
         AttemptBody: {
@@ -3477,6 +3689,8 @@ export interface components {
              * @constant
              */
             object: "chat.completion";
+            /** @description Ours: who answered for an alias. */
+            served_by?: components["schemas"]["ServedBy"] | null;
             /** Service Tier */
             service_tier?: "default" | null;
             /** System Fingerprint */
@@ -3822,6 +4036,23 @@ export interface components {
             date: string;
             /** Usd */
             usd: number;
+        };
+        /** DeletedAliasView */
+        DeletedAliasView: {
+            /**
+             * Deleted
+             * @default true
+             * @constant
+             */
+            deleted: true;
+            /** Id */
+            id: string;
+            /**
+             * Object
+             * @default alias.deleted
+             * @constant
+             */
+            object: "alias.deleted";
         };
         /** DeletedApiKeyBody */
         DeletedApiKeyBody: {
@@ -5185,6 +5416,8 @@ export interface components {
             } | null;
             /** Seed */
             seed: number | null;
+            /** @description Ours: who answered for an alias. */
+            served_by?: components["schemas"]["ServedBy"] | null;
             /** Service Tier */
             service_tier?: "default" | null;
             /** System Fingerprint */
@@ -5276,6 +5509,8 @@ export interface components {
         };
         /** LedgerEntryBody */
         LedgerEntryBody: {
+            /** Alias */
+            alias: string | null;
             /** Created At */
             created_at: number;
             /** Created By */
@@ -5287,6 +5522,8 @@ export interface components {
              * @enum {string}
              */
             kind: "training" | "inference";
+            /** Model */
+            model: string | null;
             /**
              * Object
              * @default usage.entry
@@ -5650,6 +5887,23 @@ export interface components {
              */
             object: "list";
         };
+        /** ListBody[ReleaseView] */
+        ListBody_ReleaseView_: {
+            /** Data */
+            data: components["schemas"]["ReleaseView"][];
+            /** First Id */
+            first_id: string | null;
+            /** Has More */
+            has_more: boolean;
+            /** Last Id */
+            last_id: string | null;
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
         /** ListBody[SampleBody] */
         ListBody_SampleBody_: {
             /** Data */
@@ -5688,6 +5942,23 @@ export interface components {
         ListBody_ServiceAccountBody_: {
             /** Data */
             data: components["schemas"]["ServiceAccountBody"][];
+            /** First Id */
+            first_id: string | null;
+            /** Has More */
+            has_more: boolean;
+            /** Last Id */
+            last_id: string | null;
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
+        /** ListBody[ShadowAnswerView] */
+        ListBody_ShadowAnswerView_: {
+            /** Data */
+            data: components["schemas"]["ShadowAnswerView"][];
             /** First Id */
             first_id: string | null;
             /** Has More */
@@ -6099,7 +6370,7 @@ export interface components {
              * @description Our extension, like all that follow.
              * @enum {string}
              */
-            kind: "base" | "tuned";
+            kind: "base" | "tuned" | "alias";
             /**
              * Method
              * @description How a tuned model was made; `full` is no adapter and cannot be talked to.
@@ -6148,6 +6419,18 @@ export interface components {
             before?: string | null;
             /** To */
             to?: ("front" | "back") | null;
+        };
+        /** NewAliasBody */
+        NewAliasBody: {
+            /** Model */
+            model: string;
+            /** Name */
+            name: string;
+            /**
+             * Note
+             * @default
+             */
+            note: string;
         };
         /** NewApiKeyBody */
         NewApiKeyBody: {
@@ -6222,6 +6505,25 @@ export interface components {
         NewPreview: {
             /** @description When absent, what the workspace chose for the same columns before, else what is suggested. */
             mapping?: components["schemas"]["Mapping"] | null;
+        };
+        /** NewProfileBody */
+        NewProfileBody: {
+            /** Max Tokens */
+            max_tokens?: number | null;
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+            /**
+             * System Prompt
+             * @default
+             */
+            system_prompt: string;
+            /** Temperature */
+            temperature?: number | null;
+            /** Top P */
+            top_p?: number | null;
         };
         /** NewScalingStudy */
         NewScalingStudy: {
@@ -6563,6 +6865,24 @@ export interface components {
          * @enum {string}
          */
         Permission: "datasets:read" | "datasets:write" | "runs:read" | "runs:write" | "models:read" | "models:write" | "chat:use" | "keys:manage" | "members:read" | "members:manage" | "usage:read" | "audit:read" | "webhooks:manage" | "workspace:admin" | "installation:admin";
+        /**
+         * PlanBody
+         * @description Who answers from now on.
+         */
+        PlanBody: {
+            /**
+             * Arms
+             * @description Their shares add up to 100 percent.
+             */
+            arms: components["schemas"]["ArmBody"][];
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+            /** @description Answers too; what it says is stored, and never sent. */
+            shadow?: components["schemas"]["ShadowBody"] | null;
+        };
         /** PlannedHyperparameters */
         PlannedHyperparameters: {
             /** Alpha */
@@ -6668,6 +6988,44 @@ export interface components {
         ProfileChangeBody: {
             /** Name */
             name: string;
+        };
+        /** ProfileListView */
+        ProfileListView: {
+            /** Data */
+            data: components["schemas"]["ProfileView"][];
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
+        /** ProfileView */
+        ProfileView: {
+            /** Created At */
+            created_at: number;
+            /** Created By */
+            created_by: string | null;
+            /** Id */
+            id: string;
+            /** Max Tokens */
+            max_tokens: number | null;
+            /** Note */
+            note: string;
+            /**
+             * Object
+             * @default alias.profile
+             * @constant
+             */
+            object: "alias.profile";
+            /** System Prompt */
+            system_prompt: string;
+            /** Temperature */
+            temperature: number | null;
+            /** Top P */
+            top_p: number | null;
+            /** Version */
+            version: number;
         };
         /** Progress */
         Progress: {
@@ -6941,6 +7299,30 @@ export interface components {
             /** Passed */
             passed: boolean;
         };
+        /** ReleaseView */
+        ReleaseView: {
+            /** Arms */
+            arms: components["schemas"]["ArmView"][];
+            /** Created At */
+            created_at: number;
+            /** Created By */
+            created_by: string | null;
+            /** Id */
+            id: string;
+            /** Note */
+            note: string;
+            /** Number */
+            number: number;
+            /**
+             * Object
+             * @default alias.release
+             * @constant
+             */
+            object: "alias.release";
+            /** Rolled Back To */
+            rolled_back_to: number | null;
+            shadow: components["schemas"]["ShadowView"] | null;
+        };
         /** ResetAskBody */
         ResetAskBody: {
             /** Email */
@@ -7051,6 +7433,14 @@ export interface components {
         /** RoleChangeBody */
         RoleChangeBody: {
             role: components["schemas"]["Role"];
+        };
+        /** RollBackBody */
+        RollBackBody: {
+            /**
+             * Release
+             * @description The release to go back to; null is the one before.
+             */
+            release?: number | null;
         };
         /** RotationBody */
         RotationBody: {
@@ -7556,6 +7946,18 @@ export interface components {
             role: components["schemas"]["Role"];
         };
         /**
+         * ServedBy
+         * @description Which model answered for an alias.
+         */
+        ServedBy: {
+            /** Model */
+            model: string;
+            /** Profile */
+            profile: number | null;
+            /** Release */
+            release: number;
+        };
+        /**
          * ServiceAccountBody
          * @description A member that is a program.
          */
@@ -7632,6 +8034,59 @@ export interface components {
          * @enum {string}
          */
         Severity: "error" | "warning" | "note";
+        /** ShadowAnswerView */
+        ShadowAnswerView: {
+            /** Completion Id */
+            completion_id: string;
+            /** Created At */
+            created_at: number;
+            /** Id */
+            id: string;
+            /** Model */
+            model: string;
+            /**
+             * Object
+             * @default alias.shadow_answer
+             * @constant
+             */
+            object: "alias.shadow_answer";
+            /**
+             * Problem
+             * @description Why the shadow said nothing.
+             */
+            problem: string | null;
+            /** Question */
+            question: string;
+            /** Release */
+            release: number;
+            /** Seconds */
+            seconds: number;
+            /** Shown Model */
+            shown_model: string;
+            /** Shown Text */
+            shown_text: string;
+            /** Text */
+            text: string | null;
+            /** Tokens */
+            tokens: number;
+        };
+        /** ShadowBody */
+        ShadowBody: {
+            /** Model */
+            model: string;
+            /**
+             * Profile
+             * @description The version of the prompt profile; null is none.
+             */
+            profile?: number | null;
+        };
+        /** ShadowView */
+        ShadowView: {
+            /** Model */
+            model: string;
+            /** Profile */
+            profile: number | null;
+        };
         /**
          * Shape
          * @description How a file writes its rows down.
@@ -9221,6 +9676,367 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["StorageBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_aliases: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AliasListView"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    create_alias: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAliasBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AliasView"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_alias: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                alias_name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AliasView"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    delete_alias: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                alias_name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletedAliasView"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_prompt_profiles: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                alias_name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProfileListView"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    create_prompt_profile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                alias_name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewProfileBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProfileView"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_alias_releases: {
+        parameters: {
+            query?: {
+                /** @description Id of the last item of the page before. */
+                after?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                alias_name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBody_ReleaseView_"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    release_alias: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                alias_name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlanBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AliasView"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    restore_alias: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                alias_name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AliasView"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    roll_back_alias: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                alias_name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RollBackBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AliasView"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_shadow_answers: {
+        parameters: {
+            query?: {
+                /** @description Id of the last item of the page before. */
+                after?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                alias_name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBody_ShadowAnswerView_"];
                 };
             };
             /** @description A refusal or a failure. */

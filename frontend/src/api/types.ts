@@ -101,6 +101,11 @@ export type WorkerToken = Schemas["WorkerTokenBody"];
 export type MadeWorkerToken = Schemas["MadeWorkerTokenBody"];
 
 export type Model = Schemas["ModelBody"];
+export type Alias = Schemas["AliasView"];
+export type Release = Schemas["ReleaseView"];
+export type AliasPlan = Schemas["PlanBody"];
+export type PromptProfile = Schemas["ProfileView"];
+export type ShadowAnswer = Schemas["ShadowAnswerView"];
 export type Share = Schemas["CheckpointPermissionBody"];
 export type KeptAnswer = Schemas["KeptCompletion"];
 export type KeptMessage = Schemas["KeptMessage"];

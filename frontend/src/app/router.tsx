@@ -1,6 +1,5 @@
 import type { QueryClient } from "@tanstack/react-query";
 import {
-  createRootRouteWithContext,
   createRoute,
   createRouter,
   lazyRouteComponent,
@@ -9,52 +8,13 @@ import {
 } from "@tanstack/react-router";
 import { ApiError } from "@/api/errors";
 import { AppLayout } from "@/app/app-layout";
+import { ENTRY_ROUTES } from "@/app/entry-routes";
 import { newDataSearch } from "@/app/new-data-search";
-import { NotFound } from "@/app/not-found";
+import { root } from "@/app/root-route";
 import { RouteFailure } from "@/app/route-failure";
 import { rowsSearch } from "@/app/rows-search";
 import { AUDIT_SEARCH, DELIVERY_STATES, JOB_STATES, oneOf, pick, QUEUES, type Search } from "@/app/search";
 import { sessionQuery } from "@/features/session/queries";
-
-const root = createRootRouteWithContext<{ queryClient: QueryClient }>()({ notFoundComponent: NotFound });
-
-const signIn = createRoute({
-  getParentRoute: () => root,
-  path: "/sign-in",
-  validateSearch: (search: Search) => pick(search, "to", "problem"),
-  component: lazyRouteComponent(() => import("@/features/session/pages/sign-in-page"), "SignInPage"),
-});
-
-const forgotPassword = createRoute({
-  getParentRoute: () => root,
-  path: "/forgot-password",
-  component: lazyRouteComponent(
-    () => import("@/features/session/pages/forgot-password-page"),
-    "ForgotPasswordPage",
-  ),
-});
-
-const resetPassword = createRoute({
-  getParentRoute: () => root,
-  path: "/reset-password",
-  component: lazyRouteComponent(
-    () => import("@/features/session/pages/reset-password-page"),
-    "ResetPasswordPage",
-  ),
-});
-
-const setup = createRoute({
-  getParentRoute: () => root,
-  path: "/setup",
-  component: lazyRouteComponent(() => import("@/features/session/pages/setup-page"), "SetupPage"),
-});
-
-const join = createRoute({
-  getParentRoute: () => root,
-  path: "/join",
-  validateSearch: (search: Search) => pick(search, "token"),
-  component: lazyRouteComponent(() => import("@/features/workspaces/pages/join-page"), "JoinPage"),
-});
 
 const app = createRoute({
   getParentRoute: () => root,
@@ -135,6 +95,18 @@ const model = createRoute({
   getParentRoute: () => app,
   path: "/models/$modelId",
   component: lazyRouteComponent(() => import("@/features/models/pages/model-page"), "ModelPage"),
+});
+
+const aliases = createRoute({
+  getParentRoute: () => app,
+  path: "/aliases",
+  component: lazyRouteComponent(() => import("@/features/aliases/pages/aliases-page"), "AliasesPage"),
+});
+
+const alias = createRoute({
+  getParentRoute: () => app,
+  path: "/aliases/$aliasName",
+  component: lazyRouteComponent(() => import("@/features/aliases/pages/alias-page"), "AliasPage"),
 });
 
 const playground = createRoute({
@@ -248,6 +220,8 @@ const pages = [
   run,
   models,
   model,
+  aliases,
+  alias,
   playground,
   keptAnswers,
   keptAnswer,
@@ -262,8 +236,7 @@ const pages = [
   adminWorkspaces,
   adminAudit,
 ] as const;
-const entries = [signIn, forgotPassword, resetPassword, setup, join] as const;
-const routeTree = root.addChildren([...entries, app.addChildren(pages)]);
+const routeTree = root.addChildren([...ENTRY_ROUTES, app.addChildren(pages)]);
 
 export function createAppRouter(queryClient: QueryClient, history?: RouterHistory) {
   return createRouter({

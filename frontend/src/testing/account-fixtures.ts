@@ -31,6 +31,8 @@ export const ENTRIES: LedgerEntry[] = [
     seconds: 1.2,
     tokens: 212,
     created_by: "user_1",
+    model: null,
+    alias: null,
   },
   {
     id: "led_1",
@@ -42,6 +44,8 @@ export const ENTRIES: LedgerEntry[] = [
     seconds: 1394,
     tokens: 265_236,
     created_by: "user_1",
+    model: null,
+    alias: null,
   },
 ];
 

@@ -16,6 +16,7 @@ import {
   SAMPLES,
 } from "@/testing/fixtures";
 import { findKept, KEPT, KEPT_MESSAGES } from "@/testing/kept-fixtures";
+import { ALIAS_HANDLERS } from "@/testing/alias-handlers";
 import { MODELS } from "@/testing/model-fixtures";
 import { makePreview } from "@/testing/preview-fixtures";
 import { rowHandlers } from "@/testing/row-handlers";
@@ -168,6 +169,7 @@ export const handlers = [
   }),
   http.delete("*/v1/models/:model", () => HttpResponse.json({ deleted: true })),
   http.post("*/v1/models/:model/restore", () => HttpResponse.json(MODELS[0])),
+  ...ALIAS_HANDLERS,
   http.get("*/v1/chat/completions", ({ request }) => {
     const model = new URL(request.url).searchParams.get("model");
     return HttpResponse.json(listOf(KEPT.filter((kept) => !model || kept.model === model)));

@@ -15,7 +15,9 @@ from core.backends.limits import NullRateLimiter
 from core.db.session import Database
 from core.errors import Unavailable
 from core.inference.types import ChatDelta
+from core.serving.aliases.shadows import Shadows
 from core.serving.completions.keeper import CompletionKeeper
+from core.serving.routing import Route, Voice
 from core.serving.service import Target
 from core.workspaces.principal import Principal
 from tests.api.chat.conftest import HELLO, Ask, events, ledger
@@ -75,11 +77,14 @@ class TestStream:
 def conversation_of(database: Database, principal: Principal, model: str, inference: FakeInference) -> Conversation:
     return Conversation(
         body=ChatBody.model_validate({"model": model, "messages": HELLO, "stream": True}),
-        target=Target(model_id=model, base_model=model, adapter=None, quantization=None),
+        route=Route(
+            asked=model, voice=Voice(Target(model_id=model, base_model=model, adapter=None, quantization=None))
+        ),
         principal=principal,
         database=database,
         inference=inference,  # type: ignore[arg-type] # has what is used of it
         keeper=CompletionKeeper(database),
+        shadows=Shadows(database),
         allowance=TokenAllowance(NullRateLimiter(), "tokens", per_minute=0),
     )
 

@@ -39,6 +39,8 @@ const PAGES = [
   "/train/new?from=ftjob-2",
   "/models",
   `/models/${encodeURIComponent(TUNED)}`,
+  "/aliases",
+  "/aliases/support-bot",
   "/playground",
   "/playground/kept",
   "/playground/kept/chatcmpl-1",

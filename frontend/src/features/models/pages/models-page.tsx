@@ -82,7 +82,15 @@ export function ModelsPage() {
   const models = useQuery(modelsQuery);
   const can = useCan();
   return (
-    <Page title="Models" lead="The models you made, and the base models they are made from.">
+    <Page
+      title="Models"
+      lead="The models you made, and the base models they are made from."
+      actions={
+        <ButtonLink to="/aliases" variant="default">
+          Stable names
+        </ButtonLink>
+      }
+    >
       <QueryView query={models} what="your models" skeleton={<SkeletonLines count={5} height={36} />}>
         {(list) => <Lists models={list} canTrain={can("runs:write")} />}
       </QueryView>

@@ -1,0 +1,42 @@
+import { useQuery } from "@tanstack/react-query";
+import { Section } from "@/components/ui/page";
+import { SkeletonLines } from "@/components/ui/skeletons";
+import { QueryView } from "@/components/ui/states";
+import { TimeAgo } from "@/components/ui/time-ago";
+import classes from "@/features/aliases/components/aliases.module.css";
+import { shadowAnswersQuery } from "@/features/aliases/queries";
+import { modelName } from "@/features/models/queries";
+
+/** What was said in secret, beside what was sent. */
+export function ShadowSection({ name }: { name: string }) {
+  const answers = useQuery(shadowAnswersQuery(name));
+  return (
+    <Section title="Answers in secret" lead="The newest twenty, beside those that were sent.">
+      <QueryView query={answers} what="these answers" skeleton={<SkeletonLines count={2} height={60} />}>
+        {(list) =>
+          list.length === 0 ? (
+            <p>None yet: they come with the next questions.</p>
+          ) : (
+            list.map((answer) => (
+              <article key={answer.id}>
+                <p>
+                  <strong>{answer.question}</strong> <TimeAgo at={answer.created_at} />
+                </p>
+                <div className={classes.pair}>
+                  <div>
+                    <small>Sent, by {modelName(answer.shown_model)}</small>
+                    <p>{answer.shown_text}</p>
+                  </div>
+                  <div>
+                    <small>In secret, by {modelName(answer.model)}</small>
+                    <p>{answer.text ?? `No answer: ${answer.problem ?? ""}`}</p>
+                  </div>
+                </div>
+              </article>
+            ))
+          )
+        }
+      </QueryView>
+    </Section>
+  );
+}
