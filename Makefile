@@ -24,7 +24,7 @@ define npm
 	then npm $(1); else PATH="$$wheel/bin:$$PATH" node "$$wheel/lib/node_modules/npm/bin/npm-cli.js" $(1); fi
 endef
 
-.PHONY: help setup up demo check test audit tokenizers node-client static frontend-check browser migration openapi docs fuzz bench-api bench-data bench-jobs bench-train bench-recipes bench-gpu drills soak lock fmt
+.PHONY: help setup up demo check test audit tokenizers node-client static frontend-check browser migration openapi docs fuzz bench-api bench-data bench-serve bench-jobs bench-train bench-recipes bench-gpu drills soak lock fmt
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | while IFS=$$'\t' read -r name about; do printf '  make %-10s %s\n' "$$name" "$$about"; done
@@ -153,6 +153,9 @@ bench-api: setup ## Measure how many questions the API answers, and how soon, wi
 
 bench-data: setup ## Measure validating, near duplicates, tokenising, uploads and previews, beside polars, pandas and datasets
 	@status=0; $(BIN)/python bench/data.py $(ARGS) || status=$$?; $(BIN)/python bench/performance_doc.py; exit $$status
+
+bench-serve: setup ## Measure how fast many adapters answer on one base, beside plain PEFT (ten minutes, quiet machine)
+	@$(BIN)/python bench/serve.py
 
 bench-train: setup ## Measure how fast, in how much memory and to what loss we and our peers train (an hour, quiet machine)
 	@$(BIN)/python bench/train.py $(ARGS)

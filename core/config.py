@@ -206,6 +206,9 @@ class Settings(BaseSettings):
     max_chats_per_workspace: int = Field(
         16, ge=1, description="Answers of one workspace that may be under way at once; more are told to come back."
     )
+    max_adapter_bytes: int = Field(
+        2 << 30, ge=1, description="Memory for adapters in the inference runtime; those not asked for longest go first."
+    )
     stored_completions_days: int = Field(
         30, ge=0, description="Days that an answer asked for with `store` is kept; 0 keeps it until it is deleted."
     )

@@ -19,7 +19,6 @@ from worker.training import parity
 logger = logging.getLogger(__name__)
 
 MAX_VARIANTS: Final = 2
-MAX_ADAPTER_BYTES: Final = 2 << 30
 
 
 class _Key(Protocol):
@@ -95,7 +94,7 @@ class BaseVariants:
 
 
 class Adapters:
-    def __init__(self, files: AdapterFiles, *, max_bytes: int = MAX_ADAPTER_BYTES) -> None:
+    def __init__(self, files: AdapterFiles, *, max_bytes: int) -> None:
         self._files = files
         self._cache: LruCache[tuple[str, VariantKey], AdapterWeights] = LruCache(
             max_size=max_bytes, size_of=lambda weights: weights.num_bytes

@@ -39,7 +39,7 @@ class InferenceService:
         self._http = httpx.Client(timeout=httpx.Timeout(60, connect=5), trust_env=False)
         files = AdapterFiles(settings.home / "adapter_cache", max_bytes=disk_cache_bytes, client=self._http)
         self._variants = BaseVariants(settings)
-        self._adapters = Adapters(files)
+        self._adapters = Adapters(files, max_bytes=settings.max_adapter_bytes)
         self._scheduler = scheduler or Scheduler(max_per_workspace=settings.max_chats_per_workspace)
         self._start = _Start()
         self._default = VariantKey(base_models.default_base_model().id)

@@ -91,7 +91,7 @@ def test_adapters_are_forgotten_by_bytes(
 ) -> None:
     red, blue = adapter_ref("red"), adapter_ref("blue")
     key = VariantKey(DEFAULT)
-    roomy = Adapters(files)
+    roomy = Adapters(files, max_bytes=2 << 30)
     weights = roomy.get(red, key, runtime)
     assert roomy.get(red, key, runtime) is weights
     tight = Adapters(files, max_bytes=weights.num_bytes)
@@ -103,7 +103,7 @@ def test_adapters_are_forgotten_by_bytes(
 def test_a_refused_adapter_is_not_kept(
     files: AdapterFiles, runtime: BaseRuntime, adapter_ref: Callable[[str], AdapterRef], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    adapters = Adapters(files)
+    adapters = Adapters(files, max_bytes=2 << 30)
     monkeypatch.setattr(runtime, "linear_shapes", {"other": (1, 1)})
     with pytest.raises(Invalid):
         adapters.get(adapter_ref("red"), VariantKey(DEFAULT), runtime)
