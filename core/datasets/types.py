@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, Strict
 from typing_extensions import TypedDict
 
 MAX_PROBLEMS_SHOWN = 100
@@ -29,7 +29,7 @@ class Message(TypedDict):
     role: Literal["system", "user", "assistant", "tool"]
     content: str | None
     # 0 to 1, of the assistant's messages only: how much this one is learned; 1 if absent
-    weight: NotRequired[float]
+    weight: NotRequired[Annotated[float, Strict()]]
     name: NotRequired[str]
     tool_calls: NotRequired[list[ToolCall]]
     tool_call_id: NotRequired[str]
