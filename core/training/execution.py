@@ -160,8 +160,9 @@ def succeed(
         session,
         lease,
         *_entered(session, adapter, checkpoints),
-        f"New fine-tuned model created: {adapter.model_id}",
         *_proof_told(proof),
+        # the wire ends with these two
+        f"New fine-tuned model created: {adapter.model_id}",
         "The job has successfully completed",
     )
     _finish(session, lease, run, JobState.SUCCEEDED, bus=bus)
