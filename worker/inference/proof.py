@@ -20,7 +20,8 @@ from worker.training.parity import Identity, Reference
 
 # The largest difference of a score (logit) that counts as the same, by the coarser type of the two paths.
 # docs/base-models.md has the table of all that is compared.
-TOLERANCES: Final = {"float32": 0.01, "bfloat16": 0.75}
+# Rounding to bfloat16 alone was seen to come to 0.9 for SmolLM2, whose scores reach 30.
+TOLERANCES: Final = {"float32": 0.01, "bfloat16": 3.0}
 # the least change that counts as one; a null adapter changes at most the last bits (some 1e-5)
 MIN_EFFECT: Final = 1e-4
 _TIMEOUT_S: Final = 120.0

@@ -5,6 +5,10 @@ import { keys } from "@/features/datasets/queries";
 
 const POLL_MS = 1500;
 
+/** With fewer rows the service refuses to judge (core/training/scaling/parts.py). */
+export const MIN_TRAIN = 40;
+export const MIN_HELDOUT = 10;
+
 export function isUnderWay(study: ScalingStudy): boolean {
   return !["succeeded", "failed", "cancelled"].includes(study.status);
 }

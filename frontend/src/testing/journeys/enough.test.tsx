@@ -1,4 +1,4 @@
-import { screen, within } from "@testing-library/react";
+import { screen, waitFor, within } from "@testing-library/react";
 import { http, HttpResponse } from "msw";
 import type { ScalingStudy } from "@/api/types";
 import { listOf } from "@/testing/fixtures";
@@ -39,7 +39,8 @@ describe("whether examples are enough", () => {
     const { user, section } = await openCheck();
     await user.click(await section.findByRole("button", { name: "Find out" }));
     const asked = await screen.findByRole("dialog");
-    expect(within(asked).getByText(/on 100, 200, 400 examples/)).toBeVisible();
+    // the dialog fades in
+    await waitFor(() => expect(within(asked).getByText(/on 100, 200, 400 examples/)).toBeVisible());
     expect(within(asked).getByText(/4 – 9 minutes and cost \$0.0080 – \$0.018/)).toBeVisible();
     await user.click(within(asked).getByRole("button", { name: "Start the check" }));
     expect(await section.findByText(/Learning from 200 of 400 examples/)).toBeVisible();

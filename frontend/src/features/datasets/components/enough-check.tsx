@@ -2,7 +2,7 @@ import { Button } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { ApiError } from "@/api/errors";
-import type { ScalingStudy } from "@/api/types";
+import type { DatasetVersion, ScalingStudy } from "@/api/types";
 import { ScalingCurve, type Range } from "@/components/charts/scaling-curve";
 import { Confirm } from "@/components/ui/confirm";
 import { Notice } from "@/components/ui/notice";
@@ -15,6 +15,8 @@ import { Table } from "@/components/ui/table";
 import { TimeAgo } from "@/components/ui/time-ago";
 import {
   isUnderWay,
+  MIN_HELDOUT,
+  MIN_TRAIN,
   scalingEstimateQuery,
   studyQuery,
   useCancelStudy,
@@ -28,14 +30,25 @@ const LEAD =
   "Trains the same model on a quarter, half and all of these examples, and shows whether more of them would make it better.";
 
 /** A verdict early: what more rows would bring, before somebody writes them. */
-export function EnoughCheck({ versionId, canAsk }: { versionId: string; canAsk: boolean }) {
-  const study = useQuery(studyQuery(versionId));
+export function EnoughCheck({ version, canAsk }: { version: DatasetVersion; canAsk: boolean }) {
+  const study = useQuery(studyQuery(version.id));
+  if (version.num_train < MIN_TRAIN || version.num_heldout < MIN_HELDOUT) {
+    return (
+      <Section title="Is it enough?" lead={LEAD}>
+        <p>
+          There are {plural(version.num_train, "example")} to learn from and {count(version.num_heldout)} kept
+          back to judge by. It takes at least {MIN_TRAIN} and {MIN_HELDOUT}, about a hundred together, to say
+          anything: so few are rarely enough.
+        </p>
+      </Section>
+    );
+  }
   return (
     <Section title="Is it enough?" lead={LEAD}>
       <QueryView query={study} what="the check" skeleton={<SkeletonLines count={2} height={32} />}>
         {(found) =>
           found === null ? (
-            <Offer versionId={versionId} canAsk={canAsk} action="Find out" />
+            <Offer versionId={version.id} canAsk={canAsk} action="Find out" />
           ) : (
             <Study study={found} canAsk={canAsk} />
           )

@@ -110,7 +110,7 @@ function Content({ dataset }: { dataset: Dataset }) {
           </details>
         )}
       </Section>
-      {version.kind !== "text" && <EnoughCheck versionId={version.id} canAsk={can("runs:write")} />}
+      {version.kind !== "text" && <EnoughCheck version={version} canAsk={can("runs:write")} />}
       <LearnedRows datasetId={dataset.id} version={version} />
       <VersionList datasetId={dataset.id} latestId={version.id} canChange={can("datasets:write")} />
       <LearnerList datasetId={dataset.id} />
