@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, text
 from sqlalchemy.orm import Session
 
 from core.kit.pagination import Page, PageRequest
@@ -18,6 +18,13 @@ class AliasRepository:
     def add(self, thing: Alias | AliasRelease | PromptProfile | ShadowAnswer) -> None:
         self._session.add(thing)
         self._session.flush()
+
+    def lock_name(self, name: str) -> None:
+        """Until the end of the transaction nobody else makes an alias of this name: there is no row to hold yet."""
+        self._session.execute(
+            text("select pg_advisory_xact_lock(hashtextextended('alias ' || :name || ' of ' || :workspace_id, 0))"),
+            {"name": name, "workspace_id": self._workspace_id},
+        )
 
     def by_name(self, name: str, *, for_update: bool = False) -> Alias | None:
         """Deleted or not."""

@@ -60,7 +60,8 @@ def create(session: Session, *, principal: Principal, name: str, plan: Plan, not
             param="name",
         )
     repository = AliasRepository(session, principal.workspace_id)
-    found = repository.by_name(name, for_update=True)
+    repository.lock_name(name)
+    found = repository.by_name(name)
     if found is not None:
         how = "Restore it" if found.deleted_at else "Change what it points at"
         raise Conflict(f"There is an alias {name} already. {how}, or choose another name.", code="alias_exists")
