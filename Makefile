@@ -109,9 +109,10 @@ drills: setup ## Set every fault of the catalogue, and write what happened to do
 	$(BIN)/python -m tests.faults.report; exit $$status
 
 fuzz: setup ## Hold 20,000 requests and more against what the API's description promises: make fuzz SEED=1 CASES=20000
-	@$(BIN)/python -m tests.fuzz --seed $(or $(SEED),1) --cases $(or $(CASES),20000)
+	@DRILLS_RECORD=1 $(BIN)/python -m tests.fuzz --seed $(or $(SEED),1) --cases $(or $(CASES),20000)
 	@for format in csv tsv jsonl json xlsx xls ods parquet txt md pdf docx; do \
 		$(BIN)/python -m tests.fuzz.parsers $$format $(or $(SECONDS_EACH),30) $(or $(SEED),1) || exit 1; done
+	@$(BIN)/python -m tests.faults.report
 
 soak: setup ## Draw faults from a seed over 100 jobs: make soak SEED=1 MINUTES=10
 	@$(BIN)/python -m tests.faults.soak --seed $(or $(SEED),1) --minutes $(or $(MINUTES),10)
@@ -150,12 +151,14 @@ bench-jobs: setup ## Measure how soon jobs start, resume and stop, and how fairl
 
 bench-api: setup ## Measure how many questions the API answers, and how soon, with a million jobs
 	@$(BIN)/python bench/api.py $(ARGS)
+	@$(BIN)/python bench/performance_doc.py
 
 bench-data: setup ## Measure validating, near duplicates, tokenising, uploads and previews, beside polars, pandas and datasets
 	@status=0; $(BIN)/python bench/data.py $(ARGS) || status=$$?; $(BIN)/python bench/performance_doc.py; exit $$status
 
 bench-serve: setup ## Measure how fast many adapters answer on one base, beside plain PEFT (ten minutes, quiet machine)
 	@$(BIN)/python bench/serve.py
+	@$(BIN)/python bench/performance_doc.py
 
 bench-train: setup ## Measure how fast, in how much memory and to what loss we and our peers train (an hour, quiet machine)
 	@$(BIN)/python bench/train.py $(ARGS)

@@ -36,13 +36,31 @@ _DATA_GOALS = {
     "preview_s": ("the first look at a CSV of 1 GB, s", "at most 2"),
     "preview_answer_s": ("the api's first preview of it, s", "at most 2"),
 }
+_SERVE_GOALS = {
+    "mixed64_vs_one": ("tokens a second with 64 adapters mixed, over one adapter", "at least 0.9"),
+    "mixed64_vs_peft": ("the same over plain PEFT, one request after another", "at least 3"),
+    "publish_to_first_token_s": ("published, proved and answering: worst of five, s", "at most 2"),
+    "cached_first_token_ms": ("first token of an adapter that is on the disk, median, ms", "at most 200"),
+    "failed_of_1000": ("requests for 1,000 adapters that fail, with room for 64", "0"),
+    "thousand_memory_growth_mb": ("what the runtime grows by meanwhile, MB", ""),
+}
+_API_GOALS = {
+    "reads_per_s": ("a job by its id, questions a second", "at least 1000"),
+    "peer_reads_per_s": ("the same of a bare FastAPI service that reads by hand", ""),
+    "list_p99_ms_1m": ("lists of 20 out of 1,000,000 jobs, p99, ms", "at most 50"),
+    "list_worst_p99_ms_1m": ("the slowest kind of list, p99, ms", ""),
+    "peer_list_p50_ms": ("a list of the bare service, median, ms", ""),
+    "sse_rss_growth_pct": ("growth of both processes under 50 viewers in 5 minutes, %", "flat"),
+}
 _DATA_PEERS = ("polars", "pandas", "datasets")
 _GPU_MODELS, _GPU_METHODS, _GPU_TOKENS = ("8b", "3b", "1b"), ("lora", "qlora"), (2048, 8192)
 
 
 def main() -> None:
     text = _DOC.read_text()
-    for name, lines in (("train", _train()), ("data", _data()), ("recipes", _recipes()), ("gpu", _gpu())):
+    parts = {"train": _train(), "data": _data(), "serve": _figures("serve", _SERVE_GOALS)}
+    parts |= {"api": _figures("api", _API_GOALS), "recipes": _recipes(), "gpu": _gpu()}
+    for name, lines in parts.items():
         block = "\n".join([f"<!-- {name} -->", *lines, f"<!-- end of {name} -->"])
         text, num = re.subn(rf"<!-- {name} -->.*?<!-- end of {name} -->", lambda _, b=block: b, text, flags=re.DOTALL)
         if num != 1:
@@ -61,31 +79,32 @@ def _measured_on(found: dict[str, Any]) -> str:
     return f"{machine['num_cpus']} cores of {machine['cpu']}, {found['date'][:10]}; {packages}."
 
 
+def _figures(name: str, goals: dict[str, tuple[str, str]], *more: str) -> list[str]:
+    """The table of a bench: what was to be reached and what was, then `more`, then where it was measured."""
+    found = _read(name)
+    figures = found["figures"] if found else {}
+    lines = ["| figure | | goal | measured |", "|---|---|---|---:|"]
+    for figure, (meaning, goal) in goals.items():
+        lines.append(f"| `{figure}` | {meaning} | {goal} | {figures.get(figure, _NOT_YET)} |")
+    return [*lines, *more, "", _measured_on(found)] if found else lines
+
+
 def _train() -> list[str]:
     found = _read("train")
-    lines = ["| figure | | goal | measured |", "|---|---|---|---:|"]
-    figures = found["figures"] if found else {}
-    for name, (meaning, goal) in _GOALS.items():
-        lines.append(f"| `{name}` | {meaning} | {goal} | {figures.get(name, _NOT_YET)} |")
-    if found is None:
-        return lines
-    return [*lines, "", table(found["runs"]), "", _measured_on(found)]
+    return _figures("train", _GOALS, *(["", table(found["runs"])] if found else []))
 
 
 def _data() -> list[str]:
     found = _read("data")
-    figures = found["figures"] if found else {}
-    lines = ["| figure | | goal | measured |", "|---|---|---|---:|"]
-    for name, (meaning, goal) in _DATA_GOALS.items():
-        lines.append(f"| `{name}` | {meaning} | {goal} | {figures.get(name, _NOT_YET)} |")
     if found is None:
-        return lines
-    lines += ["", "| rows parsed and checked, MB/s on one core | ours | polars | pandas | datasets |"]
+        return _figures("data", _DATA_GOALS)
+    lines = ["", "| rows parsed and checked, MB/s on one core | ours | polars | pandas | datasets |"]
     lines.append("|---|---:|---:|---:|---:|")
     for file_format in ("jsonl", "csv"):
         names = [f"{file_format}_mb_s", *(f"{file_format}_{peer}_mb_s" for peer in _DATA_PEERS)]
-        lines.append(f"| {file_format} | {' | '.join(str(figures.get(name, _NOT_YET)) for name in names)} |")
-    return [*lines, "", _measured_on(found)]
+        values = (str(found["figures"].get(name, _NOT_YET)) for name in names)
+        lines.append(f"| {file_format} | {' | '.join(values)} |")
+    return _figures("data", _DATA_GOALS, *lines)
 
 
 def _recipes() -> list[str]:

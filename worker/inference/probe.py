@@ -22,11 +22,9 @@ class Probe:
         token_ids: Sequence[int],
         num_places: int,
         adapter: AdapterWeights | None,
-        *,
-        workspace_id: str,
     ) -> None:
         self.runtime = runtime
-        self.workspace_id = workspace_id
+        self.workspace_id: str | None = None
         self.prompt_ids = token_ids[: len(token_ids) - num_places + 1]
         self.adapter = adapter
         self.num_prefilled = 0

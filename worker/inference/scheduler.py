@@ -33,10 +33,13 @@ class Work(Protocol):
     """What is computed: an answer in the making, or a probe of what the model says. Its row is the scheduler's."""
 
     runtime: BaseRuntime
-    workspace_id: str
     prompt_ids: Sequence[int]
     adapter: AdapterWeights | None
     num_prefilled: int
+
+    @property
+    def workspace_id(self) -> str | None:
+        """Whose places it takes; the house's own work takes nobody's, and comes no sooner for that."""
 
     @property
     def is_cancelled(self) -> bool: ...
@@ -204,11 +207,11 @@ class Scheduler:
             lane.waiting.append(generation)
             self._changed.notify_all()
 
-    def _refuse_if_full(self, workspace_id: str) -> None:
+    def _refuse_if_full(self, workspace_id: str | None) -> None:
         lanes = list(self._lanes.values())
         for lane in lanes:
             lane.forget_who_left()
-        if sum(lane.num_of(workspace_id) for lane in lanes) >= self._max_per_workspace:
+        if workspace_id is not None and sum(lane.num_of(workspace_id) for lane in lanes) >= self._max_per_workspace:
             raise RateLimited(
                 f"Your workspace has {self._max_per_workspace} answers under way, as many as one workspace may have at "
                 "once. Try again when some are done.",

@@ -11,6 +11,7 @@ from core.errors import RateLimited
 from core.inference.types import DeltaLine, DoneLine, ErrorLine, Sampling, StreamLine
 from worker.inference.adapter_weights import AdapterWeights, LoraPair
 from worker.inference.generation import Generation
+from worker.inference.probe import Probe
 from worker.inference.runtime import BaseRuntime
 from worker.inference.scheduler import Lane, Scheduler
 
@@ -155,6 +156,14 @@ def test_one_workspace_cannot_take_all_places(endless: BaseRuntime) -> None:
     stopped.submit(Answer(endless, PROMPTS[0], workspace_id="ws_other").generation)
     greedy[0].generation.cancel()
     stopped.submit(greedy[2].generation)
+
+
+def test_a_proof_takes_the_places_of_no_workspace(endless: BaseRuntime) -> None:
+    stopped = Scheduler(max_waiting=5, max_per_workspace=1)
+    for _ in range(3):
+        stopped.submit(Probe(endless, PROMPTS[0], 2, None))
+    stopped.submit(Answer(endless, PROMPTS[0], workspace_id="ws_other").generation)
+    assert stopped.num_waiting == 4
 
 
 def test_places_go_to_the_workspace_that_has_the_fewest(endless: BaseRuntime) -> None:
