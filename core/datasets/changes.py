@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic.config import JsonDict
 
 from core.datasets import rows
 from core.datasets.health import fixed
@@ -24,8 +25,22 @@ class _Change(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+# the validator below, said in the API's description
+_BOTH_OR_NEITHER: JsonDict = {
+    "anyOf": [
+        {
+            "required": ["numbers", "finding"],
+            "properties": {"numbers": {"type": "array"}, "finding": {"type": "string"}},
+        },
+        {"properties": {"numbers": {"type": "null"}, "finding": {"type": "null"}}},
+    ]
+}
+
+
 class _OfRows(_Change):
     """Of the rows with these numbers, or of all in which this was found when the version was checked."""
+
+    model_config = ConfigDict(json_schema_extra={"not": _BOTH_OR_NEITHER})
 
     numbers: list[Number] | None = Field(None, min_length=1, max_length=MAX_NUMBERS)
     finding: Finding | None = Field(None, description="The code of a problem.")

@@ -75,6 +75,7 @@ function List({ workspaces }: { workspaces: AdminWorkspace[] }) {
       key: "people",
       title: "People",
       align: "end",
+      isSecondary: true,
       sortBy: (workspace) => workspace.num_members,
       cell: (workspace) => count(workspace.num_members),
     },
@@ -138,7 +139,7 @@ function Restore({ workspace }: { workspace: AdminWorkspace }) {
       onClick={() => void restore()}
       aria-label={`Open ${workspace.name} again`}
     >
-      Archived: open again
+      Open again
     </Button>
   );
 }

@@ -44,7 +44,7 @@ describe("a stable name", () => {
     ]);
   });
 
-  it("shows what was said in secret beside what was sent", async () => {
+  it("shows what was said silently beside what was sent", async () => {
     openPage("/aliases/support-bot");
     expect(await screen.findByText("Please contact the support.")).toBeVisible();
     const history = within(screen.getByRole("table", { name: "History" }));

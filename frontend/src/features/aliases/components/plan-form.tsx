@@ -18,7 +18,7 @@ interface PlanFormProps {
   onDone: () => void;
 }
 
-/** Who answers from now on: one model, two in shares, and perhaps one more in secret. */
+/** Who answers from now on: one model, two in shares, and perhaps one more that nobody sees. */
 export function PlanForm({ alias, onDone }: PlanFormProps) {
   const models = useQuery(modelsQuery);
   const profiles = useQuery(profilesQuery(alias.name));
@@ -96,14 +96,14 @@ export function PlanForm({ alias, onDone }: PlanFormProps) {
         </Button>
       )}
       <Select
-        label="Answers in secret"
+        label="Answers silently"
         description="Its answers are kept here beside those that were sent, and nobody else sees them. They cost as others do, in lines of their own."
         placeholder="Nobody"
         data={choices}
         value={plan.shadow?.model ?? null}
         onChange={(model) => setPlan({ ...plan, shadow: model ? { model, profile: null } : null })}
         clearable
-        clearButtonProps={{ "aria-label": "Nobody in secret" }}
+        clearButtonProps={{ "aria-label": "Nobody silently" }}
       />
       <TextInput
         label="Why"

@@ -7,11 +7,14 @@ import classes from "@/features/aliases/components/aliases.module.css";
 import { shadowAnswersQuery } from "@/features/aliases/queries";
 import { modelName } from "@/features/models/queries";
 
-/** What was said in secret, beside what was sent. */
+/** What was said silently, beside what was sent. */
 export function ShadowSection({ name }: { name: string }) {
   const answers = useQuery(shadowAnswersQuery(name));
   return (
-    <Section title="Answers in secret" lead="The newest twenty, beside those that were sent.">
+    <Section
+      title="Silent answers"
+      lead="What the model on trial would have said: the newest twenty, beside what was sent."
+    >
       <QueryView query={answers} what="these answers" skeleton={<SkeletonLines count={2} height={60} />}>
         {(list) =>
           list.length === 0 ? (
@@ -28,7 +31,7 @@ export function ShadowSection({ name }: { name: string }) {
                     <p>{answer.shown_text}</p>
                   </div>
                   <div>
-                    <small>In secret, by {modelName(answer.model)}</small>
+                    <small>Silently, by {modelName(answer.model)}</small>
                     <p>{answer.text ?? `No answer: ${answer.problem ?? ""}`}</p>
                   </div>
                 </div>

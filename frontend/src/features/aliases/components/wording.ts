@@ -8,6 +8,6 @@ export function answersWith(release: Release): string {
     const share = release.arms.length > 1 ? `${arm.percent} % ` : "";
     return `${share}${modelName(arm.model)}${prompt}`;
   });
-  const shadow = release.shadow ? `; in secret also ${modelName(release.shadow.model)}` : "";
+  const shadow = release.shadow ? `; silently also ${modelName(release.shadow.model)}` : "";
   return arms.join(", ") + shadow;
 }

@@ -15,7 +15,8 @@ export function StorageLimit({ workspace }: { workspace: AdminWorkspace }) {
   const { num_bytes: taken, max_bytes: most } = workspace;
   return (
     <span className={classes.limit}>
-      {bytes(taken)} {most === null ? "of any size" : `of ${bytes(most)}`}
+      {bytes(taken)}
+      {most === null ? ", no limit" : ` of ${bytes(most)}`}
       <Button
         size="compact-sm"
         variant="subtle"
