@@ -33,7 +33,7 @@ def change_role(user_id: str, body: RoleChangeBody, principal: ManagerDep, sessi
 
 @router.delete("/v1/members/{user_id}")
 def remove_member(user_id: str, principal: ManagerDep, session: SessionDep) -> DeletedMemberBody:
-    """Take a person out of the workspace and revoke their keys. What they made stays."""
+    """Take a person out of the workspace and revoke their keys and open invitations. What they made stays."""
     workspaces.remove_member(session, workspace_id=principal.workspace_id, user_id=user_id)
     audit.record(session, principal=principal, action="member.removed", target_id=user_id)
     return DeletedMemberBody(id=user_id)

@@ -8,7 +8,7 @@ from core.db.session import Database
 from core.identity.models import User
 from core.kit.ids import new_id
 from core.kit.pagination import Page, PageRequest
-from core.workspaces.models import ApiKey, Membership, Workspace
+from core.workspaces.models import ApiKey, Invitation, Membership, Workspace
 from core.workspaces.roles import Permission, Role
 from core.workspaces.types import FoundKey, Seat, WorkspaceSize
 
@@ -126,6 +126,19 @@ class MembershipRepository:
 
     def get(self, user_id: str) -> Membership | None:
         return self._session.get(Membership, (self._workspace_id, user_id))
+
+    def end_invitations_of(self, user_id: str) -> None:
+        """Those that this member sent and nobody took yet."""
+        self._session.execute(
+            update(Invitation)
+            .where(
+                Invitation.workspace_id == self._workspace_id,
+                Invitation.invited_by == user_id,
+                Invitation.accepted_at.is_(None),
+                Invitation.revoked_at.is_(None),
+            )
+            .values(revoked_at=func.now())
+        )
 
     def remove(self, membership: Membership) -> None:
         self._session.delete(membership)

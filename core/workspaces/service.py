@@ -93,6 +93,9 @@ def change_role(session: Session, *, workspace_id: str, user_id: str, role: Role
     """Who may do more from now on signs in anew. Raises `Conflict` if the workspace would be left without an admin."""
     membership, _ = get_member(session, workspace_id=workspace_id, user_id=user_id)
     before = Role(membership.role)
+    if lesser(role, before) is role and role is not before:
+        # who may not invite any more must not come back as somebody whom they invited
+        MembershipRepository(session, workspace_id).end_invitations_of(user_id)
     if role is not Role.ADMIN:
         _keep_an_admin(session, workspace_id=workspace_id, without=user_id)
     membership.role = role.value
@@ -105,11 +108,13 @@ def change_role(session: Session, *, workspace_id: str, user_id: str, role: Role
 
 
 def remove_member(session: Session, *, workspace_id: str, user_id: str) -> None:
-    """Take a person out of the workspace and revoke their keys. Raises `Conflict` for the last admin."""
+    """Take a person out of the workspace; their keys and open invitations end. Raises `Conflict` for the last admin."""
     membership, _ = get_member(session, workspace_id=workspace_id, user_id=user_id)
     _keep_an_admin(session, workspace_id=workspace_id, without=user_id)
     ApiKeyRepository(session, workspace_id).revoke_of_owner(user_id)
-    MembershipRepository(session, workspace_id).remove(membership)
+    memberships = MembershipRepository(session, workspace_id)
+    memberships.end_invitations_of(user_id)
+    memberships.remove(membership)
 
 
 def list_api_keys(session: Session, *, workspace_id: str, page: PageRequest) -> Page[ApiKey]:

@@ -2138,7 +2138,7 @@ export interface paths {
         post?: never;
         /**
          * Remove Member
-         * @description Take a person out of the workspace and revoke their keys. What they made stays.
+         * @description Take a person out of the workspace and revoke their keys and open invitations. What they made stays.
          */
         delete: operations["remove_member"];
         options?: never;

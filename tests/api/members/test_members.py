@@ -1,8 +1,12 @@
+from datetime import timedelta
+
 import pytest
 from fastapi.testclient import TestClient
 
 from core.db.session import SYSTEM, Database
 from core.identity import service as identity
+from core.kit.clock import utc_now
+from core.workspaces.models import Invitation
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Role
 from tests.conftest import make_principal
@@ -45,6 +49,33 @@ class TestRemove:
         client.delete(f"/v1/members/{member_id}", headers=as_admin)
         answer = client.get("/v1/members", headers={"cookie": f"tailorbird_session={token}"})
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "no_workspace")
+
+    @pytest.mark.parametrize("lessening", ["removed", "lowered"])
+    def test_nobody_comes_in_by_an_invitation_of_theirs(
+        self, client: TestClient, database: Database, workspace_id: str, as_admin: dict[str, str], lessening: str
+    ) -> None:
+        inviter = make_principal(database, workspace_id, Role.ADMIN)
+        client.post("/v1/invitations", headers=as_admin, json={"email": "other@example.org", "role": "viewer"})
+        with database.session(SYSTEM) as session:
+            session.add(
+                Invitation(
+                    id="inv_theirs",
+                    workspace_id=workspace_id,
+                    email="theirs@example.org",
+                    role="admin",
+                    token_sha256="0" * 64,
+                    invited_by=inviter.user_id,
+                    inviter_name="Theirs",
+                    expires_at=utc_now() + timedelta(days=1),
+                )
+            )
+        url = f"/v1/members/{inviter.user_id}"
+        if lessening == "removed":
+            client.delete(url, headers=as_admin)
+        else:
+            client.patch(url, headers=as_admin, json={"role": "member"})
+        left = client.get("/v1/invitations", headers=as_admin).json()["data"]
+        assert [one["email"] for one in left] == ["other@example.org"]
 
     def test_it_is_audited(self, client: TestClient, as_admin: dict[str, str], member_id: str) -> None:
         client.delete(f"/v1/members/{member_id}", headers=as_admin)
