@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from api.fine_tuning.requests import EstimateRequest
 from core.config import Settings
 from core.datasets.models import DatasetVersion
 from core.db.session import SYSTEM, Database
@@ -19,6 +20,13 @@ ESTIMATE, DRY_RUN = "/v1/fine_tuning/jobs/estimate", "/v1/fine_tuning/jobs/dry_r
 GIB = 2**30
 Headers = dict[str, str]
 Join = Callable[..., None]
+
+
+@pytest.mark.parametrize("method", ["supervised", "dpo", "continued_pretraining"])
+def test_one_pass_is_asked_for_in_one_way_whatever_is_learned(method: str) -> None:
+    body: dict[str, Any] = {"method": {"type": method}, "hyperparameters": {"n_epochs": 1}}
+    asked = EstimateRequest.model_validate({**body, "dataset_version_id": "dsv_1"}).to_run_request(default_model="m")
+    assert (asked.method_type, asked.n_epochs) == (method, 1)
 
 
 @pytest.fixture

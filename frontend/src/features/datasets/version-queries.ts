@@ -1,6 +1,14 @@
 import { keepPreviousData, queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
 import { api, unwrap } from "@/api/client";
-import type { DatasetVersion, Finding, Learner, ListOf, PastVersion, VersionDiff } from "@/api/types";
+import type {
+  DatasetVersion,
+  EstimateReply,
+  Finding,
+  Learner,
+  ListOf,
+  PastVersion,
+  VersionDiff,
+} from "@/api/types";
 import { keys } from "@/features/datasets/queries";
 
 const SHOWN_DIFFERENCES = 50;
@@ -41,6 +49,28 @@ export function learnersQuery(datasetId: string) {
       unwrap<ListOf<Learner>>(
         api.GET("/v1/datasets/{dataset_id}/lineage", { params: { path: { dataset_id: datasetId } }, signal }),
       ),
+  });
+}
+
+const METHODS = { chat: "supervised", preference: "dpo", text: "continued_pretraining" } as const;
+
+/** What one pass over the examples would take, with the default model and recipe. */
+export function onePassQuery({ id, kind }: DatasetVersion) {
+  return queryOptions({
+    queryKey: [...keys.all, "one-pass", id],
+    queryFn: ({ signal }) =>
+      unwrap<EstimateReply>(
+        api.POST("/v1/fine_tuning/estimates", {
+          body: {
+            dataset_version_id: id,
+            recipe: "balanced",
+            method: { type: METHODS[kind] },
+            hyperparameters: { n_epochs: 1 },
+          },
+          signal,
+        }),
+      ),
+    retry: false,
   });
 }
 

@@ -1,7 +1,7 @@
 import { screen, waitFor, within } from "@testing-library/react";
 import { http, HttpResponse } from "msw";
 import type { Mapping } from "@/api/types";
-import { makeDataset, makeVersion } from "@/testing/fixtures";
+import { makeDataset, makeEstimates, makeVersion } from "@/testing/fixtures";
 import { refuse } from "@/testing/handlers";
 import { openPage } from "@/testing/open-page";
 import { makePreview } from "@/testing/preview-fixtures";
@@ -194,6 +194,29 @@ describe("the health of a set of examples", () => {
     await user.click(within(card as HTMLElement).getByRole("button", { name: "Show" }));
     expect(history.location.pathname).toBe("/data/ds_1/rows");
     expect(history.location.search).toContain("finding=card_number");
+  });
+
+  it.each([
+    ["ds_1", "supervised"],
+    ["ds_3", "dpo"],
+    ["ds_4", "continued_pretraining"],
+  ])("tells what one pass over %s costs", async (id, method) => {
+    const sent: unknown[] = [];
+    server.use(
+      http.post("*/v1/fine_tuning/estimates", async ({ request }) => {
+        sent.push(await request.json());
+        return HttpResponse.json({ ...makeEstimates(), estimates: [makeEstimates().estimates[0]] });
+      }),
+    );
+    openPage(`/data/${id}`);
+    expect(await screen.findByText(/takes 7 – 10 minutes and costs \$0.017 – \$0.025/)).toBeVisible();
+    expect(sent).toEqual([
+      expect.objectContaining({
+        method: { type: method },
+        hyperparameters: { n_epochs: 1 },
+        recipe: "balanced",
+      }),
+    ]);
   });
 
   it("mends a finding as a new version, by the change that was asked for", async () => {

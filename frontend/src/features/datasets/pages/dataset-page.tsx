@@ -16,6 +16,7 @@ import { HealthReport } from "@/features/datasets/components/health-report";
 import { Making } from "@/features/datasets/components/making";
 import { LearnerList } from "@/features/datasets/components/learner-list";
 import { LearnedRows } from "@/features/datasets/components/learned-rows";
+import { OnePass } from "@/features/datasets/components/one-pass";
 import { ProblemList } from "@/features/datasets/components/problem-list";
 import { VersionList } from "@/features/datasets/components/version-list";
 import { datasetQuery } from "@/features/datasets/queries";
@@ -81,7 +82,7 @@ function Content({ dataset }: { dataset: Dataset }) {
         title="These examples cannot be used yet"
         action={
           <ButtonLink to="/data/new" variant="default">
-            Bring a mended file
+            {version.changes?.length ? "Bring other examples" : "Bring a mended file"}
           </ButtonLink>
         }
       >
@@ -103,6 +104,7 @@ function Content({ dataset }: { dataset: Dataset }) {
             })
           }
         />
+        {can("runs:read") && <OnePass version={version} />}
         {version.num_problems > 0 && (
           <details className={classes.details}>
             <summary>Show each problem and how to mend it</summary>
