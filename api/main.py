@@ -24,6 +24,7 @@ from api.datasets.row_routes import router as dataset_rows
 from api.datasets.scaling_routes import router as dataset_scaling
 from api.datasets.version_routes import router as dataset_versions
 from api.description import describe
+from api.erasures.routes import router as erasures
 from api.errors import add_error_handlers
 from api.files.import_routes import router as file_imports
 from api.files.routes import router as files
@@ -90,6 +91,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     dataset_scaling,
     dataset_rows,
     dataset_lineage,
+    erasures,
     samples,
     service_accounts,
     uploads,

@@ -50,6 +50,7 @@ class DatasetVersionBody(ResponseBody):
     num_heldout: int
     num_visible: int = Field(description="All rows, with those that are left out or excluded.")
     num_problems: int
+    num_erased: int = Field(description="Rows that were removed since, because a person was in them.")
     num_tokens: int
     max_row_tokens: int
     content_sha256: str | None
@@ -125,6 +126,7 @@ def version_body(details: VersionDetails) -> DatasetVersionBody:
         num_heldout=version.num_heldout or 0,
         num_visible=version.num_visible or 0,
         num_problems=version.num_problems or 0,
+        num_erased=version.num_erased,
         num_tokens=version.num_tokens or 0,
         max_row_tokens=version.max_row_tokens or 0,
         content_sha256=version.content_sha256,

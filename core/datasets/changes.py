@@ -124,6 +124,8 @@ class DeriveSpec(RowCheck):
     kind: RowKind
     changes: list[Change]
     num_rows: int
+    keeps_all: bool = False
+    """However few rows there are, and each on its side: a version without rows that were erased, not another one."""
 
 
 class Edits:

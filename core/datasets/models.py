@@ -31,6 +31,8 @@ class File(WorkspaceOwned, Base):
     inspection: Mapped[dict[str, Any] | None]
     expires_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]
+    erased_at: Mapped[datetime | None]
+    """When its bytes were removed because a person was in them; a dataset that was made of it stays."""
 
 
 class Upload(WorkspaceOwned, Base):
@@ -92,8 +94,8 @@ def _own_id(context: DefaultExecutionContext) -> object:
 class DatasetVersion(WorkspaceOwned, Base):
     """A file read with one mapping (a *reading*), or such a version as it was changed since.
 
-    Once ready, nothing about it changes, so a run can always say what it learned. Versions that were made of one
-    reading share its rows: see `Row`.
+    Once ready, nothing about it changes, so a run can always say what it learned; but for rows of a person who is to be
+    forgotten (docs/adr/0016). Versions that were made of one reading share its rows: see `Row`.
     """
 
     __tablename__ = "dataset_versions"
@@ -140,6 +142,8 @@ class DatasetVersion(WorkspaceOwned, Base):
     """The number of every thousandth row, from the first on, so that any place of a long list is found at once."""
     artifact: Mapped[dict[str, Any] | None] = mapped_column(deferred=True)
     """Where its rows lie as files, and their digests (`VersionArtifact`)."""
+    num_erased: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Rows that it had and that were removed since, because a person was in them."""
     error: Mapped[dict[str, Any] | None]
 
 

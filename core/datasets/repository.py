@@ -84,7 +84,11 @@ def num_stored_bytes(session: Session, workspace_ids: Sequence[str]) -> dict[str
     is_needed = exists().where(Dataset.workspace_id == File.workspace_id, Dataset.file_id == File.id)
     rows = session.execute(
         select(File.workspace_id, func.sum(File.num_bytes))
-        .where(File.workspace_id.in_(workspace_ids), File.deleted_at.is_(None) | is_needed)
+        .where(
+            File.workspace_id.in_(workspace_ids),
+            File.erased_at.is_(None),
+            File.deleted_at.is_(None) | is_needed,
+        )
         .group_by(File.workspace_id)
     )
     return {row[0]: int(row[1]) for row in rows}
@@ -153,6 +157,12 @@ class VersionRepository:
         self._session.add(version)
         self._session.flush()
         return version
+
+    def lock_rows(self, *, is_shared: bool) -> None:
+        """Until the transaction ends: many may begin to read the workspace's rows, or one may remove some."""
+        lock = func.hashtextextended(f"rows of {self._workspace_id}", 0)
+        take = func.pg_advisory_xact_lock_shared if is_shared else func.pg_advisory_xact_lock
+        self._session.execute(select(take(lock)))
 
     def get(self, version_id: str) -> DatasetVersion | None:
         return self._session.scalar(self._own().where(DatasetVersion.id == version_id))

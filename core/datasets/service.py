@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from core.audit import service as audit
 from core.backends.queue import TaskQueue
-from core.datasets import columns, files, remembered
+from core.datasets import closing, columns, files, remembered
 from core.datasets.models import Dataset, DatasetVersion, File
 from core.datasets.repository import DatasetRepository, VersionRepository
 from core.datasets.table.repository import RowRepository, Snapshot
@@ -78,6 +78,14 @@ def get(session: Session, *, workspace_id: str, dataset_id: str) -> Dataset:
     """Raises NotFound for an unknown, foreign or deleted dataset."""
     dataset = DatasetRepository(session, workspace_id).get(dataset_id)
     if dataset is None or dataset.deleted_at is not None:
+        raise _dataset_not_found(dataset_id)
+    return dataset
+
+
+def get_even_deleted(session: Session, *, workspace_id: str, dataset_id: str) -> Dataset:
+    """For what must be told of every dataset there ever was. Raises `NotFound`."""
+    dataset = DatasetRepository(session, workspace_id).get(dataset_id)
+    if dataset is None:
         raise _dataset_not_found(dataset_id)
     return dataset
 
@@ -239,6 +247,14 @@ def _add_version(
     created_by: str,
     queue: TaskQueue | None,
 ) -> DatasetVersion:
+    closing.refuse_while_closed(session, workspace_id=dataset.workspace_id)
+    if file.erased_at is not None:
+        raise Conflict(
+            "The file of this dataset was removed because a person was in it who is to be forgotten, so it cannot be "
+            "read again. Change the examples, or upload a file without that person.",
+            code="file_erased",
+            param="file_id",
+        )
     repository = VersionRepository(session, dataset.workspace_id)
     version_id = new_id("dsv_")
     job = jobs.submit(

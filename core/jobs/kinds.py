@@ -8,6 +8,7 @@ class JobKind(StrEnum):
     FILE_IMPORT = "file.import"
     DATASET_INGEST = "dataset.ingest"
     DATASET_DERIVE = "dataset.derive"
+    PERSON_ERASURE = "person.erasure"
     TRAINING_RUN = "training.run"
     SCALING_STUDY = "training.scaling_study"
 
@@ -22,6 +23,7 @@ QUEUE_OF_KIND: Final[dict[JobKind, QueueName]] = {
     JobKind.FILE_IMPORT: QueueName.IO,
     JobKind.DATASET_INGEST: QueueName.IO,
     JobKind.DATASET_DERIVE: QueueName.IO,
+    JobKind.PERSON_ERASURE: QueueName.IO,
     JobKind.TRAINING_RUN: QueueName.CPU,
     JobKind.SCALING_STUDY: QueueName.CPU,
 }

@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text, upd
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from core.jobs.kinds import QueueName
+from core.jobs.kinds import JobKind, QueueName
 from core.jobs.models import Job, JobAttempt, QueueClock, QueueShare
 from core.jobs.states import CANCELLED_AT_ONCE, TERMINAL, TRANSITIONS, AttemptOutcome, JobState
 from core.jobs.types import Lease, QueueOutlook
@@ -69,6 +69,10 @@ class JobRepository:
         """How many have this id or a later one; ids are ordered by time."""
         query = select(func.count()).select_from(Job).where(Job.id >= first_job_id, *self._own(Job.workspace_id))
         return self._session.scalar(query) or 0
+
+    def is_any_open(self, kind: JobKind) -> bool:
+        query = self._select_jobs().with_only_columns(Job.id).where(Job.kind == kind, Job.state.not_in(TERMINAL))
+        return self._session.scalar(query.limit(1)) is not None
 
     def get(self, job_id: str) -> Job | None:
         return self._session.scalar(self._select_jobs().where(Job.id == job_id))

@@ -64,6 +64,7 @@ __all__ = [
     "get",
     "get_many",
     "heartbeat",
+    "is_any_open",
     "kill",
     "list_attempts",
     "list_events",
@@ -216,6 +217,11 @@ def num_made_lately(session: Session, *, workspace_id: str, within_s: float) -> 
     """How many jobs the workspace made in the last seconds, by the clock that makes ids."""
     since = utc_now() - timedelta(seconds=within_s)
     return JobRepository(session, workspace_id).num_since(first_id(_ID_PREFIX, since))
+
+
+def is_any_open(session: Session, *, workspace_id: str, kind: JobKind) -> bool:
+    """Whether one of that kind waits or runs."""
+    return JobRepository(session, workspace_id).is_any_open(kind)
 
 
 def get_many(session: Session, *, workspace_id: str, job_ids: Iterable[str]) -> dict[str, Job]:

@@ -13,6 +13,7 @@ from core.audit import service as audit
 from core.backends.events import EventBus
 from core.backends.queue import TaskQueue
 from core.datasets import imports, ingest
+from core.erasures import service as erasures
 from core.errors import Conflict
 from core.jobs import service as leased
 from core.jobs.kinds import JobKind, QueueName
@@ -85,6 +86,11 @@ def retry(
                 code="job_state_conflict",
                 details={"state": state.value},
             )
+        case JobKind.PERSON_ERASURE:
+            there = replace(principal, workspace_id=before.workspace_id)
+            erasures.confirm(
+                session, principal=there, erasure_id=str(before.payload["erasure_id"]), queue=queue, bus=bus
+            )
         case JobKind.TRAINING_RUN:
             there = replace(principal, workspace_id=before.workspace_id)
             control.resume(session, principal=there, run_id=str(before.payload["run_id"]), queue=queue, bus=bus)
@@ -104,6 +110,13 @@ def cancel(
         case JobKind.FILE_IMPORT | JobKind.DATASET_INGEST | JobKind.DATASET_DERIVE:
             job = leased.request_cancel(session, workspace_id=before.workspace_id, job_id=job_id, bus=bus)
             _settle(session, job, queue=queue, bus=bus)
+        case JobKind.PERSON_ERASURE:
+            raise Conflict(
+                "A person's rows that are being removed are not brought back, and half of them removed helps nobody. "
+                "Let it end.",
+                code="job_state_conflict",
+                details={"state": state.value},
+            )
         case JobKind.SCALING_STUDY:
             there = replace(principal, workspace_id=before.workspace_id)
             scaling.cancel(session, principal=there, study_id=str(before.payload["study_id"]), bus=bus)
@@ -207,6 +220,8 @@ def _settle(session: Session, job: Job, *, queue: TaskQueue | None, bus: EventBu
             training.on_version_finished(
                 session, workspace_id=job.workspace_id, version_id=version_id, queue=queue, bus=bus
             )
+        case JobKind.PERSON_ERASURE:
+            pass  # it is never cancelled, and what it did is written down beside it
         case JobKind.SCALING_STUDY:
             scaling_execution.settle(session, job)
         case JobKind.TRAINING_RUN:

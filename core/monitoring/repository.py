@@ -302,6 +302,8 @@ def _title(job: Job, run_name: str | None, file_name: str | None) -> str:
             return f"Reading {file_name or 'a file'}"
         case JobKind.DATASET_DERIVE:
             return f"Changing examples of {file_name or 'a file'}"
+        case JobKind.PERSON_ERASURE:
+            return "Removing a person's rows"
 
 
 def _worker_view(worker: Worker, token_name: str | None, *, is_silent: bool, job: WorkerJob | None) -> WorkerView:

@@ -11,6 +11,7 @@ from core.audit import service as audit
 from core.backends.events import EventBus
 from core.backends.queue import TaskQueue
 from core.config import Settings
+from core.datasets import closing
 from core.errors import Conflict, Invalid
 from core.jobs import service as jobs
 from core.jobs.kinds import JobKind
@@ -74,6 +75,7 @@ def resume(
     if not is_stopped and job.pause_requested_at is None:
         return _details(session, run)
     if is_stopped:
+        closing.refuse_while_closed(session, workspace_id=run.workspace_id)
         _check_limit(run, job)
         # what an end without an adapter entered; the end to come will enter its own
         run.cost_micros = None

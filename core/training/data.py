@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from sqlalchemy.orm import Session
 
 from core.backends.queue import TaskQueue
-from core.datasets import files
+from core.datasets import closing, files
 from core.datasets import service as datasets
 from core.datasets.models import DatasetVersion
 from core.datasets.types import VersionStatus
@@ -23,9 +23,11 @@ def training_version(
 ) -> DatasetVersion:
     """The version trained on; one is made of a file.
 
-    Raises `Invalid` for one whose check failed, or whose rows are of another kind than the method learns from.
+    Raises `Invalid` for one whose check failed, or whose rows are of another kind than the method learns from, and
+    `Conflict` while a person's rows are removed from the workspace.
     """
     workspace_id = principal.workspace_id
+    closing.refuse_while_closed(session, workspace_id=workspace_id)
     if request.dataset_version_id is not None:
         version = datasets.get_version(session, workspace_id=workspace_id, version_id=request.dataset_version_id)
         return _fitting(request, _usable(version, "dataset_version_id"))

@@ -32,6 +32,11 @@ def of_dataset(session: Session, *, workspace_id: str, dataset_id: str) -> Seque
     return RunRepository(session, workspace_id).of_versions(ids, limit=_MAX_RUNS)
 
 
+def of_versions(session: Session, *, workspace_id: str, version_ids: Sequence[str], limit: int) -> Sequence[RunDetails]:
+    """The newest runs that learned from any of the versions, or were measured with one."""
+    return RunRepository(session, workspace_id).of_versions(version_ids, limit=limit)
+
+
 def of_row(session: Session, *, workspace_id: str, version_id: str, number: int) -> RowLineage:
     """Raises NotFound for a row that the version does not have."""
     row = row_views.get_row(session, workspace_id=workspace_id, version_id=version_id, number=number)

@@ -6,6 +6,8 @@ from enum import StrEnum
 class Permission(StrEnum):
     DATASETS_READ = "datasets:read"
     DATASETS_WRITE = "datasets:write"
+    DATASETS_ERASE = "datasets:erase"
+    """Remove a person's rows for good, from versions that otherwise never change."""
     RUNS_READ = "runs:read"
     RUNS_WRITE = "runs:write"
     MODELS_READ = "models:read"

@@ -39,6 +39,7 @@ PARAMETERS = {
     "dataset_id": "dataset",
     "version_id": "version",
     "scaling_study_id": "scaling_study",
+    "erasure_id": "erasure",
     "fine_tuning_job_id": "run",
     "model": "model",
     "fine_tuned_model_checkpoint": "model",
@@ -124,6 +125,7 @@ class Things:
     dataset: str
     version: str
     scaling_study: str
+    erasure: str
     run: str
     job: str
     model: str
@@ -188,7 +190,6 @@ def seed(
     key_id = made("/v1/api_keys", {"name": "ours"})
     account_id = made("/v1/service_accounts", {"name": "ours"})
     invitation_id = made("/v1/invitations", {"email": "bo@example.com"})
-    webhook_id = made("/v1/webhook_endpoints", _WEBHOOK)
     user_id = client.get("/v1/auth/session", headers=headers).json()["user"]["id"]
     upload_id = made("/v1/uploads", _UPLOAD)
     part = client.post(f"/v1/uploads/{upload_id}/parts", headers=headers, files={"data": b"four"})
@@ -210,6 +211,7 @@ def seed(
             dataset=dataset_id,
             version=version_id,
             scaling_study=made(f"/v1/dataset_versions/{version_id}/scaling_studies", {}),
+            erasure=made("/v1/erasures", {"terms": ["no such person"]}),
             run=run_id,
             job=training.get(session, workspace_id=workspace_id, run_id=run_id).job.id,
             model=model_id,
@@ -222,7 +224,7 @@ def seed(
             identity=_linked_identity(session, user_id),
             completion=_kept_completion(session, workspace_id),
             alias=_alias(client, headers, workspace_id, model),
-            webhook=webhook_id,
+            webhook=made("/v1/webhook_endpoints", _WEBHOOK),
             delivery=_delivery(session, workspace_id),
             worker=worker,
             worker_token=tokens.create_token(session, name="cellar", created_by=None)[0].id,

@@ -6,10 +6,11 @@ from pathlib import Path
 from core.datasets import rows
 from core.datasets.changes import DeriveSpec, Edits, resplit_of
 from core.datasets.examples import Example
+from core.datasets.health import content_digest
 from core.datasets.health.check import HealthCheck
 from core.datasets.ingest_files import BASE_NAME, CHANGED_NAME, ROWS_NAME, SPEC_NAME, IngestedRow, IngestReport
 from core.datasets.resplit import Sides
-from core.datasets.types import Problem, RowKind, Severity
+from core.datasets.types import Problem, RowKind, Severity, Split
 from core.jobs.exit_codes import ExitCode
 from worker.ingest.events import Events
 from worker.ingest.run import TokenCount, Writer, refuse_too_little, reported
@@ -33,16 +34,21 @@ def derive(run_dir: Path, spec: DeriveSpec, events: Events) -> IngestReport:
     edits, sides = Edits(spec.changes), Sides(resplit_of(spec.changes))
     health = HealthCheck(max_row_tokens=spec.max_row_tokens)
     num_read = 0
+    heldout_before: set[bytes] = set()
     for before in _rows(run_dir):
         num_read += 1
         row = edits.apply(before)
         if row.excluded_from is None and _fault(row, before) is None:
             health.observe(row.number, row)
             sides.add(row, is_known=_holds_the_same(row, before))
+            if before.split is Split.HELDOUT:
+                heldout_before.add(content_digest(before))
         progress(num_read)
-    refuse_too_little(health, num_read, spec.kind)
+    if not spec.keeps_all:
+        refuse_too_little(health, num_read, spec.kind)
     events.stage("checking")
-    writer = Writer(spec, health, spec.kind, heldout=sides.heldout(health.counts))
+    heldout = frozenset(heldout_before) if spec.keeps_all else sides.heldout(health.counts)
+    writer = Writer(spec, health, spec.kind, heldout=heldout)
     num_changed = 0
     with (run_dir / ROWS_NAME).open("w", encoding="utf-8") as out, (run_dir / CHANGED_NAME).open("w") as changed:
         for number, before in enumerate(_rows(run_dir), start=1):

@@ -32,6 +32,7 @@ _MODULES: Final[Mapping[JobKind, str]] = {
     JobKind.FILE_IMPORT: "worker.tasks.imports",
     JobKind.DATASET_INGEST: "worker.tasks.datasets",
     JobKind.DATASET_DERIVE: "worker.tasks.derivations",
+    JobKind.PERSON_ERASURE: "worker.tasks.erasures",
     JobKind.TRAINING_RUN: "worker.tasks.training",
     JobKind.SCALING_STUDY: "worker.tasks.scaling",
 }

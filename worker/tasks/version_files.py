@@ -40,7 +40,9 @@ def describe(
 
 def _prefix(lease: Lease, version: DatasetVersion) -> str:
     """Its own for every attempt, so that a worker that lost its lease overwrites nothing."""
-    return f"{key_prefix(lease.workspace_id, version.dataset_id, version.id)}a{lease.attempt}/"
+    # another job than the one that made it writes it anew
+    job = "" if lease.job_id == version.job_id else f"{lease.job_id}-"
+    return f"{key_prefix(lease.workspace_id, version.dataset_id, version.id)}{job}a{lease.attempt}/"
 
 
 def _manifest(version: DatasetVersion, figures: dict[str, Any], files: list[ArtifactFile]) -> bytes:

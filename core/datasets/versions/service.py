@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from core.audit import service as audit
 from core.backends.queue import TaskQueue
+from core.datasets import closing
 from core.datasets import service as datasets
 from core.datasets.changes import CHANGE, ApplyFix, Change, EditRow, Resplit, Restore
 from core.datasets.examples import read_content
@@ -183,6 +184,7 @@ def _restorable(session: Session, version: DatasetVersion, change: Restore) -> N
 def _add(
     session: Session, principal: Principal, parent: DatasetVersion, changes: Sequence[Change], queue: TaskQueue | None
 ) -> DatasetVersion:
+    closing.refuse_while_closed(session, workspace_id=principal.workspace_id)
     repository = VersionRepository(session, principal.workspace_id)
     source = parent
     if isinstance(changes[0], Restore):

@@ -13,6 +13,7 @@ from core.backends.queue import TaskQueue
 from core.base_models import service as base_models
 from core.base_models.types import BaseModel
 from core.config import Settings
+from core.datasets import closing
 from core.datasets import service as datasets
 from core.datasets.types import RowKind
 from core.errors import Conflict, Invalid, NotFound
@@ -75,6 +76,7 @@ def create(
 ) -> StudyDetails:
     """Queue a study. Raises what `estimate` does, and `Conflict` while there is another of the version."""
     workspace_id = principal.workspace_id
+    closing.refuse_while_closed(session, workspace_id=workspace_id)
     quote = estimate(session, workspace_id=workspace_id, version_id=version_id, model_id=model_id)
     plan = quote.plan
     check_ready(base_models.get(plan.spec.base_model), settings)

@@ -1453,6 +1453,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/erasures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Erasures
+         * @description Searches and receipts, newest first, without examples.
+         */
+        get: operations["list_erasures"];
+        put?: never;
+        /**
+         * Search For Person
+         * @description Look for a person in everything that the workspace keeps of people's words. Nothing is removed yet.
+         */
+        post: operations["search_for_person"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/erasures/{erasure_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Erasure
+         * @description What was found, how far its removal is, and at last what was removed and which models may still know it.
+         */
+        get: operations["get_erasure"];
+        put?: never;
+        post?: never;
+        /**
+         * Discard Erasure
+         * @description Forget a search that was not confirmed, and what was looked for.
+         */
+        delete: operations["discard_erasure"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/erasures/{erasure_id}/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirm Erasure
+         * @description Remove it for good. Twice changes nothing; one that failed goes on where it was.
+         */
+        post: operations["confirm_erasure"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/files": {
         parameters: {
             query?: never;
@@ -3562,6 +3630,12 @@ export interface components {
              */
             object: "profile.session";
         };
+        /**
+         * ByHandKind
+         * @description What a person must look at, for it cannot be removed without deciding something.
+         * @enum {string}
+         */
+        ByHandKind: "dataset_name" | "prompt_profile";
         /** CalledFunction */
         CalledFunction: {
             /** Arguments */
@@ -3987,6 +4061,11 @@ export interface components {
              * @description Rows that differ from the parent's.
              */
             num_changed: number;
+            /**
+             * Num Erased
+             * @description Rows that were removed since, because a person was in them.
+             */
+            num_erased: number;
             /** Num Heldout */
             num_heldout: number;
             /** Num Problems */
@@ -4137,6 +4216,23 @@ export interface components {
              * @constant
              */
             object: "dataset_draft";
+        };
+        /** DeletedErasureBody */
+        DeletedErasureBody: {
+            /**
+             * Deleted
+             * @default true
+             * @constant
+             */
+            deleted: true;
+            /** Id */
+            id: string;
+            /**
+             * Object
+             * @default erasure
+             * @constant
+             */
+            object: "erasure";
         };
         /** DeletedFileBody */
         DeletedFileBody: {
@@ -4486,6 +4582,157 @@ export interface components {
              * @enum {string}
              */
             type: "edit_row";
+        };
+        /**
+         * ErasureBody
+         * @description A search for a person, then the removal of what was found, at last its receipt. Never what was looked for.
+         */
+        ErasureBody: {
+            /**
+             * By Hand
+             * @description What stays until somebody changes it.
+             */
+            by_hand: components["schemas"]["ErasureByHandBody"][];
+            /** Confirmed At */
+            confirmed_at: number | null;
+            /** Confirmed By Name */
+            confirmed_by_name: string | null;
+            /** Created At */
+            created_at: number;
+            /** Created By Name */
+            created_by_name: string | null;
+            /** Datasets */
+            datasets: components["schemas"]["ErasureDatasetBody"][];
+            error: components["schemas"]["ErasureError"] | null;
+            /**
+             * Examples
+             * @description Some of the rows, until they are removed; not in lists.
+             */
+            examples: components["schemas"]["ErasureExampleBody"][];
+            /**
+             * Files
+             * @description Uploaded files, which go as a whole.
+             */
+            files: components["schemas"]["ErasureFileBody"][];
+            /** Finished At */
+            finished_at: number | null;
+            /** Id */
+            id: string;
+            /** Job Id */
+            job_id: string | null;
+            /**
+             * Models
+             * @description Models that learned from a version with such a row, or were measured with one. They stay.
+             */
+            models: components["schemas"]["ErasureModelBody"][];
+            /**
+             * Num Completions
+             * @description Kept answers, which go.
+             */
+            num_completions: number;
+            /**
+             * Num Drafts
+             * @description Datasets whose unsaved changes go.
+             */
+            num_drafts: number;
+            /**
+             * Num Rows
+             * @description Rows as they are stored: of one that was edited, each form counts.
+             */
+            num_rows: number;
+            /** Num Rows Erased */
+            num_rows_erased: number;
+            /**
+             * Num Shadow Answers
+             * @description Answers beside those that were sent, which go.
+             */
+            num_shadow_answers: number;
+            /** Num Terms */
+            num_terms: number;
+            /**
+             * Object
+             * @default erasure
+             * @constant
+             */
+            object: "erasure";
+            status: components["schemas"]["ErasureStatus"];
+        };
+        /** ErasureByHandBody */
+        ErasureByHandBody: {
+            /** Id */
+            id: string;
+            kind: components["schemas"]["ByHandKind"];
+            /** Name */
+            name: string;
+        };
+        /** ErasureDatasetBody */
+        ErasureDatasetBody: {
+            /** Id */
+            id: string;
+            /** Is Deleted */
+            is_deleted: boolean;
+            /** Name */
+            name: string;
+            /** Versions */
+            versions: components["schemas"]["ErasureVersionBody"][];
+        };
+        /** ErasureError */
+        ErasureError: {
+            /** Code */
+            code: string;
+            /** Message */
+            message: string;
+        };
+        /** ErasureExampleBody */
+        ErasureExampleBody: {
+            content: components["schemas"]["RowContent"];
+            /** Number */
+            number: number;
+            /** Version Id */
+            version_id: string;
+        };
+        /** ErasureFileBody */
+        ErasureFileBody: {
+            /**
+             * Filename
+             * @description `[erased]` once it is removed, if the name held one of the terms.
+             */
+            filename: string;
+            /** Id */
+            id: string;
+        };
+        /** ErasureModelBody */
+        ErasureModelBody: {
+            /** Fine Tuning Job Id */
+            fine_tuning_job_id: string;
+            /** Is Deleted */
+            is_deleted: boolean;
+            /** Model */
+            model: string;
+            /** Name */
+            name: string | null;
+        };
+        /**
+         * ErasureStatus
+         * @enum {string}
+         */
+        ErasureStatus: "found" | "erasing" | "failed" | "erased";
+        /** ErasureVersionBody */
+        ErasureVersionBody: {
+            /** Id */
+            id: string;
+            /**
+             * Is Done
+             * @description Its rows and files are without them.
+             */
+            is_done: boolean;
+            /**
+             * Num Rows
+             * @description Rows of the person in it. With none, they are in what is told about it.
+             */
+            num_rows: number;
+            /** Number */
+            number: number;
         };
         /** ErrorBody */
         ErrorBody: {
@@ -5350,7 +5597,7 @@ export interface components {
          * JobKind
          * @enum {string}
          */
-        JobKind: "file.import" | "dataset.ingest" | "dataset.derive" | "training.run" | "training.scaling_study";
+        JobKind: "file.import" | "dataset.ingest" | "dataset.derive" | "person.erasure" | "training.run" | "training.scaling_study";
         /**
          * JobState
          * @enum {string}
@@ -5670,6 +5917,23 @@ export interface components {
         ListBody_DatasetBody_: {
             /** Data */
             data: components["schemas"]["DatasetBody"][];
+            /** First Id */
+            first_id: string | null;
+            /** Has More */
+            has_more: boolean;
+            /** Last Id */
+            last_id: string | null;
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
+        /** ListBody[ErasureBody] */
+        ListBody_ErasureBody_: {
+            /** Data */
+            data: components["schemas"]["ErasureBody"][];
             /** First Id */
             first_id: string | null;
             /** Has More */
@@ -6486,6 +6750,14 @@ export interface components {
              */
             version_id: string;
         };
+        /** NewErasure */
+        NewErasure: {
+            /**
+             * Terms
+             * @description A name, an e-mail address, a phone number: each is looked for as it is, in any case. At least 3 and at most 200 characters.
+             */
+            terms: string[];
+        };
         /** NewIdentityBody */
         NewIdentityBody: {
             /**
@@ -6790,6 +7062,11 @@ export interface components {
              * @description Rows that differ from the parent's.
              */
             num_changed: number;
+            /**
+             * Num Erased
+             * @description Rows that were removed since, because a person was in them.
+             */
+            num_erased: number;
             /** Num Heldout */
             num_heldout: number;
             /** Num Problems */
@@ -6864,7 +7141,7 @@ export interface components {
          * Permission
          * @enum {string}
          */
-        Permission: "datasets:read" | "datasets:write" | "runs:read" | "runs:write" | "models:read" | "models:write" | "chat:use" | "keys:manage" | "members:read" | "members:manage" | "usage:read" | "audit:read" | "webhooks:manage" | "workspace:admin" | "installation:admin";
+        Permission: "datasets:read" | "datasets:write" | "datasets:erase" | "runs:read" | "runs:write" | "models:read" | "models:write" | "chat:use" | "keys:manage" | "members:read" | "members:manage" | "usage:read" | "audit:read" | "webhooks:manage" | "workspace:admin" | "installation:admin";
         /**
          * PlanBody
          * @description Who answers from now on.
@@ -11845,6 +12122,165 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DatasetVersionBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_erasures: {
+        parameters: {
+            query?: {
+                /** @description Id of the last item of the page before. */
+                after?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBody_ErasureBody_"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    search_for_person: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewErasure"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErasureBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_erasure: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                erasure_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErasureBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    discard_erasure: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                erasure_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletedErasureBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    confirm_erasure: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                erasure_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErasureBody"];
                 };
             };
             /** @description A refusal or a failure. */

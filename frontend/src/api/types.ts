@@ -41,6 +41,7 @@ export type DatasetVersion = Schemas["DatasetVersionBody"];
 export type PastVersion = Schemas["PastVersionBody"];
 export type VersionDiff = Schemas["DiffBody"];
 export type ScalingEstimate = Schemas["ScalingEstimateBody"];
+export type Erasure = Schemas["ErasureBody"];
 export type ScalingStudy = Schemas["ScalingStudyBody"];
 export type Learner = Schemas["LearnerBody"];
 export type Row = Schemas["RowBody"];

@@ -52,6 +52,13 @@ const newData = createRoute({
   component: lazyRouteComponent(() => import("@/features/datasets/pages/new-dataset-page"), "NewDatasetPage"),
 });
 
+const erase = createRoute({
+  getParentRoute: () => app,
+  path: "/data/erase",
+  validateSearch: (search: Search) => pick(search, "id"),
+  component: lazyRouteComponent(() => import("@/features/datasets/pages/erase-page"), "ErasePage"),
+});
+
 const dataset = createRoute({
   getParentRoute: () => app,
   path: "/data/$datasetId",
@@ -213,6 +220,7 @@ const pages = [
   home,
   data,
   newData,
+  erase,
   dataset,
   rows,
   runs,

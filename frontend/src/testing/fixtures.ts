@@ -29,6 +29,7 @@ export function listOf<T extends object>(data: T[], hasMore = false): ListOf<T> 
 const ALL: Permission[] = [
   "datasets:read",
   "datasets:write",
+  "datasets:erase",
   "runs:read",
   "runs:write",
   "models:read",
@@ -88,6 +89,7 @@ export function makeVersion(overrides: Partial<DatasetVersion> = {}): DatasetVer
     num_heldout: 120,
     num_visible: 1205,
     num_problems: 3,
+    num_erased: 0,
     num_tokens: 88_412,
     max_row_tokens: 412,
     content_sha256: "0".repeat(64),

@@ -15,6 +15,7 @@ import {
   NOW_S,
   SAMPLES,
 } from "@/testing/fixtures";
+import { erasureHandlers } from "@/testing/erasure-handlers";
 import { findKept, KEPT, KEPT_MESSAGES } from "@/testing/kept-fixtures";
 import { ALIAS_HANDLERS } from "@/testing/alias-handlers";
 import { MODELS } from "@/testing/model-fixtures";
@@ -170,6 +171,7 @@ export const handlers = [
   http.delete("*/v1/models/:model", () => HttpResponse.json({ deleted: true })),
   http.post("*/v1/models/:model/restore", () => HttpResponse.json(MODELS[0])),
   ...ALIAS_HANDLERS,
+  ...erasureHandlers,
   http.get("*/v1/chat/completions", ({ request }) => {
     const model = new URL(request.url).searchParams.get("model");
     return HttpResponse.json(listOf(KEPT.filter((kept) => !model || kept.model === model)));

@@ -11,6 +11,7 @@ export const THINGS: Record<string, { one: string; many: string }> = {
   dataset_version: { one: "Version of examples", many: "Versions of examples" },
   dataset_draft: { one: "Draft of examples", many: "Drafts of examples" },
   column_mapping: { one: "Chosen columns", many: "Chosen columns" },
+  erasure: { one: "Forgetting a person:", many: "Forgetting people" },
   scaling_study: { one: "Check whether examples are enough", many: "Checks whether examples are enough" },
   run: { one: "Training", many: "Training" },
   checkpoint: { one: "Saved state", many: "Saved states" },

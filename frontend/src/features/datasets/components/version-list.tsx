@@ -100,6 +100,8 @@ function VersionItem({ version, isLatest, onShow, onGoBack }: VersionItemProps) 
             : version.status === "failed"
               ? ` · ${version.error?.message ?? "could not be made"}`
               : " · being made"}
+          {version.num_erased > 0 &&
+            ` · ${plural(version.num_erased, "example")} of a person removed for good`}
         </p>
       </div>
       <Group gap="xs">

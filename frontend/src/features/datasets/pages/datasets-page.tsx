@@ -60,9 +60,18 @@ const COLUMNS: TableColumn<Dataset>[] = [
 export function DatasetsPage() {
   const datasets = useQuery(datasetsQuery);
   const can = useCan();
-  const add = can("datasets:write") && <ButtonLink to="/data/new">Add examples</ButtonLink>;
+  const actions = (
+    <>
+      {can("datasets:erase") && (
+        <ButtonLink to="/data/erase" variant="default">
+          Forget a person
+        </ButtonLink>
+      )}
+      {can("datasets:write") && <ButtonLink to="/data/new">Add examples</ButtonLink>}
+    </>
+  );
   return (
-    <Page title="Data" lead="Your examples: what was asked, and the answer you wish for." actions={add}>
+    <Page title="Data" lead="Your examples: what was asked, and the answer you wish for." actions={actions}>
       <QueryView query={datasets} what="your examples" skeleton={<SkeletonLines count={5} height={36} />}>
         {(list) =>
           list.data.length === 0 ? (

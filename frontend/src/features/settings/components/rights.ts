@@ -4,6 +4,7 @@ import type { Permission } from "@/api/types";
 export const RIGHTS: Record<Permission, string> = {
   "datasets:read": "See the data",
   "datasets:write": "Add and change data",
+  "datasets:erase": "Remove a person's rows for good",
   "runs:read": "See what is being made",
   "runs:write": "Start and stop making models",
   "models:read": "See the models",

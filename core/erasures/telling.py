@@ -1,0 +1,75 @@
+"""An erasure with the names of what it concerns, as they are now: names may tell a person, so none is kept with it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from core.datasets import row_views
+from core.datasets import service as datasets
+from core.datasets.models import Dataset
+from core.datasets.types import RowContent
+from core.erasures.repository import ErasureRepository
+from core.erasures.service import ErasureDetails
+from core.erasures.types import ByHandKind, ErasureStatus
+from core.errors import NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A row that would go, as the newest version that holds it has it."""
+
+    version_id: str
+    number: int
+    content: RowContent
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    details: ErasureDetails
+    people: Mapping[str | None, str]
+    datasets: Mapping[str, Dataset]
+    filenames: Mapping[str, str]
+    by_hand: Mapping[str, str]
+    examples: list[Example]
+
+
+def told(session: Session, details: ErasureDetails, *, with_examples: bool = False) -> Told:
+    erasure, found = details.erasure, details.found
+    repository = ErasureRepository(session, erasure.workspace_id)
+    named = [one.id for one in found.by_hand if one.kind is ByHandKind.DATASET_NAME]
+    known = {
+        dataset_id: datasets.get_even_deleted(session, workspace_id=erasure.workspace_id, dataset_id=dataset_id)
+        for dataset_id in [*(one.dataset_id for one in found.datasets), *named]
+    }
+    profiles = [one.id for one in found.by_hand if one.kind is ByHandKind.PROMPT_PROFILE]
+    return Told(
+        details=details,
+        people=repository.names_of_people([erasure.created_by, erasure.confirmed_by]),
+        datasets=known,
+        filenames=repository.filenames([file.file_id for file in found.files]),
+        by_hand={one: known[one].name for one in named} | repository.names_of_profiles(profiles),
+        examples=_examples(session, details) if with_examples else [],
+    )
+
+
+def _examples(session: Session, details: ErasureDetails) -> list[Example]:
+    """Only as long as somebody is to look at them before they confirm; a row that is gone meanwhile is left out."""
+    if details.status is not ErasureStatus.FOUND:
+        return []
+    found = []
+    for place in details.found.examples:
+        try:
+            row = row_views.get_row(
+                session,
+                workspace_id=details.erasure.workspace_id,
+                version_id=place.version_id,
+                number=place.number,
+            )
+        except NotFound:
+            continue
+        content = RowContent(
+            messages=row.messages, tools=row.tools, chosen=row.chosen, rejected=row.rejected, text=row.text
+        )
+        found.append(Example(place.version_id, place.number, content))
+    return found
