@@ -66,10 +66,21 @@ class Office:
                 kept += [str(tuple(row)).encode() for row in session.execute(text(f"select * from {table}"))]
         return b"\n".join(kept).decode(errors="replace")
 
-    def parquet_numbers(self, version: dict[str, Any], tmp_path: Path) -> list[int]:
+    def artifact(self, version: dict[str, Any]) -> dict[str, Any]:
         with self.bench.context.database.session(workspace_scope(self.bench.workspace_id)) as session:
             artifact = session.get_one(DatasetVersion, version["id"]).artifact
         assert artifact is not None
+        return artifact
+
+    def objects(self, version: dict[str, Any]) -> set[str]:
+        artifact = self.artifact(version)
+        return {artifact["manifest_key"], *(file["key"] for file in artifact["files"])}
+
+    def stored(self) -> set[str]:
+        return set(self.bench.context.backends.blobs.keys(f"workspaces/{self.bench.workspace_id}/"))
+
+    def parquet_numbers(self, version: dict[str, Any], tmp_path: Path) -> list[int]:
+        artifact = self.artifact(version)
         path = tmp_path / f"{version['id']}.parquet"
         self.bench.context.backends.blobs.download(artifact["files"][0]["key"], path)
         manifest = json.loads(self.bench.context.backends.blobs.read_bytes(artifact["manifest_key"]))
@@ -98,6 +109,9 @@ def test_the_person_is_nowhere_any_more_and_a_receipt_says_so(
     learned = bench.learned(office.third)
     found = office.search(NAME)
     assert [one["num_rows"] for one in found["datasets"][0]["versions"]] == [1]
+    # packed, so that no search of the bytes would find the name in what stayed
+    objects_before = office.objects(office.second)
+    assert objects_before <= office.stored()
     office.confirm(found)
     assert work_once(bench.context, QueueName.IO)
     receipt = office.look(found)
@@ -106,6 +120,8 @@ def test_the_person_is_nowhere_any_more_and_a_receipt_says_so(
     assert (receipt["confirmed_by_name"] is None, receipt["finished_at"] is None) == (False, False)
     assert receipt["examples"] == []
     assert NAME.lower() not in office.everything_kept().lower()
+    assert not objects_before & office.stored()
+    assert office.objects(office.second) <= office.stored()
     second = office.version(office.second)
     assert (second["num_erased"], second["num_visible"], second["num_rows"]) == (1, 41, 41)
     assert 5 not in bench.rows(second)
