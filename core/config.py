@@ -138,6 +138,9 @@ class Settings(BaseSettings):
     max_members_per_workspace: int = Field(
         500, ge=0, description="Members that a workspace may have; a seat that is offered is taken."
     )
+    max_aliases_per_workspace: int = Field(
+        1000, ge=0, description="Aliases that a workspace may have at once; 0 is no limit."
+    )
     max_workspace_bytes: int = Field(
         0, description="What all files of a workspace may take together, unless set for it; 0 is no limit."
     )

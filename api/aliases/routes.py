@@ -21,7 +21,8 @@ from api.aliases.schemas import (
     release_view,
     shadow_answer_view,
 )
-from api.dependencies import SessionDep, require
+from api.dependencies import SessionDep, SettingsDep, require
+from api.idempotency import OnceDep
 from api.pagination import ListBody, PageDep, list_body
 from api.retries import RetriedRoute
 from core.serving.aliases import service as aliases
@@ -45,10 +46,23 @@ def list_aliases(principal: Reader, session: SessionDep) -> AliasListView:
 
 
 @router.post("")
-def create_alias(body: NewAliasBody, principal: Writer, session: SessionDep) -> AliasView:
+def create_alias(
+    body: NewAliasBody, principal: Writer, session: SessionDep, settings: SettingsDep, once: OnceDep
+) -> AliasView:
     """Give a model a stable name."""
-    plan = Plan(arms=(Arm(model=body.model, percent=WHOLE),))
-    return alias_view(aliases.create(session, principal=principal, name=body.name, plan=plan, note=body.note))
+
+    def create() -> AliasView:
+        details = aliases.create(
+            session,
+            principal=principal,
+            name=body.name,
+            plan=Plan(arms=(Arm(model=body.model, percent=WHOLE),)),
+            note=body.note,
+            max_aliases=settings.max_aliases_per_workspace,
+        )
+        return alias_view(details)
+
+    return once.answer(AliasView, create)
 
 
 @router.get("/{alias_name}")
@@ -65,9 +79,10 @@ def delete_alias(alias_name: str, principal: Writer, session: SessionDep) -> Del
 
 
 @router.post("/{alias_name}/restore")
-def restore_alias(alias_name: str, principal: Writer, session: SessionDep) -> AliasView:
+def restore_alias(alias_name: str, principal: Writer, session: SessionDep, settings: SettingsDep) -> AliasView:
     """Bring a deleted alias back."""
-    return alias_view(aliases.restore(session, principal=principal, name=alias_name))
+    max_aliases = settings.max_aliases_per_workspace
+    return alias_view(aliases.restore(session, principal=principal, name=alias_name, max_aliases=max_aliases))
 
 
 @router.get("/{alias_name}/releases")
@@ -80,16 +95,26 @@ def list_alias_releases(
 
 
 @router.post("/{alias_name}/releases")
-def release_alias(alias_name: str, body: PlanBody, principal: Writer, session: SessionDep) -> AliasView:
+def release_alias(alias_name: str, body: PlanBody, principal: Writer, session: SessionDep, once: OnceDep) -> AliasView:
     """Point at something else: one model, several in shares, with a shadow or without."""
-    details = aliases.release(session, principal=principal, name=alias_name, plan=body.to_plan(), note=body.note)
-    return alias_view(details)
+
+    def release() -> AliasView:
+        plan = body.to_plan()
+        return alias_view(aliases.release(session, principal=principal, name=alias_name, plan=plan, note=body.note))
+
+    return once.answer(AliasView, release)
 
 
 @router.post("/{alias_name}/roll_back")
-def roll_back_alias(alias_name: str, body: RollBackBody, principal: Writer, session: SessionDep) -> AliasView:
+def roll_back_alias(
+    alias_name: str, body: RollBackBody, principal: Writer, session: SessionDep, once: OnceDep
+) -> AliasView:
     """Point at what an earlier release pointed at. That is a new release: nothing of the history is lost."""
-    return alias_view(aliases.roll_back(session, principal=principal, name=alias_name, number=body.release))
+
+    def roll_back() -> AliasView:
+        return alias_view(aliases.roll_back(session, principal=principal, name=alias_name, number=body.release))
+
+    return once.answer(AliasView, roll_back)
 
 
 @router.get("/{alias_name}/profiles")
@@ -100,17 +125,23 @@ def list_prompt_profiles(alias_name: str, principal: Reader, session: SessionDep
 
 
 @router.post("/{alias_name}/profiles")
-def create_prompt_profile(alias_name: str, body: NewProfileBody, principal: Writer, session: SessionDep) -> ProfileView:
+def create_prompt_profile(
+    alias_name: str, body: NewProfileBody, principal: Writer, session: SessionDep, once: OnceDep
+) -> ProfileView:
     """A new version. It is in use once a release names it."""
-    profile = aliases.add_profile(
-        session,
-        principal=principal,
-        name=alias_name,
-        system_prompt=body.system_prompt,
-        sampling=body.to_sampling(),
-        note=body.note,
-    )
-    return profile_view(profile)
+
+    def create() -> ProfileView:
+        profile = aliases.add_profile(
+            session,
+            principal=principal,
+            name=alias_name,
+            system_prompt=body.system_prompt,
+            sampling=body.to_sampling(),
+            note=body.note,
+        )
+        return profile_view(profile)
+
+    return once.answer(ProfileView, create)
 
 
 @router.get("/{alias_name}/shadow_answers")

@@ -19,12 +19,14 @@ class AliasRepository:
         self._session.add(thing)
         self._session.flush()
 
-    def lock_name(self, name: str) -> None:
-        """Until the end of the transaction nobody else makes an alias of this name: there is no row to hold yet."""
+    def lock_places(self) -> int:
+        """How many aliases live. Nobody makes one until the transaction ends: of a new name there is no row to hold."""
         self._session.execute(
-            text("select pg_advisory_xact_lock(hashtextextended('alias ' || :name || ' of ' || :workspace_id, 0))"),
-            {"name": name, "workspace_id": self._workspace_id},
+            text("select pg_advisory_xact_lock(hashtextextended('aliases of ' || :workspace_id, 0))"),
+            {"workspace_id": self._workspace_id},
         )
+        living = (Alias.workspace_id == self._workspace_id, Alias.deleted_at.is_(None))
+        return self._session.scalars(select(func.count()).where(*living)).one()
 
     def by_name(self, name: str, *, for_update: bool = False) -> Alias | None:
         """Deleted or not."""
@@ -68,6 +70,13 @@ class AliasRepository:
                 PromptProfile.version == version,
             )
         )
+
+    def num_profiles(self, alias_id: str) -> int:
+        """Of all versions, of which none is ever taken away."""
+        query = select(func.count()).where(
+            PromptProfile.workspace_id == self._workspace_id, PromptProfile.alias_id == alias_id
+        )
+        return self._session.scalars(query).one()
 
     def profiles(self, alias_id: str) -> Sequence[PromptProfile]:
         """Newest first."""

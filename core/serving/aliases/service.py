@@ -26,6 +26,8 @@ from core.workspaces.principal import Principal
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _SWEPT_AT_ONCE: Final = 1000
+# who changes words more often than this does it by a program, and the list of versions is read whole
+_MAX_PROFILES: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +49,13 @@ class AliasDetails:
     plan: Plan
 
 
-def create(session: Session, *, principal: Principal, name: str, plan: Plan, note: str = "") -> AliasDetails:
+def create(
+    session: Session, *, principal: Principal, name: str, plan: Plan, note: str = "", max_aliases: int = 0
+) -> AliasDetails:
     """A name of a deleted alias may be taken again only by restoring it: its history is still there.
 
-    Raises `Invalid` for a name that cannot be one, `Conflict` (`alias_exists`), and what `release` raises.
+    Raises `Invalid` for a name that cannot be one, `Conflict` (`alias_exists`, and `too_many_aliases` beyond
+    `max_aliases` of the workspace; 0 is no limit), and what `release` raises.
     """
     if not _NAME.fullmatch(name) or name in {model.id for model in base_models.list_base_models()}:
         raise Invalid(
@@ -60,7 +65,7 @@ def create(session: Session, *, principal: Principal, name: str, plan: Plan, not
             param="name",
         )
     repository = AliasRepository(session, principal.workspace_id)
-    repository.lock_name(name)
+    _require_place(repository, max_aliases)
     found = repository.by_name(name)
     if found is not None:
         how = "Restore it" if found.deleted_at else "Change what it points at"
@@ -102,15 +107,21 @@ def roll_back(session: Session, *, principal: Principal, name: str, number: int 
 def add_profile(
     session: Session, *, principal: Principal, name: str, system_prompt: str, sampling: SamplingDefaults, note: str
 ) -> PromptProfile:
-    """A new version. It says nothing until a release names it."""
+    """A new version. It says nothing until a release names it. Raises `Conflict` (`too_many_profiles`)."""
     alias = _found(session, principal.workspace_id, name, for_update=True)
     repository = AliasRepository(session, principal.workspace_id)
+    version = repository.num_profiles(alias.id) + 1
+    if version > _MAX_PROFILES:
+        raise Conflict(
+            f"{name} has {_MAX_PROFILES} prompt profiles, which is the most. Give the model another alias.",
+            code="too_many_profiles",
+        )
     profile = PromptProfile(
         id=new_id("prf_"),
         workspace_id=principal.workspace_id,
         created_by=principal.user_id,
         alias_id=alias.id,
-        version=len(repository.profiles(alias.id)) + 1,
+        version=version,
         system_prompt=system_prompt,
         sampling=sampling.model_dump(exclude_none=True),
         note=note,
@@ -129,10 +140,14 @@ def delete(session: Session, *, principal: Principal, name: str) -> None:
     audit.record(session, principal=principal, action="alias.deleted", target_id=name)
 
 
-def restore(session: Session, *, principal: Principal, name: str) -> AliasDetails:
-    alias = AliasRepository(session, principal.workspace_id).by_name(name, for_update=True)
+def restore(session: Session, *, principal: Principal, name: str, max_aliases: int = 0) -> AliasDetails:
+    """Raises `NotFound`, and `Conflict` (`too_many_aliases`) as `create` does."""
+    repository = AliasRepository(session, principal.workspace_id)
+    alias = repository.by_name(name, for_update=True)
     if alias is None:
         raise alias_not_found(name)
+    if alias.deleted_at is not None:
+        _require_place(repository, max_aliases)
     alias.deleted_at = None
     audit.record(session, principal=principal, action="alias.restored", target_id=name)
     return _details(session, alias)
@@ -273,6 +288,15 @@ def _details(session: Session, alias: Alias) -> AliasDetails:
     if found is None:
         raise AssertionError(alias.id)
     return AliasDetails(alias, found, Plan.model_validate(found.plan))
+
+
+def _require_place(repository: AliasRepository, max_aliases: int) -> None:
+    num = repository.lock_places()
+    if max_aliases and num >= max_aliases:
+        raise Conflict(
+            f"This workspace has {max_aliases} aliases, which is the most. Delete one that nobody asks for first.",
+            code="too_many_aliases",
+        )
 
 
 def _found(session: Session, workspace_id: str, name: str, *, for_update: bool = False) -> Alias:

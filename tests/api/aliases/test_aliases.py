@@ -8,7 +8,10 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from openai import OpenAI
 
+from api.main import create_app
 from core.audit.models import AuditEvent
+from core.backends.registry import Backends
+from core.config import Settings
 from core.db.session import SYSTEM, Database
 from tests.api.chat.conftest import Headers, ledger
 from tests.factories.inference import FakeInference
@@ -209,3 +212,42 @@ class TestRights:
         for name in ("Support Bot", "", "ft:x", model):
             answer = client.post("/v1/aliases", headers=as_member, json={"name": name, "model": model})
             assert answer.json()["error"]["code"] == "alias_name_invalid"
+
+
+class TestLimits:
+    def test_a_change_that_is_sent_again_is_made_once(
+        self, client: TestClient, as_member: Headers, bot: str, tuned: str
+    ) -> None:
+        for what, body in (
+            ("releases", {"arms": [{"model": tuned, "percent": 100}]}),
+            ("profiles", {"system_prompt": "Be kind."}),
+            ("roll_back", {}),
+        ):
+            path, headers = path_of(bot, what), as_member | {"idempotency-key": what}
+            first, again = (client.post(path, headers=headers, json=body) for _ in range(2))
+            assert (again.status_code, again.json()) == (200, first.json()), what
+            assert again.headers["idempotent-replayed"] == "true"
+        assert [one["version"] for one in client.get(path_of(bot, "profiles"), headers=as_member).json()["data"]] == [1]
+        numbers = [one["number"] for one in client.get(path_of(bot, "releases"), headers=as_member).json()["data"]]
+        assert numbers == [3, 2, 1]
+
+    def test_a_workspace_has_so_many_names_and_no_more(
+        self, settings: Settings, database: Database, backends: Backends, as_member: Headers, model: str
+    ) -> None:
+        few = settings.model_copy(update={"max_aliases_per_workspace": 1})
+        with TestClient(create_app(few, database, backends)) as client:
+
+            def take(name: str) -> tuple[int, str | None]:
+                answer = client.post("/v1/aliases", headers=as_member, json={"name": name, "model": model})
+                return answer.status_code, answer.json().get("error", {}).get("code")
+
+            assert take("one") == (200, None)
+            assert take("another") == (409, "too_many_aliases")
+            client.delete("/v1/aliases/one", headers=as_member)
+            assert take("another") == (200, None)
+            back = client.post("/v1/aliases/one/restore", headers=as_member)
+            assert (back.status_code, back.json()["error"]["code"]) == (409, "too_many_aliases")
+
+
+def path_of(alias: str, what: str) -> str:
+    return f"/v1/aliases/{alias}/{what}"
