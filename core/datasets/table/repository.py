@@ -1,6 +1,7 @@
 """The rows of datasets, by snapshot: what a version of a reading sees of them."""
 
 import json
+import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from sqlalchemy import (
     Text,
     and_,
     cast,
+    collate,
     column,
     delete,
     exists,
@@ -51,6 +53,8 @@ _ORDERS: dict[RowOrder, tuple[Any, ...]] = {
     RowOrder.TOKENS: (_tokens, Row.number),
     RowOrder.TOKENS_DOWN: (_tokens.desc(), Row.number.desc()),
 }
+# what a pattern gives a meaning of its own, and letters whose other case is not told byte by byte
+_UNSURE = re.compile(r"([/%_])|(?:[^\x00-\x7f]|[ikIK])+")
 _FILTERS: dict[RowFilter, tuple[ColumnElement[bool], ...]] = {
     RowFilter.ALL: (),
     RowFilter.PROBLEMS: (Row.problems.is_not(None), Row.excluded_from.is_(None)),
@@ -280,13 +284,23 @@ def _from_landmark(
 
 
 def _may_say(search: str) -> ColumnElement[bool]:
-    """Whether the words are anywhere in what a row's messages are written down as.
+    """Whether the words may be in what a row's messages are written down as, or in its text: whoever has them passes.
 
     As a JSON string has them, and as they are: calls are looked through as JSON.
     """
     written = dict.fromkeys([search, json.dumps(search, ensure_ascii=False)[1:-1]])
-    told = (Row.messages, Row.chosen, Row.rejected)
-    return or_(*(cast(one, Text).icontains(words, autoescape=True) for one in told for words in written))
+    told = (cast(Row.messages, Text), cast(Row.chosen, Text), cast(Row.rejected, Text), cast(Row.text, Text))
+    return or_(*(collate(one, "C").ilike(_pattern(words), escape="/") for one in told for words in written))
+
+
+def _pattern(words: str) -> str:
+    """For a comparison byte by byte, at less than half the price of one that knows the case of every alphabet.
+
+    So what has a small or a capital letter outside of ASCII stands for anything: as it is itself, or as "i" and "k" do,
+    which are the small letters of the Turkish capital and of the sign of Kelvin.
+    """
+    known = _UNSURE.sub(lambda found: f"/{found[1]}" if found[1] else "%", words)
+    return f"%{known}%"
 
 
 def _says(search: str) -> Any:  # noqa: ANN401 - a SQL expression
@@ -302,9 +316,8 @@ def _says(search: str) -> Any:  # noqa: ANN401 - a SQL expression
         )
     )  # fmt: skip
     return or_(
-        # to look through all of a row as one text takes a fourth of the time, and most rows are over with that
-        _may_say(search) & found,
-        Row.text.icontains(search, autoescape=True),
+        # to look through all of a row byte by byte takes a tenth of the time, and most rows are over with that
+        _may_say(search) & (found | Row.text.icontains(search, autoescape=True)),
         func.jsonb_path_query_array(Row.problems, cast("$[*].cause", JSONPATH))
         .cast(Text)
         .icontains(search, autoescape=True),

@@ -1,6 +1,8 @@
 """The whole way of a version: API, job, a real child process, rows in Postgres, rows on the wire."""
 
+import csv
 from collections.abc import Callable
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -29,6 +31,7 @@ from worker.tasks import datasets as task
 
 pytestmark = pytest.mark.stack
 
+OTHERS = [(f"other {letter}", "no") for letter in "abcdefghjlm"]
 MANY = b"question,answer\n" + b"".join(b"question %d,answer %d\n" % (number, number) for number in range(4500))
 
 Make = Callable[[bytes], dict[str, Any]]
@@ -112,6 +115,29 @@ class TestAGoodFile:
         row = client.get(url, headers=as_viewer, params={"q": "100%"}).json()["data"][0]
         assert row["messages"][0] == {"role": "user", "content": '100% sure, says "Ann_a"\nüber'}
         assert client.get(url, headers=as_viewer, params={"filter": "odd"}).status_code == 400
+
+    def test_are_found_in_any_case_of_any_alphabet(
+        self, make: Make, ready_context: WorkContext, client: TestClient, as_viewer: Headers
+    ) -> None:
+        said = {
+            "Straßen in \u0130stanbul": ["STRAßEN", "istanbul", "ISTANBUL", "\u0130STANBUL", "\u0130", "straßen in i"],
+            "300 \u212a, ΩΜΕΓΑ und Öl": ["300 k", "300 \u212a", "ωμεγα", "ÖL", "und ö"],
+            """C:\\new_a/b 5% 'x' "y"\tz""": ["c:\\new", "w_a/B", "5%", "'X'", '"y"\tz', "\\"],
+        }
+        written = StringIO()
+        csv.writer(written).writerows([("question", "answer"), *((one, "yes") for one in said), *OTHERS])
+        url = f"/v1/dataset_versions/{make(written.getvalue().encode())['id']}/rows"
+        work_once(ready_context, QueueName.IO)
+
+        def found(search: str) -> list[str]:
+            rows = client.get(url, headers=as_viewer, params={"q": search}).json()["data"]
+            return [row["messages"][0]["content"] for row in rows]
+
+        for question, searches in said.items():
+            for search in searches:
+                assert found(search) == [question], search
+        for search in ("5_", "5/", "istanbull", "kk", "_%", "%n"):
+            assert found(search) == [], search
 
     def test_is_read_again_with_other_columns_as_another_version(
         self, make: Make, ready_context: WorkContext, client: TestClient, as_admin: Headers, as_viewer: Headers
