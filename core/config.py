@@ -212,6 +212,12 @@ class Settings(BaseSettings):
     max_adapter_bytes: int = Field(
         2 << 30, ge=1, description="Memory for adapters in the inference runtime; those not asked for longest go first."
     )
+    max_prefix_bytes: int = Field(
+        256 << 20,
+        ge=0,
+        description="Memory for what a base model read before, so that a conversation is not read anew at each turn; "
+        "0 reads everything anew.",
+    )
     stored_completions_days: int = Field(
         30, ge=0, description="Days that an answer asked for with `store` is kept; 0 keeps it until it is deleted."
     )

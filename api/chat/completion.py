@@ -19,6 +19,7 @@ from api.chat.schemas import (
     ChatCompletion,
     Choice,
     LogprobsBody,
+    PromptTokensDetails,
     ServedBy,
     TokenLogprobBody,
     UsageBlock,
@@ -143,6 +144,7 @@ class Conversation:
             prompt_tokens=prompt_tokens,
             completion_tokens=completion_tokens,
             total_tokens=prompt_tokens + completion_tokens,
+            prompt_tokens_details=PromptTokensDetails(cached_tokens=min(one.cached_tokens for one in used)),
         )
 
     def answer(self) -> ChatCompletion:

@@ -51,10 +51,18 @@ class Choice(BaseModel):
     logprobs: LogprobsBody | None = None
 
 
+class PromptTokensDetails(BaseModel):
+    cached_tokens: int = Field(
+        0, description="Those that were known from an earlier prompt of this workspace, and not read again."
+    )
+
+
 class UsageBlock(BaseModel):
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
+    # none of an answer that was kept before they were counted
+    prompt_tokens_details: PromptTokensDetails = PromptTokensDetails()
 
 
 class ServedBy(BaseModel):

@@ -124,6 +124,8 @@ class TokenLogprob(TopLogprob):
 
 class Usage(_Value):
     prompt_tokens: int
+    # those of the prompt that were known from an earlier one, and not read again
+    cached_tokens: int = 0
     completion_tokens: int
     # the time this sequence was worked on, not the time it waited for others
     seconds: float
@@ -157,6 +159,7 @@ class ChatResult(_Value):
     text: str
     finish_reason: FinishReason
     prompt_tokens: int
+    cached_tokens: int = 0
     completion_tokens: int
     seconds: float
     hardware: str = "cpu"

@@ -78,7 +78,7 @@ class FakeInference:
                     yield piece
                 if not self.is_endless:
                     break
-            usage = Usage(prompt_tokens=7, completion_tokens=len(self.pieces), seconds=2.0)
+            usage = Usage(prompt_tokens=7, cached_tokens=5, completion_tokens=len(self.pieces), seconds=2.0)
             yield ChatDelta(finish_reason=self.finish_reason, usage=usage)
         finally:
             self.num_closed += 1

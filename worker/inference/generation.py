@@ -10,6 +10,7 @@ from core.inference.types import DeltaLine, DoneLine, FinishReason, Sampling, St
 from worker.inference.adapter_weights import AdapterWeights
 from worker.inference.answer import Answer
 from worker.inference.failures import error_line
+from worker.inference.prefix_cache import Owner
 from worker.inference.runtime import BaseRuntime, DecodeRow
 from worker.inference.sampling import Sampler
 
@@ -40,13 +41,13 @@ class Generation:
         self.prompt_ids = prompt_ids
         self.adapter = adapter
         self.num_prefilled = 0
+        self.num_recalled = 0
         self._sampler = Sampler(sampling)
         self._answer = Answer(runtime.chat_format, sampling, tools=tools, may_call_several=may_call_several)
         self._sink = sink
         self._num_virtual = adapter.num_virtual_tokens if adapter else 0
         self._max_tokens = min(sampling.max_tokens, runtime.context_tokens - len(prompt_ids) - self._num_virtual)
-        self._num_tokens = 0
-        self._last_token_id = -1
+        self._token_ids: list[int] = []
         self._seconds = 0.0
         self._cancelled = threading.Event()
 
@@ -58,7 +59,15 @@ class Generation:
     def num_cached(self) -> int:
         """Places of the cache that hold something: all tokens but the newest, which the next step will write."""
         num_virtual = self._num_virtual if self.num_prefilled else 0
-        return num_virtual + self.num_prefilled + max(0, self._num_tokens - 1)
+        return num_virtual + self.num_prefilled + len(self._token_ids[:-1])
+
+    @property
+    def cached_ids(self) -> Sequence[int]:
+        return [*self.prompt_ids[: self.num_prefilled], *self._token_ids[:-1]]
+
+    @property
+    def prefix_owner(self) -> Owner | None:
+        return Owner(self.workspace_id, self.adapter.digest if self.adapter else None) if self.workspace_id else None
 
     def cancel(self) -> None:
         self._cancelled.set()
@@ -67,19 +76,18 @@ class Generation:
         self._seconds += seconds
 
     def next_row(self) -> DecodeRow:
-        return DecodeRow(self._last_token_id, self.num_cached, self.adapter)
+        return DecodeRow(self._token_ids[-1], self.num_cached, self.adapter)
 
     def take(self, scores: torch.Tensor) -> bool:
         """Choose the next token and send what became certain. True when this was the last."""
         token_id = self._sampler.choose(scores)
-        self._last_token_id = token_id
-        self._num_tokens += 1
+        self._token_ids.append(token_id)
         if token_id in self.runtime.end_ids:
             return self._finish("stop")
         self._send(self._answer.push(token_id, scores))
         if self._answer.is_over:
             return self._finish("stop")
-        if self._num_tokens >= self._max_tokens:
+        if len(self._token_ids) >= self._max_tokens:
             return self._finish("length")
         return False
 
@@ -90,7 +98,8 @@ class Generation:
         self._send(self._answer.finish())
         usage = Usage(
             prompt_tokens=len(self.prompt_ids),
-            completion_tokens=self._num_tokens,
+            cached_tokens=self.num_recalled,
+            completion_tokens=len(self._token_ids),
             seconds=round(self._seconds, 6),
             hardware=self.runtime.hardware,
         )

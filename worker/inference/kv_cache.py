@@ -3,6 +3,8 @@
 Rows 0 to n are kept without gaps, so that a batch is a view and no step copies what was computed before.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import torch
@@ -10,6 +12,18 @@ import torch
 _MIN_TOKENS: Final = 256
 # an idle cache larger than this gives its memory back
 _KEPT_TOKENS: Final = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class KeyValues:
+    """Of one sequence, a tensor (heads, tokens, size of a head) a layer."""
+
+    keys: Sequence[torch.Tensor]
+    values: Sequence[torch.Tensor]
+
+    @property
+    def num_bytes(self) -> int:
+        return sum(tensor.nbytes for tensor in (*self.keys, *self.values))
 
 
 class KeyValueRows:
@@ -39,6 +53,21 @@ class KeyValueRows:
     def move(self, source: int, target: int, num_tokens: int) -> None:
         for tensor in (*self._keys, *self._values):
             tensor[target, :, :num_tokens] = tensor[source, :, :num_tokens]
+
+    @torch.inference_mode()
+    def copy(self, row: int, num_tokens: int) -> KeyValues:
+        """What the first places of a row hold, to be kept beyond it."""
+        keys, values = ([tensor[row, :, :num_tokens].clone() for tensor in one] for one in (self._keys, self._values))
+        return KeyValues(keys, values)
+
+    @torch.inference_mode()
+    def put(self, row: int, kept: KeyValues, num_tokens: int) -> None:
+        """Fill the first places of a row with what was copied from one before."""
+        self.ensure(num_rows=row + 1, num_tokens=num_tokens)
+        for layer, (keys, values) in enumerate(zip(kept.keys, kept.values, strict=True)):
+            row_keys, row_values = self.layer(layer, keys[None])
+            row_keys[row, :, :num_tokens] = keys[:, :num_tokens]
+            row_values[row, :, :num_tokens] = values[:, :num_tokens]
 
     @torch.inference_mode()
     def clear(self, row: int) -> None:

@@ -28,6 +28,7 @@ class Probe:
         self.prompt_ids = token_ids[: len(token_ids) - num_places + 1]
         self.adapter = adapter
         self.num_prefilled = 0
+        self.num_recalled = 0
         self._forced = token_ids[len(self.prompt_ids) :]
         self._num_virtual = adapter.num_virtual_tokens if adapter else 0
         self._scores: list[torch.Tensor] = []
@@ -43,6 +44,14 @@ class Probe:
     def num_cached(self) -> int:
         num_virtual = self._num_virtual if self.num_prefilled else 0
         return num_virtual + self.num_prefilled + max(0, len(self._scores) - 1)
+
+    @property
+    def cached_ids(self) -> Sequence[int]:
+        return [*self.prompt_ids[: self.num_prefilled], *self._forced[: max(0, len(self._scores) - 1)]]
+
+    @property
+    def prefix_owner(self) -> None:
+        """All of it is computed here and now, or it would prove nothing."""
 
     def cancel(self) -> None:
         self._cancelled.set()

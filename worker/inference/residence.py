@@ -90,7 +90,11 @@ class BaseVariants:
                 param="model",
             )
         logger.info("loading %s", key)
-        return load_runtime(base_models.folder(self._settings, model.id), key.quantization)
+        return load_runtime(
+            base_models.folder(self._settings, model.id),
+            key.quantization,
+            max_prefix_bytes=self._settings.max_prefix_bytes,
+        )
 
 
 class Adapters:

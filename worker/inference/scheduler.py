@@ -16,6 +16,7 @@ import torch
 from core.errors import AppError, RateLimited
 from worker.inference.adapter_weights import AdapterWeights
 from worker.inference.failures import restarting
+from worker.inference.prefix_cache import Owner
 from worker.inference.runtime import BaseRuntime, DecodeRow
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class Work(Protocol):
     prompt_ids: Sequence[int]
     adapter: AdapterWeights | None
     num_prefilled: int
+    num_recalled: int
 
     @property
     def workspace_id(self) -> str | None:
@@ -46,6 +48,14 @@ class Work(Protocol):
 
     @property
     def num_cached(self) -> int: ...
+
+    @property
+    def cached_ids(self) -> Sequence[int]:
+        """The tokens whose keys and values its row holds; an adapter's learned vectors stand before them."""
+
+    @property
+    def prefix_owner(self) -> Owner | None:
+        """Who may be helped by what was read for it, and whose readings may help it; None for nobody's."""
 
     def spend(self, seconds: float) -> None: ...
 
@@ -107,7 +117,10 @@ class Lane:
         generation = self.reading
         if generation is None:
             return
-        row, begin = len(self.ready), generation.num_prefilled
+        row = len(self.ready)
+        if generation.num_prefilled == 0:
+            self._recall(row, generation)
+        begin = generation.num_prefilled
         piece = generation.prompt_ids[begin : begin + _PREFILL_TOKENS]
         started = time.perf_counter()
         scores = self.runtime.prefill(row, piece, begin, generation.adapter)
@@ -117,6 +130,9 @@ class Lane:
             return
         self.reading = None
         self.ready.append(generation)
+        if bool(torch.isfinite(scores).all()):
+            # not only once it is answered: whoever asks the same meanwhile is helped too
+            self._keep(row)
         if self._is_over(row, scores):
             self._leave(row)
 
@@ -146,7 +162,10 @@ class Lane:
 
     def _is_over(self, row: int, scores: torch.Tensor) -> bool:
         if bool(torch.isfinite(scores).all()):
-            return self.ready[row].take(scores)
+            is_last = self.ready[row].take(scores)
+            if is_last:
+                self._keep(row)
+            return is_last
         self.ready[row].fail(
             AppError(
                 "The model computed values that are not numbers, so there is no answer. The adapter is probably "
@@ -156,6 +175,23 @@ class Lane:
         )
         self.runtime.cache.clear(row)
         return True
+
+    def _recall(self, row: int, work: Work) -> None:
+        """Begin with what is known of the prompt. At least one token is read, for the scores after it."""
+        if work.prefix_owner is None:
+            return
+        found = self.runtime.prefixes.longest(work.prefix_owner, work.prompt_ids[:-1])
+        if found is not None:
+            kept, work.num_recalled = found
+            work.num_prefilled = work.num_recalled
+            self.runtime.cache.put(row, kept, work.num_cached)
+
+    def _keep(self, row: int) -> None:
+        work = self.ready[row]
+        if work.prefix_owner is not None:
+            self.runtime.prefixes.keep(
+                work.prefix_owner, work.cached_ids, lambda: self.runtime.cache.copy(row, work.num_cached)
+            )
 
     def _leave(self, row: int) -> None:
         """Close the gap: the last ready row takes the place, and a prompt being read follows."""

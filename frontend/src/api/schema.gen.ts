@@ -7322,6 +7322,15 @@ export interface components {
             /** Total Steps */
             total_steps: number;
         };
+        /** PromptTokensDetails */
+        PromptTokensDetails: {
+            /**
+             * Cached Tokens
+             * @description Those that were known from an earlier prompt of this workspace, and not read again.
+             * @default 0
+             */
+            cached_tokens: number;
+        };
         /**
          * ProofBody
          * @description What the last proof of a model came to; differences are of scores (logits).
@@ -8773,6 +8782,12 @@ export interface components {
             completion_tokens: number;
             /** Prompt Tokens */
             prompt_tokens: number;
+            /**
+             * @default {
+             *       "cached_tokens": 0
+             *     }
+             */
+            prompt_tokens_details: components["schemas"]["PromptTokensDetails"];
             /** Total Tokens */
             total_tokens: number;
         };

@@ -10,7 +10,12 @@ export function makeKept(changes: Partial<KeptAnswer> = {}): KeptAnswer {
     choices: [
       makeChoice(0, "Of course. Which days suit you? I will look for a free time with the same doctor."),
     ],
-    usage: { prompt_tokens: 46, completion_tokens: 22, total_tokens: 68 },
+    usage: {
+      prompt_tokens: 46,
+      completion_tokens: 22,
+      total_tokens: 68,
+      prompt_tokens_details: { cached_tokens: 0 },
+    },
     system_fingerprint: "fp_9c2f0e1a77",
     metadata: { from: "the booking page" },
     temperature: 0.3,

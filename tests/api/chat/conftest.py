@@ -35,6 +35,16 @@ def events(text: str) -> list[Any]:
     return [line if line == "[DONE]" else json.loads(line) for line in lines]
 
 
+def usage(completion_tokens: int) -> dict[str, Any]:
+    """What an answer of `FakeInference` says was used."""
+    return {
+        "prompt_tokens": 7,
+        "completion_tokens": completion_tokens,
+        "total_tokens": 7 + completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": 5},
+    }
+
+
 @pytest.fixture
 def inference() -> FakeInference:
     return FakeInference()

@@ -8,7 +8,7 @@ from openai import OpenAI
 from core.db.session import Database
 from core.errors import RateLimited
 from core.inference.types import ChatDelta, TokenLogprob, ToolCall, TopLogprob
-from tests.api.chat.conftest import HELLO, Ask, ledger
+from tests.api.chat.conftest import HELLO, Ask, ledger, usage
 from tests.factories.inference import FINGERPRINT, FakeInference
 
 pytestmark = pytest.mark.stack
@@ -59,7 +59,7 @@ class TestWhole:
                 "logprobs": None,
             }
         ]
-        assert answer["usage"] == {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+        assert answer["usage"] == usage(3)
         assert answer["system_fingerprint"] == FINGERPRINT
         assert "service_tier" not in answer
         (entry,) = ledger(database)
@@ -75,7 +75,7 @@ class TestWhole:
         answer = ask(n=3, seed=5).json()
         assert [choice["index"] for choice in answer["choices"]] == [0, 1, 2]
         assert sorted(request.sampling.seed or 0 for request in inference.requests) == [5, 6, 7]
-        assert answer["usage"] == {"prompt_tokens": 7, "completion_tokens": 9, "total_tokens": 16}
+        assert answer["usage"] == usage(9)
 
     def test_parts_and_developer_messages_are_read(self, ask: Ask, inference: FakeInference) -> None:
         parts = [{"type": "text", "text": "one "}, {"type": "text", "text": "two"}]

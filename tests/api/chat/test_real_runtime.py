@@ -159,6 +159,21 @@ def test_a_conversation_that_is_too_long_is_told_with_numbers(ai: OpenAI, model:
         assert refused.value.body["details"]["prompt_tokens"] > refused.value.body["details"]["max_prompt_tokens"]
 
 
+def test_what_was_read_at_the_first_turn_is_not_read_at_the_second(ai: OpenAI, model: str) -> None:
+    def say(*messages: Any) -> Any:  # noqa: ANN401 - the client's own types
+        asked = [{"role": "user", "content": "What is it? " * 5}, *messages]
+        return ai.chat.completions.create(model=model, messages=asked, max_tokens=3, temperature=0)
+
+    first = say()
+    second = say({"role": "assistant", "content": "Hi."}, {"role": "user", "content": "And why?"})
+    again = say()
+    read = [one.usage.prompt_tokens - one.usage.prompt_tokens_details.cached_tokens for one in (first, second, again)]
+    assert read[0] == first.usage.prompt_tokens
+    assert 1 < read[1] < second.usage.prompt_tokens
+    assert read[2] == 1
+    assert again.choices == first.choices
+
+
 def test_one_workspace_is_told_to_come_back_and_hanging_up_makes_room(ai: OpenAI, model: str, runtime: Runtime) -> None:
     streams = [begun(ai, model) for _ in range(2)]
     with pytest.raises(openai.RateLimitError) as refused:

@@ -131,7 +131,7 @@ def test_hanging_up_cancels_the_answer(served: Served, monkeypatch: pytest.Monke
     asyncio.run(take_one_and_leave())
     eventually(lambda: served.client.health().active == 0)
     assert started[0].is_cancelled
-    assert started[0]._num_tokens < 900
+    assert started[0].num_cached < 900
 
 
 def test_a_server_that_ends_tells_those_who_are_being_answered(served: Served) -> None:
