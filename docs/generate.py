@@ -6,7 +6,8 @@
 import ast
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 from pydantic import AliasChoices
@@ -21,11 +22,15 @@ SNAKE = re.compile(r"^[a-z][a-z0-9_]+$")
 ACTION = re.compile(r"^[a-z_]+\.[a-z_.]+$")
 
 
-def nodes() -> Iterator[tuple[str, ast.AST]]:
-    for package in ("core", "api", "worker"):
-        for path in sorted((ROOT / package).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text())):
-                yield path.relative_to(ROOT).parent.as_posix(), node
+@cache
+def nodes() -> Sequence[tuple[str, ast.AST]]:
+    """With the folder of each. Read once: to parse all files is most of the work."""
+    paths = [path for package in ("core", "api", "worker") for path in sorted((ROOT / package).rglob("*.py"))]
+    return [
+        (path.relative_to(ROOT).parent.as_posix(), node)
+        for path in paths
+        for node in ast.walk(ast.parse(path.read_text()))
+    ]
 
 
 def literals(values: Iterable[tuple[str, ast.expr]], pattern: re.Pattern[str]) -> dict[str, str]:
