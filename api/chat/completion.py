@@ -130,6 +130,7 @@ class Conversation:
             messages=with_system_prompt(self.body.to_messages(), voice.system_prompt),
             tools=self.body.to_tools(),
             may_call_several=self.body.parallel_tool_calls is not False,
+            constraint=self.body.to_constraint(),
             sampling=self.body.to_sampling(choice=choice, defaults=voice.sampling),
             workspace_id=self.principal.workspace_id,
         )

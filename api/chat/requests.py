@@ -7,12 +7,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, Field, WithJsonSchema
 
+from api.chat.constraints import ResponseFormat, ToolBody, ToolChoice, to_constraint
 from api.chat.messages import MessageBody, as_stored, to_messages
-from api.schemas import JsonBody, RequestBody
+from api.schemas import RequestBody
 from core.errors import Invalid
-from core.inference.types import MAX_STOPS, MAX_TOP_LOGPROBS, Message, Sampling
+from core.inference.types import MAX_STOPS, MAX_TOP_LOGPROBS, Constraint, Message, Sampling
 
 MAX_CHOICES = 8
 # what many of OpenAI's own models write at most
@@ -49,20 +50,6 @@ _KEPT: Final = (
 )
 
 
-class FunctionBody(RequestBody):
-    name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-    strict: bool | None = None
-
-
-class ToolBody(JsonBody):
-    model_config = ConfigDict(extra="allow")
-
-    type: str
-    function: FunctionBody | None = None
-
-
 class StreamOptions(RequestBody):
     include_usage: bool | None = None
     include_obfuscation: bool | None = None
@@ -88,12 +75,12 @@ class ChatBody(RequestBody):
     stream: bool | None = False
     stream_options: StreamOptions | None = None
     tools: list[ToolBody] | None = Field(None, max_length=128)
-    tool_choice: Literal["none", "auto", "required"] | dict[str, Any] | None = None
+    tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     store: bool | None = None
     metadata: Metadata | None = None
 
-    response_format: dict[str, Any] | None = None
+    response_format: ResponseFormat | None = None
     functions: list[dict[str, Any]] | None = None
     function_call: str | dict[str, Any] | None = None
     modalities: list[str] | None = None
@@ -151,6 +138,10 @@ class ChatBody(RequestBody):
             return ()
         return tuple(tool.model_dump(exclude_none=True) for tool in self.tools or ())
 
+    def to_constraint(self) -> Constraint | None:
+        """What the answer is made to be; None where the model may say what it likes."""
+        return to_constraint(self.response_format, self.tools or (), self.tool_choice)
+
     def to_sampling(self, *, choice: int, defaults: Mapping[str, Any] | None = None) -> Sampling:
         """Choice 0 has the seed asked for, the others the seeds after it, so that they differ and can be repeated.
 
@@ -205,12 +196,7 @@ def _contradictions(body: ChatBody) -> Iterator[tuple[str, str]]:
 
 def _not_available(body: ChatBody) -> Iterator[str]:
     """Where nothing makes sure of what the field promises, it is refused rather than tried."""
-    if body.response_format is not None and body.response_format.get("type") != "text":
-        yield "response_format"
     yield from _tools_not_available(body.tools or ())
-    # a model may call or not as it likes; none is made to
-    if body.tool_choice not in (None, "none", "auto"):
-        yield "tool_choice"
     if body.functions:
         yield "functions"
     if body.function_call not in (None, "none", "auto"):
@@ -226,8 +212,6 @@ def _tools_not_available(tools: Sequence[ToolBody]) -> Iterator[str]:
     for index, tool in enumerate(tools):
         if tool.type != "function" or tool.function is None:
             yield f"tools.{index}.type"
-        elif tool.function.strict:
-            yield f"tools.{index}.function.strict"
 
 
 def _strings(body: object) -> Iterator[str]:

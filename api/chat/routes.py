@@ -100,6 +100,7 @@ def _check(body: ChatBody, settings: Settings) -> None:
     """All that can be refused before anybody looks for the model."""
     body.check()
     body.to_messages()
+    body.to_constraint()
     body.to_sampling(choice=0)
     most = settings.max_chats_per_workspace
     if body.num_choices > most:

@@ -59,12 +59,40 @@ class Sampling(_Value):
     top_logprobs: int | None = Field(default=None, ge=0, le=MAX_TOP_LOGPROBS)
 
 
+class JsonShape(_Value):
+    """JSON by a schema. The schema is text: the order of its properties is that of the answer's."""
+
+    json_schema: str
+    # what cannot be made sure of is refused, not overlooked
+    is_strict: bool = True
+    # where it stands in the request, for whoever must put it right
+    param: str
+
+
+class CallShape(JsonShape):
+    """A call of a function, with arguments by the schema."""
+
+    name: str
+
+
+class Constraint(_Value):
+    """What an answer is made to be, whatever the model would rather say: calls of one of these functions, or a text.
+
+    The text is JSON where there is a `shape`, else any that is no call; with `must_call` there is none.
+    """
+
+    shape: JsonShape | None = None
+    calls: tuple[CallShape, ...] = ()
+    must_call: bool = False
+
+
 class ChatRequest(_Value):
     base_model: str
     messages: tuple[Message, ...] = Field(min_length=1)
     # definitions of functions as on the wire; the model may call them
     tools: tuple[dict[str, Any], ...] = ()
     may_call_several: bool = True
+    constraint: Constraint | None = None
     adapter: AdapterRef | None = None
     # the base an adapter was trained on: a QLoRA adapter is served on the rounded weights it learned to correct
     quantization: Literal["nf4"] | None = None

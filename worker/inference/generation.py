@@ -5,10 +5,11 @@ from collections.abc import Callable, Collection, Sequence
 
 import torch
 
-from core.errors import AppError
+from core.errors import AppError, Invalid
 from core.inference.types import DeltaLine, DoneLine, FinishReason, Sampling, StreamLine, Usage
 from worker.inference.adapter_weights import AdapterWeights
 from worker.inference.answer import Answer
+from worker.inference.constraints import TokenMask
 from worker.inference.failures import error_line
 from worker.inference.prefix_cache import Owner
 from worker.inference.runtime import BaseRuntime, DecodeRow
@@ -34,6 +35,7 @@ class Generation:
         *,
         tools: Collection[str] = (),
         may_call_several: bool = True,
+        mask: TokenMask | None = None,
         workspace_id: str = "",
     ) -> None:
         self.runtime = runtime
@@ -42,7 +44,7 @@ class Generation:
         self.adapter = adapter
         self.num_prefilled = 0
         self.num_recalled = 0
-        self._sampler = Sampler(sampling)
+        self._sampler = Sampler(sampling, mask)
         self._answer = Answer(runtime.chat_format, sampling, tools=tools, may_call_several=may_call_several)
         self._sink = sink
         self._num_virtual = adapter.num_virtual_tokens if adapter else 0
@@ -80,12 +82,17 @@ class Generation:
 
     def take(self, scores: torch.Tensor) -> bool:
         """Choose the next token and send what became certain. True when this was the last."""
-        token_id = self._sampler.choose(scores)
+        try:
+            token_id = self._sampler.choose(scores)
+        except Invalid as error:
+            # of this answer alone: what its schema costs is bounded
+            self.fail(error)
+            return True
         self._token_ids.append(token_id)
         if token_id in self.runtime.end_ids:
             return self._finish("stop")
         self._send(self._answer.push(token_id, scores))
-        if self._answer.is_over:
+        if self._answer.is_over or self._sampler.is_complete:
             return self._finish("stop")
         if len(self._token_ids) >= self._max_tokens:
             return self._finish("length")

@@ -1,10 +1,7 @@
 """What is loaded: base model variants and adapters, each in a bounded cache that forgets the least recently used."""
 
 import logging
-import threading
-from collections import OrderedDict
-from collections.abc import Callable
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final
 
 from core.base_models import service as base_models
 from core.config import Settings
@@ -13,59 +10,13 @@ from core.inference.types import AdapterRef
 from worker.inference.adapter_config import parse_adapter_config
 from worker.inference.adapter_files import CONFIG_NAME, WEIGHTS_NAME, AdapterFiles
 from worker.inference.adapter_weights import AdapterWeights, read_adapter_weights
+from worker.inference.lru_cache import LruCache
 from worker.inference.runtime import BaseRuntime, VariantKey, load_runtime
 from worker.training import parity
 
 logger = logging.getLogger(__name__)
 
 MAX_VARIANTS: Final = 2
-
-
-class _Key(Protocol):
-    def __hash__(self) -> int: ...
-
-
-K = TypeVar("K", bound=_Key)
-V = TypeVar("V")
-
-
-class LruCache(Generic[K, V]):
-    """Loads a value once even if several threads want it at once; keeps at most `max_size`, by `size_of`.
-
-    Who holds a value keeps it alive, so forgetting one never breaks a sequence that is using it.
-    """
-
-    def __init__(self, *, max_size: int, size_of: Callable[[V], int]) -> None:
-        self._max_size = max_size
-        self._size_of = size_of
-        self._kept: OrderedDict[K, V] = OrderedDict()
-        self._lock = threading.Lock()
-        self._loading: dict[K, threading.Lock] = {}
-
-    def get(self, key: K, load: Callable[[], V]) -> V:
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-            turn = self._loading.setdefault(key, threading.Lock())
-        with turn:
-            with self._lock:
-                if key in self._kept:
-                    return self._kept[key]
-            try:
-                value = load()
-            finally:
-                with self._lock:
-                    self._loading.pop(key, None)
-            with self._lock:
-                self._kept[key] = value
-                while len(self._kept) > 1 and sum(map(self._size_of, self._kept.values())) > self._max_size:
-                    self._kept.popitem(last=False)
-            return value
-
-    def keys(self) -> list[K]:
-        with self._lock:
-            return list(self._kept)
 
 
 class BaseVariants:

@@ -16,6 +16,7 @@ from core.base_models.types import MARKER_NAME
 from core.kit.hashing import sha256_bytes
 from core.workers.hardware import CPU, key_of_gpu
 from worker.inference.adapter_weights import AdapterWeights
+from worker.inference.constraints import Constraints
 from worker.inference.kv_cache import CacheView, KeyValueRows
 from worker.inference.lora_linear import LoraLinear, LoraRouting, install_lora_layers
 from worker.inference.prefix_cache import PrefixCache
@@ -51,7 +52,7 @@ class DecodeRow:
 
 
 class BaseRuntime:
-    """Not safe for threads: one scheduler thread owns the forward passes. `chat_format` may be used by any."""
+    """Not safe for threads: one scheduler thread owns the forward passes. Any may use `chat_format`, `constraints`."""
 
     def __init__(
         self,
@@ -82,6 +83,7 @@ class BaseRuntime:
         self._embeddings: nn.Module = cast("Any", model).get_input_embeddings()
         self.num_scores: int = cast("Any", model).get_output_embeddings().out_features
         """Token ids that can be drawn are below this."""
+        self.constraints = Constraints(chat_format, num_scores=self.num_scores, end_ids=end_ids)
 
     @property
     def width(self) -> int:

@@ -6,6 +6,7 @@ from collections import Counter
 import torch
 
 from core.inference.types import Sampling
+from worker.inference.constraints import TokenMask
 
 
 class Sampler:
@@ -15,7 +16,8 @@ class Sampler:
     not by proof.
     """
 
-    def __init__(self, sampling: Sampling) -> None:
+    def __init__(self, sampling: Sampling, mask: TokenMask | None = None) -> None:
+        self._mask = mask
         self._temperature = sampling.temperature
         self._top_p = sampling.top_p
         self._penalties = _Penalties(sampling)
@@ -23,10 +25,21 @@ class Sampler:
         self._dice.manual_seed(secrets.randbits(62) if sampling.seed is None else sampling.seed % (1 << 62))
 
     def choose(self, scores: torch.Tensor) -> int:
-        """`scores` is one row of logits, float32, on the CPU; it is left as it is."""
-        token_id = self._draw(self._penalties.applied(scores))
+        """`scores` is one row of logits, float32, on the CPU; it is left as it is. Raises what the mask raises.
+
+        What the mask forbids is never drawn: it has the last word, after penalties and bias.
+        """
+        scores = self._penalties.applied(scores)
+        token_id = self._draw(self._mask.applied(scores) if self._mask else scores)
+        if self._mask:
+            self._mask.take(token_id)
         self._penalties.count(token_id)
         return token_id
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the mask allows no more tokens."""
+        return self._mask is not None and self._mask.is_complete
 
     def _draw(self, scores: torch.Tensor) -> int:
         if self._temperature == 0:

@@ -73,6 +73,9 @@ class InferenceService:
                 details={"prompt_tokens": len(prompt_ids), "max_prompt_tokens": num_readable - 1},
             )
         _refuse_unknown_tokens(runtime, request)
+        mask = None
+        if request.constraint:
+            mask = runtime.constraints.mask(request.constraint, may_call_several=request.may_call_several)
         generation = Generation(
             runtime,
             prompt_ids,
@@ -81,6 +84,7 @@ class InferenceService:
             adapter,
             tools=frozenset(str(tool["function"]["name"]) for tool in request.tools),
             may_call_several=request.may_call_several,
+            mask=mask,
             workspace_id=request.workspace_id,
         )
         self._scheduler.submit(generation)

@@ -3706,10 +3706,7 @@ export interface components {
             prompt_cache_retention?: string | null;
             /** Reasoning Effort */
             reasoning_effort?: ("none" | "minimal" | "low" | "medium" | "high" | "xhigh" | "max") | null;
-            /** Response Format */
-            response_format?: {
-                [key: string]: unknown;
-            } | null;
+            response_format?: components["schemas"]["ResponseFormat"] | null;
             /** Safety Identifier */
             safety_identifier?: string | null;
             /** Seed */
@@ -6684,6 +6681,19 @@ export interface components {
             /** To */
             to?: ("front" | "back") | null;
         };
+        /** NamedSchema */
+        NamedSchema: {
+            /** Description */
+            description?: string | null;
+            /** Name */
+            name: string;
+            /** Schema */
+            schema?: {
+                [key: string]: unknown;
+            } | null;
+            /** Strict */
+            strict?: boolean | null;
+        };
         /** NewAliasBody */
         NewAliasBody: {
             /** Model */
@@ -7693,6 +7703,15 @@ export interface components {
              * @enum {string}
              */
             type: "resplit";
+        };
+        /** ResponseFormat */
+        ResponseFormat: {
+            json_schema?: components["schemas"]["NamedSchema"] | null;
+            /**
+             * Type
+             * @enum {string}
+             */
+            type: "text" | "json_object" | "json_schema";
         };
         /**
          * Restore

@@ -6,12 +6,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import openai
 import pytest
 from openai import OpenAI, Stream
 from openai.types.chat import ChatCompletionChunk
+from pydantic import BaseModel
 
 from core.base_models.service import default_base_model
 from core.config import Settings
@@ -146,6 +147,45 @@ def test_two_answers_at_once_equal_two_alone(ai: OpenAI, model: str) -> None:
     both = ai.chat.completions.create(model=model, messages=HELLO, n=2, seed=5, **asked)
     alone = [ai.chat.completions.create(model=model, messages=HELLO, seed=seed, **asked) for seed in (5, 6)]
     assert [choice.message.content for choice in both.choices] == [one.choices[0].message.content for one in alone]
+
+
+class Berth(BaseModel):
+    port: Literal["Ostend", "Bruges"]
+    nights: Literal[1, 2, 3]
+    has_power: bool | None
+
+
+def test_the_clients_own_parsing_gets_what_it_asks_for(ai: OpenAI, model: str) -> None:
+    """Of a model that knows nothing: what is said is the schema's doing."""
+    asked: dict[str, Any] = {"model": model, "messages": HELLO, "temperature": 1.5, "response_format": Berth}
+    whole = ai.chat.completions.parse(**asked, seed=1, n=2)
+    for choice in whole.choices:
+        assert choice.finish_reason == "stop"
+        assert isinstance(choice.message.parsed, Berth)
+    with ai.chat.completions.stream(**asked, seed=1) as stream:
+        pieces = [event.delta for event in stream if event.type == "content.delta"]
+        assert len(pieces) > 5
+        assert stream.get_final_completion().choices[0].message.parsed == whole.choices[0].message.parsed
+    with pytest.raises(openai.LengthFinishReasonError):
+        ai.chat.completions.parse(**asked, max_tokens=3)
+
+
+def test_a_schema_that_only_the_runtime_can_refuse_is_refused_in_the_clients_words(ai: OpenAI, model: str) -> None:
+    asked: Any = {"type": "json_schema", "json_schema": {"name": "n", "strict": True, "schema": {"pattern": "("}}}
+    for stream in (False, True):
+        with pytest.raises(openai.BadRequestError, match="unclosed group") as refused:
+            ai.chat.completions.create(model=model, messages=HELLO, response_format=asked, stream=stream)
+        assert (refused.value.code, refused.value.type) == ("schema_unsupported", "invalid_request_error")
+        assert refused.value.param == "response_format.json_schema.schema"
+
+
+def test_hanging_up_in_the_middle_of_a_schema_makes_room(ai: OpenAI, model: str, runtime: Runtime) -> None:
+    asked: Any = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "string", "minLength": 3000}}}
+    stream = ai.chat.completions.create(model=model, messages=HELLO, response_format=asked, stream=True, **LONG)
+    for _ in range(3):
+        next(stream)
+    stream.close()
+    eventually(lambda: runtime.num_active == 0)
 
 
 def test_a_conversation_that_is_too_long_is_told_with_numbers(ai: OpenAI, model: str) -> None:

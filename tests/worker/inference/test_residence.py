@@ -10,7 +10,8 @@ from core.config import Settings
 from core.errors import Invalid, NotFound, Unavailable
 from core.inference.types import AdapterRef
 from worker.inference.adapter_files import AdapterFiles
-from worker.inference.residence import Adapters, BaseVariants, LruCache
+from worker.inference.lru_cache import LruCache
+from worker.inference.residence import Adapters, BaseVariants
 from worker.inference.runtime import BaseRuntime, VariantKey
 
 DEFAULT = base_models.default_base_model().id

@@ -5,9 +5,22 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import jsonschema_rs
 import pytest
+import torch
 
-from core.inference.types import DeltaLine, DoneLine, Message, Sampling, StreamLine, ToolCall
+from core.errors import Invalid
+from core.inference.types import (
+    CallShape,
+    Constraint,
+    DeltaLine,
+    DoneLine,
+    Message,
+    Sampling,
+    StreamLine,
+    ToolCall,
+)
+from tests.worker.inference.test_constraints import closing
 from tests.worker.inference.test_scheduler import drive
 from tests.worker.inference.tiny_models import chat_request
 from worker.inference.generation import Generation
@@ -15,6 +28,7 @@ from worker.inference.runtime import BaseRuntime, load_runtime
 from worker.inference.sampling import Sampler
 from worker.inference.scheduler import Lane
 from worker.inference.service import _prompt_ids
+from worker.training.data.tool_calls import CallSyntax
 
 # a small one of the kind of Qwen's
 TEMPLATE = """
@@ -182,3 +196,111 @@ def test_a_call_stands_beside_an_answer_without_tools(
     drive(lane)
     assert text_of(mixed_plain) == text_of(plain)
     assert isinstance(mixed_tools[-1], DoneLine)
+
+
+STRICT = {
+    "type": "object",
+    "properties": {"port": {"enum": ["Ostend", "Bruges"]}, "hours": {"type": "array", "items": {"type": "boolean"}}},
+    "required": ["port", "hours"],
+    "additionalProperties": False,
+}
+
+
+def calls_by(*names: str, must_call: bool = True) -> Constraint:
+    shapes = [
+        CallShape(name=name, json_schema=json.dumps(STRICT), param=f"tools[{at}].function.parameters")
+        for at, name in enumerate(names)
+    ]
+    return Constraint(calls=tuple(shapes), must_call=must_call)
+
+
+def said_by_dice(
+    runtime: BaseRuntime, constraint: Constraint, *, seed: int, may_call_several: bool = True
+) -> list[StreamLine]:
+    """Of a model that says what the dice say."""
+    lines: list[StreamLine] = []
+    lane = Lane(runtime)
+    lane.waiting.append(
+        Generation(
+            runtime,
+            [1, 40 + seed],
+            Sampling(temperature=2, seed=seed, max_tokens=700, logit_bias=closing(runtime)),
+            lines.append,
+            tools=["find_tide", "book_berth"],
+            may_call_several=may_call_several,
+            mask=runtime.constraints.mask(constraint, may_call_several=may_call_several),
+        )
+    )
+    drive(lane)
+    return lines
+
+
+# how Llama, Mistral and Qwen write calls, and one that opens with a special token
+SYNTAXES = {
+    "tags": CallSyntax("<tool_call>", "</tool_call>", is_list=False, name_key="name", arguments_key="arguments"),
+    "bare": CallSyntax("", "", is_list=False, name_key="name", arguments_key="parameters"),
+    "list": CallSyntax("[TOOL_CALLS]", "", is_list=True, name_key="name", arguments_key="arguments"),
+    "special": CallSyntax("<|im_start|>call:", "<|endoftext|>", is_list=False, name_key="n", arguments_key="a"),
+}
+
+
+@pytest.fixture(params=SYNTAXES, scope="module")
+def of_each_kind(request: pytest.FixtureRequest, base_folder: Path) -> BaseRuntime:
+    """The tiny model with the marks of another's calls."""
+    runtime = load_runtime(base_folder, None)
+    syntax = SYNTAXES[request.param]
+    chat_format = runtime.chat_format
+    chat_format.call_syntax = syntax
+    chat_format._call_markers = chat_format._tokenizer.special_ids_in(syntax.opening + syntax.closing)
+    return runtime
+
+
+def test_a_call_that_must_come_comes_and_keeps_to_its_schema(of_each_kind: BaseRuntime) -> None:
+    for seed in range(3):
+        lines = said_by_dice(of_each_kind, calls_by("find_tide", "book_berth"), seed=seed, may_call_several=False)
+        assert isinstance(lines[-1], DoneLine)
+        if lines[-1].finish_reason == "length":
+            continue
+        (call,) = calls_of(lines)
+        assert text_of(lines) == ""
+        assert call.name in {"find_tide", "book_berth"}
+        assert jsonschema_rs.is_valid(STRICT, json.loads(call.arguments))
+        assert lines[-1].finish_reason == "tool_calls"
+
+
+def test_the_one_that_is_named_is_called(of_each_kind: BaseRuntime) -> None:
+    lines = said_by_dice(of_each_kind, calls_by("book_berth"), seed=5, may_call_several=False)
+    assert {call.name for call in calls_of(lines)} == {"book_berth"}
+
+
+def test_a_text_may_come_in_the_place_of_a_call_but_no_other_call(of_each_kind: BaseRuntime) -> None:
+    """What the model says is let through as long as it is no call that breaks the schema."""
+    syntax = of_each_kind.chat_format.call_syntax
+    assert syntax is not None
+    wrong = {syntax.name_key: "find_tide", syntax.arguments_key: {"port": "Paris", "hours": []}}
+    right = {syntax.name_key: "find_tide", syntax.arguments_key: {"port": "Bruges", "hours": [True]}}
+    constraint = calls_by("find_tide", must_call=False)
+    for said, is_let_through in ((wrong, False), (right, True)):
+        body = json.dumps([said] if syntax.is_list else said)
+        assert is_kept_to(of_each_kind, constraint, f"{syntax.opening}{body}{syntax.closing}") is is_let_through
+    assert is_kept_to(of_each_kind, constraint, "High water is at two. See [1] <tool or: {}")
+    assert is_kept_to(of_each_kind, constraint, "")
+
+
+def is_kept_to(runtime: BaseRuntime, constraint: Constraint, said: str) -> bool:
+    """Whether a model may say this, letter by letter, and end there."""
+    mask = runtime.constraints.mask(constraint)
+    ids: list[int] = []
+    for piece in runtime.chat_format.split(said):
+        ids += [piece] if isinstance(piece, int) else letters(runtime, piece)
+    try:
+        for token_id in ids:
+            mask.take(token_id)
+        return mask.is_complete or bool(mask.applied(torch.zeros(runtime.num_scores))[max(runtime.end_ids)] == 0)
+    except Invalid:
+        return False
+
+
+def letters(runtime: BaseRuntime, text: str) -> list[int]:
+    by_bytes = {runtime.chat_format.bytes_of(one): one for one in range(runtime.num_scores)}
+    return [by_bytes[bytes([byte])] for byte in text.encode()]

@@ -133,6 +133,14 @@ class ChatFormat:
         """The same, with the special tokens that mark calls of tools as they are spelled."""
         return self._tokenizer.decode(token_ids, spelling=self._call_markers)
 
+    def encode_answer(self, text: str) -> list[int]:
+        """What a model would write for a text that holds no special token."""
+        return self._tokenizer.encode_answer(text)
+
+    def split(self, text: str) -> list[str | int]:
+        """A text as its special tokens, by id, and what stands between them."""
+        return self._tokenizer.split(text)
+
     def bytes_of(self, token_id: int) -> bytes | None:
         """What the token adds to a text; None for special tokens and for ids that the tokenizer does not have."""
         return self._tokenizer.bytes_of(token_id)

@@ -84,6 +84,8 @@ class GuardedTokenizer:
         markers = used & (specials | tags)
         self._special_ids = frozenset(ids[one] for one in specials)
         self._never_text = frozenset(ids[one] for one in specials | tags)
+        self._tags = {one: ids[one] for one in tags}
+        self._tag_pattern = re.compile("|".join(map(re.escape, _longest_first(tags))) or r"(?!)")
         self._text_start, self._text_end = _text_ends(tokenizer, ids.get(end_of_text))
         # who asks can write no marker at all; who answers may write tags, e.g. the reasoning before an answer
         self.asking_guard, self.answering_guard = Guard(markers), Guard(markers & specials)
@@ -159,6 +161,25 @@ class GuardedTokenizer:
         plain = self.encode(text)
         start, end = [(0, 0)] * len(self._text_start), [(len(text), len(text))] * len(self._text_end)
         return EncodedText([*self._text_start, *plain.token_ids, *self._text_end], [*start, *plain.spans, *end])
+
+    def encode_answer(self, text: str) -> list[int]:
+        """What a model would write for a text without special tokens: its tags are tokens of their own."""
+        ids: list[int] = []
+        end = 0
+        for tag in self._tag_pattern.finditer(text):
+            ids += [*self._plain_ids(text[end : tag.start()]), self._tags[tag[0]]]
+            end = tag.end()
+        return ids + self._plain_ids(text[end:])
+
+    def _plain_ids(self, text: str) -> list[int]:
+        return self.encode(text).token_ids if text else []
+
+    def split(self, text: str) -> list[str | int]:
+        """A text as its special tokens, by id, and what stands between them."""
+        literals = {self.literal(one): one for one in self._special_ids}
+        pattern = "|".join(map(re.escape, _longest_first(literals)))
+        parts = re.split(f"({pattern})", text) if pattern else [text]
+        return [literals.get(part, part) for part in parts if part]
 
     def bytes_of(self, token_id: int) -> bytes | None:
         """What the token adds to a text; None where it stands for no text."""
