@@ -18,6 +18,7 @@ from api.auth.routes import router as auth
 from api.chat.kept import router as kept_completions
 from api.chat.routes import router as chat
 from api.column_mappings.routes import router as column_mappings
+from api.datasets.finding_routes import router as dataset_findings
 from api.datasets.lineage_routes import router as dataset_lineage
 from api.datasets.routes import router as datasets
 from api.datasets.row_routes import router as dataset_rows
@@ -90,6 +91,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     dataset_versions,
     dataset_scaling,
     dataset_rows,
+    dataset_findings,
     dataset_lineage,
     erasures,
     samples,

@@ -1,3 +1,4 @@
+from collections.abc import Mapping as Map
 from typing import Any, Literal
 
 from pydantic import Field
@@ -5,10 +6,11 @@ from pydantic import Field
 from api.pagination import ListBody
 from api.schemas import RequestBody, ResponseBody
 from core.datasets.changes import CHANGE, Change
+from core.datasets.health import KEEPABLE
 from core.datasets.ingest_files import IngestedRow
 from core.datasets.models import Row
 from core.datasets.service import DatasetDetails, VersionDetails
-from core.datasets.types import Health, Mapping, Message, Problem, RowKind, Split, VersionStatus
+from core.datasets.types import Finding, Health, Kept, Mapping, Message, Problem, RowKind, Share, Split, VersionStatus
 from core.kit.clock import unix_s
 
 
@@ -29,6 +31,29 @@ class NewVersion(RequestBody):
 class VersionErrorBody(ResponseBody):
     code: str
     message: str
+
+
+class KeptBody(ResponseBody):
+    ground: str
+    kept_by_name: str | None = Field(description="Null for a service.")
+    kept_at: int
+
+
+class FindingBody(Finding):
+    """What was found in some rows of a version, or in all of them together."""
+
+    model_config = ResponseBody.model_config
+
+    can_be_kept: bool = Field(description="Personal data or secrets, of which somebody may decide that they stay.")
+    kept: KeptBody | None = Field(description="By whom, when and why it was decided that they stay in this version.")
+
+
+class HealthBody(ResponseBody):
+    """What was found, worst first; and two pictures of the whole."""
+
+    findings: list[FindingBody]
+    answer_lengths: list[Share] = Field(description="How many answers, of plain text rows, have how many characters.")
+    languages: list[Share] = Field(description="Of at most 2,000 rows, those whose language is clear; most first.")
 
 
 class DatasetVersionBody(ResponseBody):
@@ -54,7 +79,7 @@ class DatasetVersionBody(ResponseBody):
     num_tokens: int
     max_row_tokens: int
     content_sha256: str | None
-    health: Health
+    health: HealthBody
     problems: list[Problem] = Field(description="The first hundred; the rows have them all.")
     error: VersionErrorBody | None
     job_id: str
@@ -130,7 +155,7 @@ def version_body(details: VersionDetails) -> DatasetVersionBody:
         num_tokens=version.num_tokens or 0,
         max_row_tokens=version.max_row_tokens or 0,
         content_sha256=version.content_sha256,
-        health=Health.model_validate(version.health or {}),
+        health=_health_body(Health.model_validate(version.health or {}), details.kept),
         problems=[Problem.model_validate(problem) for problem in version.problems or []],
         error=None
         if version.error is None
@@ -138,6 +163,22 @@ def version_body(details: VersionDetails) -> DatasetVersionBody:
         job_id=version.job_id,
         progress=details.progress,
     )
+
+
+def _health_body(health: Health, kept: Map[str, Kept]) -> HealthBody:
+    findings = [
+        FindingBody(
+            **finding.model_dump(), can_be_kept=finding.code in KEEPABLE, kept=_kept_body(kept.get(finding.code))
+        )
+        for finding in health.findings
+    ]
+    return HealthBody(findings=findings, answer_lengths=health.answer_lengths, languages=health.languages)
+
+
+def _kept_body(kept: Kept | None) -> KeptBody | None:
+    if kept is None:
+        return None
+    return KeptBody(ground=kept.ground, kept_by_name=kept.kept_by_name, kept_at=unix_s(kept.kept_at))
 
 
 def row_body(row: Row | IngestedRow, *, version_id: str) -> RowBody:

@@ -6,7 +6,6 @@ from api.datasets.schemas import DatasetVersionBody, RowBody, row_body, version_
 from api.pagination import ListBody
 from api.schemas import RequestBody, ResponseBody
 from core.datasets.changes import Change
-from core.datasets.service import VersionDetails
 from core.datasets.types import RowContent
 from core.datasets.versions.diff import Diff, DiffKind
 from core.datasets.versions.drafts import Draft
@@ -74,11 +73,11 @@ def past_version_body(past: PastVersion) -> PastVersionBody:
 def diff_body(diff: Diff) -> DiffBody:
     data = [
         RowDiffBody(
-            id=f"{diff.after.id}.{one.number}",
+            id=f"{diff.after.version.id}.{one.number}",
             number=one.number,
             kind=one.kind,
-            before=None if one.before is None else row_body(one.before, version_id=diff.before.id),
-            after=None if one.after is None else row_body(one.after, version_id=diff.after.id),
+            before=None if one.before is None else row_body(one.before, version_id=diff.before.version.id),
+            after=None if one.after is None else row_body(one.after, version_id=diff.after.version.id),
         )
         for one in diff.rows
     ]
@@ -87,8 +86,8 @@ def diff_body(diff: Diff) -> DiffBody:
         has_more=diff.has_more,
         first_id=data[0].id if data else None,
         last_id=data[-1].id if data else None,
-        before=version_body(VersionDetails(diff.before, 1.0)),
-        after=version_body(VersionDetails(diff.after, 1.0)),
+        before=version_body(diff.before),
+        after=version_body(diff.after),
         counts=diff.counts,
     )
 

@@ -86,6 +86,7 @@ class ErasureBody(ResponseBody):
     num_completions: int = Field(description="Kept answers, which go.")
     num_shadow_answers: int = Field(description="Answers beside those that were sent, which go.")
     num_drafts: int = Field(description="Datasets whose unsaved changes go.")
+    num_grounds: int = Field(description="Grounds on which findings are kept: their words go, the decisions stay.")
     by_hand: list[ErasureByHandBody] = Field(description="What stays until somebody changes it.")
     examples: list[ErasureExampleBody] = Field(description="Some of the rows, until they are removed; not in lists.")
     error: ErasureError | None
@@ -134,6 +135,7 @@ def erasure_body(told: Told) -> ErasureBody:
         num_completions=found.num_completions,
         num_shadow_answers=found.num_shadow_answers,
         num_drafts=found.num_drafts,
+        num_grounds=found.num_grounds,
         by_hand=[ErasureByHandBody(kind=one.kind, id=one.id, name=told.by_hand[one.id]) for one in found.by_hand],
         examples=[
             ErasureExampleBody(version_id=one.version_id, number=one.number, content=one.content)

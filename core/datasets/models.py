@@ -147,6 +147,20 @@ class DatasetVersion(WorkspaceOwned, Base):
     error: Mapped[dict[str, Any] | None]
 
 
+class KeptFinding(WorkspaceOwned, Base):
+    """Personal data or secrets that were found in a version and that somebody decided to keep, and on what ground.
+
+    Of this version alone: one that is made of it has other rows, and is decided about anew.
+    """
+
+    __tablename__ = "kept_findings"
+
+    version_id: Mapped[str] = mapped_column(ForeignKey("dataset_versions.id"), primary_key=True)
+    code: Mapped[str] = mapped_column(primary_key=True)
+    ground: Mapped[str]
+    kept_by: Mapped[str | None]
+
+
 class DraftChange(WorkspaceOwned, Base):
     """A change that is not saved yet. Those of one dataset, in their order, are its draft."""
 

@@ -7,8 +7,9 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session, defer
 
-from core.datasets.models import ColumnMapping, Dataset, DatasetVersion, File, Row
-from core.datasets.types import VersionStatus
+from core.datasets.models import ColumnMapping, Dataset, DatasetVersion, File, KeptFinding, Row
+from core.datasets.types import Kept, VersionStatus
+from core.identity.models import User
 from core.kit.pagination import Page, PageRequest
 
 _IS_LIVING = (File.deleted_at.is_(None), or_(File.expires_at.is_(None), File.expires_at > func.now()))
@@ -230,6 +231,45 @@ def leftover(session: Session) -> DatasetVersion | None:
         or_(and_(is_read, exists().where(of_reading)), and_(not_(is_read), or_(added, removed))),
     )
     return session.scalar(query.limit(1))
+
+
+class KeptFindingRepository:
+    def __init__(self, session: Session, workspace_id: str) -> None:
+        self._session = session
+        self._workspace_id = workspace_id
+
+    def add(self, version_id: str, code: str, *, ground: str, kept_by: str) -> bool:
+        """False if it is kept already, on whatever ground. Of two at once, the other waits and is told."""
+        added = upsert(KeptFinding).values(
+            workspace_id=self._workspace_id, version_id=version_id, code=code, ground=ground, kept_by=kept_by
+        )
+        new = added.on_conflict_do_nothing().returning(KeptFinding.code)
+        return self._session.scalar(new) is not None
+
+    def remove(self, version_id: str, code: str) -> bool:
+        gone = self._session.scalar(
+            delete(KeptFinding)
+            .where(
+                KeptFinding.workspace_id == self._workspace_id,
+                KeptFinding.version_id == version_id,
+                KeptFinding.code == code,
+            )
+            .returning(KeptFinding.code)
+        )
+        return gone is not None
+
+    def of_versions(self, version_ids: Sequence[str]) -> dict[str, dict[str, Kept]]:
+        """What is kept, by version and code. Names are of people; a service has none."""
+        query = (
+            select(KeptFinding, User.name)
+            .join(User, User.id == KeptFinding.kept_by, isouter=True)
+            .where(KeptFinding.workspace_id == self._workspace_id, KeptFinding.version_id.in_(version_ids))
+        )
+        found: dict[str, dict[str, Kept]] = {}
+        for row in self._session.execute(query):
+            kept = Kept(ground=row[0].ground, kept_by_name=row[1], kept_at=row[0].created_at)
+            found.setdefault(row[0].version_id, {})[row[0].code] = kept
+        return found
 
 
 class ColumnMappingRepository:

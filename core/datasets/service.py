@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as Map
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
@@ -10,9 +10,10 @@ from core.audit import service as audit
 from core.backends.queue import TaskQueue
 from core.datasets import closing, columns, files, remembered
 from core.datasets.models import Dataset, DatasetVersion, File
-from core.datasets.repository import DatasetRepository, VersionRepository
+from core.datasets.repository import DatasetRepository, KeptFindingRepository, VersionRepository
 from core.datasets.table.repository import RowRepository, Snapshot
 from core.datasets.types import (
+    Kept,
     Mapping,
     RowRecord,
     Split,
@@ -33,10 +34,11 @@ MAX_NAME_CHARS = 200
 
 @dataclass(frozen=True, slots=True)
 class VersionDetails:
-    """A version and how far its validation is, from 0 to 1."""
+    """A version, how far its validation is, from 0 to 1, and what of the findings somebody decided to keep, by code."""
 
     version: DatasetVersion
     progress: float
+    kept: Map[str, Kept] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,7 +342,9 @@ def _details(session: Session, workspace_id: str, datasets: Sequence[Dataset]) -
 def version_details(session: Session, workspace_id: str, versions: Sequence[DatasetVersion]) -> list[VersionDetails]:
     validating = [version.job_id for version in versions if version.status is VersionStatus.VALIDATING]
     found = jobs.get_many(session, workspace_id=workspace_id, job_ids=validating) if validating else {}
-    return [VersionDetails(version, _progress(version, found)) for version in versions]
+    with_findings = [version.id for version in versions if version.health]
+    kept = KeptFindingRepository(session, workspace_id).of_versions(with_findings) if with_findings else {}
+    return [VersionDetails(version, _progress(version, found), kept.get(version.id, {})) for version in versions]
 
 
 def _progress(version: DatasetVersion, found: Map[str, Job]) -> float:

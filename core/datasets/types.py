@@ -1,6 +1,7 @@
 """The values of data sets: what is wrong with a row, which column plays which part, what a file turned out to hold."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, NotRequired
 
@@ -338,6 +339,14 @@ class Finding(_Value):
     advice: str = Field(description="What to do about it.")
     fixes: list[Fix] = Field(description="What can be done about it at once, the best first; else it is for a person.")
     can_be_listed: bool = Field(True, description="Whether its rows have it as a problem and can be listed by it.")
+
+
+class Kept(_Value):
+    """Who decided that what was found in a version may stay in it, and why."""
+
+    ground: str
+    kept_by_name: str | None = Field(description="Null for a service.")
+    kept_at: datetime
 
 
 class Share(_Value):

@@ -154,6 +154,8 @@ def succeed(session: Session, lease: Lease, work: Work, *, bus: EventBus | None 
     repository.delete_shadow_answers()
     repository.delete_drafts([dataset.dataset_id for dataset in found.datasets])
     repository.delete_mappings()
+    repository.blank_grounds()
+    repository.delete_answers_to_retries()
     models = service.models_of(session, workspace_id=lease.workspace_id, version_ids=found.version_ids)
     _keep(erasure, found, models=models, examples=[])
     erasure.sealed_terms = None
@@ -200,6 +202,7 @@ def _with_earlier(before: Found, now: Found) -> Found:
             "num_completions": max(before.num_completions, now.num_completions),
             "num_shadow_answers": max(before.num_shadow_answers, now.num_shadow_answers),
             "num_drafts": max(before.num_drafts, now.num_drafts),
+            "num_grounds": max(before.num_grounds, now.num_grounds),
         }
     )
 

@@ -10,10 +10,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Text, cast, delete, func, or_, select, tuple_, update
 from sqlalchemy.orm import InstrumentedAttribute, Session, undefer
 
-from core.datasets.models import ColumnMapping, Dataset, DatasetVersion, DraftChange, File, Row
+from core.datasets.models import ColumnMapping, Dataset, DatasetVersion, DraftChange, File, KeptFinding, Row
 from core.datasets.types import VersionStatus
 from core.erasures.models import Erasure
-from core.erasures.words import hold, spellings
+from core.erasures.words import blanked, hold, spellings
+from core.idempotency.models import IdempotencyKey
 from core.identity.models import User
 from core.kit.pagination import Page, PageRequest
 from core.serving.aliases.models import Alias, PromptProfile, ShadowAnswer
@@ -229,6 +230,23 @@ class WordsRepository:
                 DraftChange.workspace_id == self._workspace_id, DraftChange.dataset_id.in_(touched)
             )
         )
+
+    def grounds(self) -> list[KeptFinding]:
+        """Findings that are kept on a ground that says the words."""
+        query = select(KeptFinding).where(
+            KeptFinding.workspace_id == self._workspace_id, self._is_in(KeptFinding.ground)
+        )
+        return [one for one in self._session.scalars(query) if hold(self._terms, one.ground)]
+
+    def blank_grounds(self) -> None:
+        """They stay kept, by whom they were."""
+        for kept in self.grounds():
+            kept.ground = blanked(self._terms, kept.ground)
+
+    def delete_answers_to_retries(self) -> None:
+        """First answers to creates, which are kept for a day in case they are asked for again."""
+        is_theirs = IdempotencyKey.workspace_id == self._workspace_id
+        self._session.execute(delete(IdempotencyKey).where(is_theirs, self._is_in(IdempotencyKey.answer)))
 
     def delete_mappings(self) -> None:
         """What was remembered of columns with such names."""

@@ -191,6 +191,7 @@ def find(session: Session, *, workspace_id: str, terms: Sequence[str], max_rows:
         num_completions=len(repository.completion_ids()),
         num_shadow_answers=repository.num_shadow_answers(),
         num_drafts=len(repository.drafts(dataset_ids)),
+        num_grounds=len(repository.grounds()),
         by_hand=[
             *(ByHand(kind=ByHandKind.DATASET_NAME, id=one.id) for one in repository.datasets()),
             *(ByHand(kind=ByHandKind.PROMPT_PROFILE, id=one.id) for one in repository.profiles()),

@@ -74,6 +74,7 @@ class Found(_Value):
     num_completions: int
     num_shadow_answers: int
     num_drafts: int
+    num_grounds: int = 0
     by_hand: list[ByHand]
     examples: list[RowPlace]
 
@@ -83,6 +84,5 @@ class Found(_Value):
 
     @property
     def is_empty(self) -> bool:
-        return not (
-            self.datasets or self.files or self.num_completions or self.num_shadow_answers or self.num_drafts
-        )  # fmt: skip
+        others = self.num_completions + self.num_shadow_answers + self.num_drafts + self.num_grounds
+        return not (self.datasets or self.files or others)

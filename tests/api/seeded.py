@@ -29,7 +29,7 @@ from core.workers import tokens
 from core.workspaces import service as workspaces
 from tests.api.routes_of import Route
 from tests.factories.completions import new_completion
-from tests.factories.training import make_version, put_base_model_on_disk
+from tests.factories.training import health_with, make_version, put_base_model_on_disk
 
 Headers = dict[str, str]
 
@@ -63,7 +63,7 @@ PARAMETERS = {
     "token_id": "worker_token",
 }
 # these are the same for everybody
-OF_THE_INSTALLATION = {"sample_id": "reviews", "queue": "io", "number": "5"}
+OF_THE_INSTALLATION = {"sample_id": "reviews", "queue": "io", "number": "5", "code": "secret"}
 # the field of a body, and whose id it takes
 FIELDS = {
     "file_id": "file",
@@ -82,6 +82,7 @@ GIVEN_TO = frozenset({"project_ids"})
 BODIES: dict[str, dict[str, object]] = {
     "POST /v1/datasets/{dataset_id}/versions": {"mapping": {"question": "question", "answer": "answer"}},
     "POST /v1/dataset_versions/{version_id}/changes": {"changes": [{"type": "resplit", "strategy": "last"}]},
+    "POST /v1/dataset_versions/{version_id}/findings/{code}/keep": {"ground": "mine"},
     "POST /v1/datasets/{dataset_id}/draft/changes": {
         "version_id": "dsv_none",
         "change": {"type": "resplit", "strategy": "last"},
@@ -183,9 +184,11 @@ def seed(
     if not base_models.is_ready(settings, model):
         put_base_model_on_disk(settings)
     with database.session(workspace_scope(workspace_id)) as session:
-        version_id = make_version(session, workspace_id, with_rows=True).id
+        version_id = make_version(session, workspace_id, with_rows=True, health=health_with("secret")).id
     file_id = made(f"/v1/samples/{OF_THE_INSTALLATION['sample_id']}")
     run_id = made("/v1/fine_tuning/jobs", {"model": model, "dataset_version_id": version_id})
+    keep = f"/v1/dataset_versions/{version_id}/findings/{OF_THE_INSTALLATION['code']}/keep"
+    assert client.post(keep, headers=headers, json={"ground": "ours"}).status_code == 200
     dataset_id = made("/v1/datasets", {"file_id": file_id})
     key_id = made("/v1/api_keys", {"name": "ours"})
     account_id = made("/v1/service_accounts", {"name": "ours"})

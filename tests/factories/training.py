@@ -1,5 +1,6 @@
 """Data that runs learn from, and a base model folder that passes for whole, without anything to train with."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -8,7 +9,7 @@ from core.base_models import service as base_models
 from core.base_models.types import MARKER_NAME, ModelFolder
 from core.config import Settings
 from core.datasets.models import Dataset, DatasetVersion, File, Row
-from core.datasets.types import FileFormat, Split, VersionStatus
+from core.datasets.types import FileFormat, Finding, Fix, Health, Severity, Split, VersionStatus
 from core.jobs import service as jobs
 from core.jobs.kinds import JobKind
 from core.jobs.states import JobState
@@ -88,6 +89,23 @@ def make_version(
         session.add_all(_rows(version))
         session.flush()
     return version
+
+
+def health_with(*codes: str, rows: Sequence[int] = (3, 5)) -> dict[str, Any]:
+    """The report of a version in whose rows these were found."""
+    findings = [
+        Finding(
+            code=code,
+            severity=Severity.WARNING,
+            count=len(rows),
+            rows=list(rows),
+            sentence=f"{len(rows)} examples contain what looks like {code}.",
+            advice="Remove it.",
+            fixes=[Fix.MASK, Fix.LEAVE_OUT],
+        )
+        for code in codes
+    ]
+    return Health(findings=findings).model_dump(mode="json")
 
 
 def finish_version(version: DatasetVersion) -> None:

@@ -5,6 +5,6 @@ findings.
 """
 
 from core.datasets.health.digests import content_digest, question_and_answer_digests
-from core.datasets.health.fixes import fixed
+from core.datasets.health.fixes import KEEPABLE, fixed
 
-__all__ = ["content_digest", "fixed", "question_and_answer_digests"]
+__all__ = ["KEEPABLE", "content_digest", "fixed", "question_and_answer_digests"]

@@ -9,6 +9,8 @@ from core.datasets.health.secrets import mask_secrets
 from core.datasets.rows import fault_of
 from core.datasets.types import Message, RowContent
 
+# personal data and secrets: there may be a right to learn from them, which only a person can know
+KEEPABLE: Final = frozenset({*(sort.rule.code for sort in SORTS), "secret"})
 _MENDED: Final[Mapping[str, Callable[[str], str]]] = {
     **{sort.rule.code: sort.mask for sort in SORTS},
     "secret": mask_secrets,

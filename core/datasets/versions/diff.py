@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from core.datasets import service as datasets
 from core.datasets.models import DatasetVersion, Row
+from core.datasets.service import VersionDetails
 from core.datasets.table.repository import Snapshot
 from core.datasets.versions.repository import DiffRepository, HistoryRepository
 from core.errors import Invalid
@@ -34,8 +35,8 @@ class RowDiff:
 
 @dataclass(frozen=True, slots=True)
 class Diff:
-    before: DatasetVersion
-    after: DatasetVersion
+    before: VersionDetails
+    after: VersionDetails
     rows: Sequence[RowDiff]
     has_more: bool
     counts: dict[DiffKind, int]
@@ -56,9 +57,10 @@ def between(
         raise Invalid("These are versions of two datasets.", code="nothing_to_compare", param="before")
     rows = DiffRepository(session, workspace_id, Snapshot.of(before), Snapshot.of(after))
     found = rows.page(after_number=after_number, limit=limit)
+    details = datasets.version_details(session, workspace_id, [before, after])
     return Diff(
-        before=before,
-        after=after,
+        before=details[0],
+        after=details[1],
         rows=[RowDiff(number, DiffKind(kind), one, other) for number, kind, one, other in found.items],
         has_more=found.has_more,
         counts={DiffKind(kind): number for kind, number in rows.counts().items()},

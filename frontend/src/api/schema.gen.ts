@@ -1094,6 +1094,32 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/dataset_versions/{version_id}/findings/{code}/keep": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Keep Finding
+         * @description Enter that personal data or secrets may stay in this version, and on what ground; versions after it are others.
+         *
+         *     The same ground again changes nothing; another one is refused until the first is taken back.
+         */
+        post: operations["keep_finding"];
+        /**
+         * Stop Keeping Finding
+         * @description Take it back: the finding is warned of again, and its ground is forgotten.
+         */
+        delete: operations["stop_keeping_finding"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/dataset_versions/{version_id}/row_numbers": {
         parameters: {
             query?: never;
@@ -4043,7 +4069,7 @@ export interface components {
             /** Dataset Id */
             dataset_id: string;
             error: components["schemas"]["VersionErrorBody"] | null;
-            health: components["schemas"]["Health"];
+            health: components["schemas"]["api__datasets__schemas__HealthBody"];
             /** Id */
             id: string;
             /** Job Id */
@@ -4279,6 +4305,25 @@ export interface components {
              * @constant
              */
             object: "invitation";
+        };
+        /** DeletedKeptFindingBody */
+        DeletedKeptFindingBody: {
+            /** Code */
+            code: string;
+            /**
+             * Deleted
+             * @default true
+             * @constant
+             */
+            deleted: true;
+            /**
+             * Object
+             * @default kept_finding
+             * @constant
+             */
+            object: "kept_finding";
+            /** Version Id */
+            version_id: string;
         };
         /** DeletedMemberBody */
         DeletedMemberBody: {
@@ -4632,6 +4677,11 @@ export interface components {
              * @description Datasets whose unsaved changes go.
              */
             num_drafts: number;
+            /**
+             * Num Grounds
+             * @description Grounds on which findings are kept: their words go, the decisions stay.
+             */
+            num_grounds: number;
             /**
              * Num Rows
              * @description Rows as they are stored: of one that was edited, each form counts.
@@ -5039,15 +5089,20 @@ export interface components {
             speakers: components["schemas"]["Speaker"][];
         };
         /**
-         * Finding
+         * FindingBody
          * @description What was found in some rows of a version, or in all of them together.
          */
-        Finding: {
+        FindingBody: {
             /**
              * Advice
              * @description What to do about it.
              */
             advice: string;
+            /**
+             * Can Be Kept
+             * @description Personal data or secrets, of which somebody may decide that they stay.
+             */
+            can_be_kept: boolean;
             /**
              * Can Be Listed
              * @description Whether its rows have it as a problem and can be listed by it.
@@ -5066,6 +5121,8 @@ export interface components {
              * @description What can be done about it at once, the best first; else it is for a person.
              */
             fixes: components["schemas"]["Fix"][];
+            /** @description By whom, when and why it was decided that they stay in this version. */
+            kept: components["schemas"]["KeptBody"] | null;
             /**
              * Rows
              * @description The numbers of the first few of them.
@@ -5323,38 +5380,6 @@ export interface components {
             peak_memory_bytes: number;
             /** Quantization */
             quantization: string | null;
-        };
-        /**
-         * Health
-         * @description What was found, worst first; and two pictures of the whole.
-         */
-        Health: {
-            /**
-             * Answer Lengths
-             * @description How many answers, of plain text rows, have how many characters.
-             * @default []
-             */
-            answer_lengths: components["schemas"]["Share"][];
-            /**
-             * Findings
-             * @default []
-             */
-            findings: components["schemas"]["Finding"][];
-            /**
-             * Languages
-             * @description Of at most 2,000 rows, those whose language is clear; most first.
-             * @default []
-             */
-            languages: components["schemas"]["Share"][];
-        };
-        /** HealthBody */
-        HealthBody: {
-            /**
-             * Status
-             * @default ok
-             * @constant
-             */
-            status: "ok";
         };
         /** HoldingVersionBody */
         HoldingVersionBody: {
@@ -5617,6 +5642,18 @@ export interface components {
             /** Name */
             name: string;
         };
+        /** KeptBody */
+        KeptBody: {
+            /** Ground */
+            ground: string;
+            /** Kept At */
+            kept_at: number;
+            /**
+             * Kept By Name
+             * @description Null for a service.
+             */
+            kept_by_name: string | null;
+        };
         /**
          * KeptCompletion
          * @description An answer that was asked for with `store`, with what it was asked with.
@@ -5679,6 +5716,28 @@ export interface components {
             /** Top P */
             top_p: number;
             usage: components["schemas"]["UsageBlock"];
+        };
+        /** KeptFindingBody */
+        KeptFindingBody: {
+            /** Code */
+            code: string;
+            /** Ground */
+            ground: string;
+            /** Kept At */
+            kept_at: number;
+            /**
+             * Kept By Name
+             * @description Null for a service.
+             */
+            kept_by_name: string | null;
+            /**
+             * Object
+             * @default kept_finding
+             * @constant
+             */
+            object: "kept_finding";
+            /** Version Id */
+            version_id: string;
         };
         /** KeptMessage */
         KeptMessage: {
@@ -6783,6 +6842,14 @@ export interface components {
             /** @default member */
             role: components["schemas"]["Role"];
         };
+        /** NewKeptFinding */
+        NewKeptFinding: {
+            /**
+             * Ground
+             * @description Why it may stay: a law, a contract, a consent. No names of people.
+             */
+            ground: string;
+        };
         /** NewPreview */
         NewPreview: {
             /** @description When absent, what the workspace chose for the same columns before, else what is suggested. */
@@ -7057,7 +7124,7 @@ export interface components {
             /** Dataset Id */
             dataset_id: string;
             error: components["schemas"]["VersionErrorBody"] | null;
-            health: components["schemas"]["Health"];
+            health: components["schemas"]["api__datasets__schemas__HealthBody"];
             /** Id */
             id: string;
             /** Job Id */
@@ -9263,6 +9330,33 @@ export interface components {
             /** Workspace Id */
             workspace_id: string;
         };
+        /**
+         * HealthBody
+         * @description What was found, worst first; and two pictures of the whole.
+         */
+        api__datasets__schemas__HealthBody: {
+            /**
+             * Answer Lengths
+             * @description How many answers, of plain text rows, have how many characters.
+             */
+            answer_lengths: components["schemas"]["Share"][];
+            /** Findings */
+            findings: components["schemas"]["FindingBody"][];
+            /**
+             * Languages
+             * @description Of at most 2,000 rows, those whose language is clear; most first.
+             */
+            languages: components["schemas"]["Share"][];
+        };
+        /** HealthBody */
+        api__health__routes__HealthBody: {
+            /**
+             * Status
+             * @default ok
+             * @constant
+             */
+            status: "ok";
+        };
     };
     responses: never;
     parameters: never;
@@ -11369,6 +11463,74 @@ export interface operations {
             };
         };
     };
+    keep_finding: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                version_id: string;
+                code: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewKeptFinding"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeptFindingBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    stop_keeping_finding: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                version_id: string;
+                code: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletedKeptFindingBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     list_row_numbers: {
         parameters: {
             query?: {
@@ -13325,7 +13487,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HealthBody"];
+                    "application/json": components["schemas"]["api__health__routes__HealthBody"];
                 };
             };
             /** @description A refusal or a failure. */

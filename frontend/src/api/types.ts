@@ -25,7 +25,7 @@ export type Role = Schemas["Role"];
 
 export type Message = Schemas["Message"];
 export type Problem = Schemas["Problem"];
-export type Finding = Schemas["Finding"];
+export type Finding = Schemas["FindingBody"];
 export type Bar = Schemas["Share"];
 export type Mapping = Schemas["Mapping"];
 export type Inspection = Schemas["Inspection"];

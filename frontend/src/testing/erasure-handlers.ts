@@ -35,6 +35,7 @@ export function makeErasure(changes: Partial<Erasure> = {}): Erasure {
     num_completions: 1,
     num_shadow_answers: 0,
     num_drafts: 1,
+    num_grounds: 1,
     by_hand: [
       { kind: "dataset_name", id: "ds_3", name: "Letters of Ada Lovelace" },
       { kind: "prompt_profile", id: "prf_1", name: "support-bot, profile 1" },
@@ -85,6 +86,7 @@ export const ERASURES: Erasure[] = [
     models: [],
     num_completions: 0,
     num_drafts: 0,
+    num_grounds: 0,
     by_hand: [],
     examples: [],
   }),

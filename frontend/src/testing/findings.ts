@@ -17,6 +17,8 @@ export const FINDINGS: Finding[] = [
     advice: "Fill it in, or go on without it.",
     fixes: ["leave_out"],
     can_be_listed: true,
+    can_be_kept: false,
+    kept: null,
   },
   {
     code: "duplicate",
@@ -27,6 +29,8 @@ export const FINDINGS: Finding[] = [
     advice: "Delete them, unless the model should take them more to heart than others.",
     fixes: ["leave_out"],
     can_be_listed: true,
+    can_be_kept: false,
+    kept: null,
   },
   {
     code: "card_number",
@@ -37,6 +41,24 @@ export const FINDINGS: Finding[] = [
     advice: "Remove it: a model may repeat what it learned to anybody.",
     fixes: ["mask", "leave_out"],
     can_be_listed: true,
+    can_be_kept: true,
+    kept: null,
+  },
+  {
+    code: "email",
+    severity: "warning",
+    count: 3,
+    rows: [58, 640, 641],
+    sentence: "3 examples contain what looks like a person's mail address.",
+    advice: "Remove it: a model may repeat what it learned to anybody.",
+    fixes: ["mask", "leave_out"],
+    can_be_listed: true,
+    can_be_kept: true,
+    kept: {
+      ground: "They are addresses of our own colleagues at the front desk, who agreed to it.",
+      kept_by_name: "Mara Lindqvist",
+      kept_at: Math.floor(Date.now() / 1000) - 7200,
+    },
   },
   {
     code: "contradiction",
@@ -47,6 +69,8 @@ export const FINDINGS: Finding[] = [
     advice: "Decide for one answer, or say in the question what makes them differ.",
     fixes: [],
     can_be_listed: true,
+    can_be_kept: false,
+    kept: null,
   },
 ];
 
@@ -59,4 +83,6 @@ export const CONTRADICTION: Finding = {
   advice: "Decide which of the two is better, and delete the other row.",
   fixes: [],
   can_be_listed: true,
+  can_be_kept: false,
+  kept: null,
 };

@@ -125,6 +125,14 @@ export const handlers = [
   http.post("*/v1/dataset_versions/:id/changes", () =>
     HttpResponse.json(makeVersion({ id: "dsv_9", number: 4, status: "validating" })),
   ),
+  http.post("*/v1/dataset_versions/:id/findings/:code/keep", async ({ params, request }) => {
+    const { ground } = (await request.json()) as { ground: string };
+    const by = { kept_by_name: "Mara Lindqvist", kept_at: NOW_S };
+    return HttpResponse.json({ object: "kept_finding", version_id: params.id, code: params.code, ground, ...by });
+  }),
+  http.delete("*/v1/dataset_versions/:id/findings/:code/keep", ({ params }) =>
+    HttpResponse.json({ object: "kept_finding", version_id: params.id, code: params.code, deleted: true }),
+  ),
   http.get("*/v1/dataset_versions/:id", () => HttpResponse.json(makeVersion())),
   ...rowHandlers,
   http.post("*/v1/fine_tuning/estimates", () => HttpResponse.json(makeEstimates())),

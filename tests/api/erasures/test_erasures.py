@@ -12,7 +12,7 @@ from core.db.session import SYSTEM, Database, workspace_scope
 from core.serving.completions import service as completions
 from tests.conftest import Headers
 from tests.factories.completions import new_completion
-from tests.factories.training import make_version
+from tests.factories.training import health_with, make_version
 
 pytestmark = pytest.mark.stack
 
@@ -77,6 +77,17 @@ class TestSearch:
         assert [(one["target_id"], one["details"]) for one in events] == [
             (found["id"], {"num_terms": 2, "num_rows": 2})
         ]
+
+    def test_a_ground_that_names_the_person_is_found(
+        self, client: TestClient, as_admin: Headers, database: Database, workspace_id: str
+    ) -> None:
+        with database.session(workspace_scope(workspace_id)) as session:
+            version_id = make_version(session, workspace_id, health=health_with("email", "iban")).id
+        for code, ground in (("email", "Mrs ADA LOVELACE agreed."), ("iban", "It is our own.")):
+            url = f"/v1/dataset_versions/{version_id}/findings/{code}/keep"
+            assert client.post(url, headers=as_admin, json={"ground": ground}).status_code == 200
+        found = client.post("/v1/erasures", headers=as_admin, json=ADA).json()
+        assert (found["num_grounds"], found["num_rows"], found["datasets"]) == (1, 0, [])
 
     def test_what_was_looked_for_is_sealed(
         self, client: TestClient, as_admin: Headers, database: Database, erasure_id: str

@@ -60,7 +60,10 @@ class Office:
         """All that the database and the object store hold of the workspace."""
         blobs = self.bench.context.backends.blobs
         kept = [blobs.read_bytes(key) for key in blobs.keys(f"workspaces/{self.bench.workspace_id}/")]
-        tables = ("rows", "dataset_versions", "files", "draft_changes", "completions", "erasures", "job_events", "jobs")
+        tables = (
+            "rows", "dataset_versions", "files", "draft_changes", "completions", "erasures", "job_events", "jobs",
+            "kept_findings", "idempotency_keys",
+        )  # fmt: skip
         with self.bench.context.database.session(SYSTEM) as session:
             for table in tables:
                 kept += [str(tuple(row)).encode() for row in session.execute(text(f"select * from {table}"))]
@@ -89,6 +92,12 @@ class Office:
         return numbers
 
 
+def kept_in(version: dict[str, Any]) -> dict[str, str | None]:
+    """Of each finding that can be kept, on what ground it is."""
+    found = [one for one in version["health"]["findings"] if one["can_be_kept"]]
+    return {one["code"]: None if one["kept"] is None else one["kept"]["ground"] for one in found}
+
+
 @pytest.fixture
 def office(bench: Bench, as_admin: Headers) -> Office:
     return Office(bench, as_admin)
@@ -106,8 +115,12 @@ def test_the_person_is_nowhere_any_more_and_a_receipt_says_so(
     draft = f"/v1/datasets/{bench.dataset['id']}/draft/changes"
     body = {"version_id": office.third["id"], "change": edit(7, f"Ask {NAME}", "Yes")}
     assert bench.client.post(draft, headers=bench.headers, json=body).status_code == 200
+    # the finding is in all three versions, and kept in one of them
+    keep = f"/v1/dataset_versions/{office.second['id']}/findings/card_number/keep"
+    assert bench.client.post(keep, headers=bench.headers, json={"ground": f"{NAME} agreed"}).status_code == 200
     learned = bench.learned(office.third)
     found = office.search(NAME)
+    assert found["num_grounds"] == 1
     assert [one["num_rows"] for one in found["datasets"][0]["versions"]] == [1]
     # packed, so that no search of the bytes would find the name in what stayed
     objects_before = office.objects(office.second)
@@ -127,7 +140,9 @@ def test_the_person_is_nowhere_any_more_and_a_receipt_says_so(
     assert 5 not in bench.rows(second)
     assert second["content_sha256"] != office.second["content_sha256"]
     assert office.parquet_numbers(second, tmp_path) == sorted(bench.rows(second))
+    assert kept_in(second) == {"card_number": "[erased]"}
     third = office.version(office.third)
+    assert kept_in(third) == {"card_number": None}
     assert (third["num_erased"], third["content_sha256"]) == (0, office.third["content_sha256"])
     assert bench.learned(third) == learned
     audited = bench.client.get("/v1/audit_events", headers=office.headers, params={"action": "erasure.finished"})

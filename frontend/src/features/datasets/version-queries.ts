@@ -89,6 +89,34 @@ export function useFix(versionId: string) {
   });
 }
 
+/** Enters that what was found may stay in the version, and why. */
+export function useKeepFinding(versionId: string) {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: ({ code, ground }: { code: string; ground: string }) =>
+      unwrap<unknown>(
+        api.POST("/v1/dataset_versions/{version_id}/findings/{code}/keep", {
+          params: { path: { version_id: versionId, code } },
+          body: { ground },
+        }),
+      ),
+    onSuccess: () => client.invalidateQueries({ queryKey: keys.all }),
+  });
+}
+
+export function useStopKeeping(versionId: string) {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: (code: string) =>
+      unwrap<unknown>(
+        api.DELETE("/v1/dataset_versions/{version_id}/findings/{code}/keep", {
+          params: { path: { version_id: versionId, code } },
+        }),
+      ),
+    onSuccess: () => client.invalidateQueries({ queryKey: keys.all }),
+  });
+}
+
 /** Makes a new version that is what an earlier one was. */
 export function useGoBack(latestId: string) {
   const client = useQueryClient();

@@ -1,7 +1,7 @@
-import { screen, waitFor, within } from "@testing-library/react";
+import { screen, within } from "@testing-library/react";
 import { http, HttpResponse } from "msw";
 import type { Mapping } from "@/api/types";
-import { makeDataset, makeEstimates, makeVersion } from "@/testing/fixtures";
+import { makeDataset, makeVersion } from "@/testing/fixtures";
 import { refuse } from "@/testing/handlers";
 import { openPage } from "@/testing/open-page";
 import { makePreview } from "@/testing/preview-fixtures";
@@ -183,62 +183,5 @@ describe("one set of examples", () => {
     if (!notice) throw new Error("the notice has no box");
     await user.click(within(notice).getByRole("button", { name: "Undo" }));
     await vi.waitFor(() => expect(wasRestored).toBe(true));
-  });
-});
-
-describe("the health of a set of examples", () => {
-  it("shows the rows of one finding", async () => {
-    const { user, history } = openPage("/data/ds_1");
-    const card = (await screen.findByText(/contain what looks like a card number/)).closest("li");
-    expect(screen.getByText(/No passwords or keys/)).toBeVisible();
-    await user.click(within(card as HTMLElement).getByRole("button", { name: "Show" }));
-    expect(history.location.pathname).toBe("/data/ds_1/rows");
-    expect(history.location.search).toContain("finding=card_number");
-  });
-
-  it.each([
-    ["ds_1", "supervised"],
-    ["ds_3", "dpo"],
-    ["ds_4", "continued_pretraining"],
-  ])("tells what one pass over %s costs", async (id, method) => {
-    const sent: unknown[] = [];
-    server.use(
-      http.post("*/v1/fine_tuning/estimates", async ({ request }) => {
-        sent.push(await request.json());
-        return HttpResponse.json({ ...makeEstimates(), estimates: [makeEstimates().estimates[0]] });
-      }),
-    );
-    openPage(`/data/${id}`);
-    expect(await screen.findByText(/takes 7 – 10 minutes and costs \$0.017 – \$0.025/)).toBeVisible();
-    expect(sent).toEqual([
-      expect.objectContaining({
-        method: { type: method },
-        hyperparameters: { n_epochs: 1 },
-        recipe: "balanced",
-      }),
-    ]);
-  });
-
-  it("mends a finding as a new version, by the change that was asked for", async () => {
-    const sent: unknown[] = [];
-    server.use(
-      http.post("*/v1/dataset_versions/:id/changes", async ({ request }) => {
-        sent.push(await request.json());
-        return HttpResponse.json(makeDataset().latest_version);
-      }),
-    );
-    const { user } = openPage("/data/ds_1");
-    const cards = (await screen.findByText(/contain what looks like a card number/)).closest("li");
-    await user.click(within(cards as HTMLElement).getByRole("button", { name: "Mask them" }));
-    const twice = screen.getByText(/say the same as an earlier one/).closest("li");
-    await waitFor(() =>
-      expect(within(twice as HTMLElement).getByRole("button", { name: "Leave them out" })).toBeEnabled(),
-    );
-    await user.click(within(twice as HTMLElement).getByRole("button", { name: "Leave them out" }));
-    await waitFor(() => expect(sent).toHaveLength(2));
-    expect(sent).toEqual([
-      { changes: [{ type: "apply_fix", finding: "card_number" }] },
-      { changes: [{ type: "exclude_rows", finding: "duplicate" }] },
-    ]);
   });
 });

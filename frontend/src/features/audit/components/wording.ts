@@ -45,6 +45,8 @@ const DEEDS: Record<string, string> = {
   "user.totp_disabled": "Codes of an app switched off",
   "user.totp_reset": "Codes of an app taken off somebody",
   "member.joined_by_domain": "Member joined by their address",
+  "dataset_version.finding_kept": "Personal data or secrets in examples kept",
+  "dataset_version.finding_no_longer_kept": "Keeping of personal data or secrets taken back",
   "checkpoint.permission.created": "Saved state shared",
   "checkpoint.permission.deleted": "Saved state no longer shared",
   "installation.set_up": "Installation set up",

@@ -30,6 +30,15 @@ function Counts({ erasure }: { erasure: Erasure }) {
     { label: "Uploaded files", value: count(erasure.files.length), note: "each as a whole" },
     { label: "Kept answers", value: count(erasure.num_completions + erasure.num_shadow_answers) },
     { label: "Unsaved changes", value: count(erasure.num_drafts), note: "all those of their examples" },
+    ...(erasure.num_grounds > 0
+      ? [
+          {
+            label: "Reasons for keeping",
+            value: count(erasure.num_grounds),
+            note: "only the words; what was kept stays kept",
+          },
+        ]
+      : []),
   ];
   return <Facts facts={facts} />;
 }

@@ -2,6 +2,7 @@ import { Button, Group } from "@mantine/core";
 import type { DatasetVersion, Finding, Bar } from "@/api/types";
 import { tellFailure } from "@/components/ui/notices";
 import { fineSentence, sizeSentence } from "@/features/datasets/components/health";
+import { KeepFinding, KeptNote, StopKeeping } from "@/features/datasets/components/keep-finding";
 import { useFix } from "@/features/datasets/version-queries";
 import { count } from "@/lib/format";
 import classes from "./health-report.module.css";
@@ -28,10 +29,14 @@ export function HealthReport({ version, canChange, onShow }: HealthReportProps) 
       <p>{sizeSentence(version)}</p>
       <ul className={classes.findings}>
         {findings.map((finding) => (
-          <li key={finding.code} data-severity={finding.severity}>
+          <li key={finding.code} data-severity={finding.kept ? "kept" : finding.severity}>
             <div>
               <p>{finding.sentence}</p>
-              <p className={classes.advice}>{finding.advice}</p>
+              {finding.kept ? (
+                <KeptNote kept={finding.kept} />
+              ) : (
+                <p className={classes.advice}>{finding.advice}</p>
+              )}
             </div>
             <Group gap="xs">
               {finding.can_be_listed && (
@@ -40,6 +45,7 @@ export function HealthReport({ version, canChange, onShow }: HealthReportProps) 
                 </Button>
               )}
               {canChange &&
+                !finding.kept &&
                 // what could not be read is left out already
                 finding.severity !== "error" &&
                 finding.fixes.map((kind) => (
@@ -55,6 +61,13 @@ export function HealthReport({ version, canChange, onShow }: HealthReportProps) 
                   >
                     {FIXES[kind]}
                   </Button>
+                ))}
+              {canChange &&
+                finding.can_be_kept &&
+                (finding.kept ? (
+                  <StopKeeping versionId={version.id} finding={finding} />
+                ) : (
+                  <KeepFinding versionId={version.id} finding={finding} />
                 ))}
             </Group>
           </li>
