@@ -24,7 +24,7 @@ define npm
 	then npm $(1); else PATH="$$wheel/bin:$$PATH" node "$$wheel/lib/node_modules/npm/bin/npm-cli.js" $(1); fi
 endef
 
-.PHONY: help setup up demo check test audit tokenizers node-client static frontend-check browser migration openapi docs fuzz bench-api bench-data bench-serve bench-jobs bench-train bench-recipes bench-gpu drills soak lock fmt
+.PHONY: help setup up demo check test vllm test-vllm audit tokenizers node-client static frontend-check browser migration openapi docs fuzz bench-api bench-data bench-serve bench-jobs bench-train bench-recipes bench-gpu drills soak lock fmt
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | while IFS=$$'\t' read -r name about; do printf '  make %-10s %s\n' "$$name" "$$about"; done
@@ -65,7 +65,7 @@ demo: setup ## Tune the small bundled model on sample data by the REST API, and 
 
 check: setup ## Format, lint, types, import rules, quick tests: what to run before a commit
 	@$(STATICALLY)
-	$(BIN)/python -m pytest -q $(SIDE_BY_SIDE) -m "not stack and not model and not tokenizers and not e2e"
+	$(BIN)/python -m pytest -q $(SIDE_BY_SIDE) -m "not stack and not model and not tokenizers and not e2e and not vllm"
 
 test: setup browser tokenizers node-client ## Everything that check does, and every test: real servers, real model, real browser
 	@$(STATICALLY)
@@ -101,6 +101,15 @@ audit: setup ## Ask the advisory services about every locked package, Python's a
 		--requirement <(cat requirements.lock; grep -o 'torch==[0-9.]*' pyproject.toml | head -1)
 	@for folder in frontend $(TOKENIZERS) tests/assets/node_client; do \
 		( $(call npm,audit --package-lock-only --audit-level=high,"$$folder") ); done
+
+# whoever asks for it, and nobody else: it takes some GB
+vllm: .vllm/.installed ## Install vLLM into .vllm, beside .venv and apart from it (make vllm KIND=gpu for another than found)
+
+.vllm/.installed: $(wildcard deploy/vllm/*)
+	@deploy/vllm/install.sh "$(PYTHON)" .vllm $(KIND)
+
+test-vllm: setup vllm ## Hold the real vLLM to the contract of runtimes, end its process on purpose, look at what it knows
+	$(BIN)/python -m pytest -m vllm --timeout 1200 $(ARGS)
 
 drills: setup ## Set every fault of the catalogue, and write what happened to docs/reliability.md
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v faketime >/dev/null; then \

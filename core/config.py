@@ -17,12 +17,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.kit import ssrf
 from core.kit.sealing import Sealer
+from core.vllm_settings import VllmSettings
 
 _SETUP_TOKEN_CHARS = 32
 _DEFAULT_SECRET = "change-me"  # noqa: S105 - refused in production
 
 
-class Settings(BaseSettings):
+class Settings(VllmSettings, BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TAILORBIRD_", extra="ignore", frozen=True, populate_by_name=True)
 
     mode: Literal["embedded", "production"] = Field(
@@ -353,3 +354,12 @@ def environment_of_children() -> dict[str, str]:
 def environment_of_hub() -> dict[str, str]:
     """Where models are fetched from, and by whose right: for the one process that fetches them."""
     return {name: value for name, value in os.environ.items() if name.startswith("HF_")}
+
+
+def environment_of_engine() -> dict[str, str]:
+    """What another Python environment's program inherits: of that of a job's process, nothing that names our Python."""
+    return {
+        name: value
+        for name, value in environment_of_children().items()
+        if not name.startswith("PYTHON") and name != "VIRTUAL_ENV"
+    }

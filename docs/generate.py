@@ -14,6 +14,7 @@ from pydantic import AliasChoices
 from pydantic_core import PydanticUndefined
 
 from core.config import Settings
+from core.vllm_settings import VllmSettings
 from core.workspaces.roles import PERMISSIONS, Permission
 
 ROOT = Path(__file__).parents[1]
@@ -83,7 +84,8 @@ def place_of(parameter: str, node: ast.AST) -> Iterator[tuple[str, int]]:
 
 def settings_table() -> list[str]:
     lines = ["| variable | default | what it does |", "|---|---|---|"]
-    for name, field in Settings.model_fields.items():
+    # what it inherits, of vLLM, comes last
+    for name, field in sorted(Settings.model_fields.items(), key=lambda one: one[0] in VllmSettings.model_fields):
         alias = field.validation_alias
         variable = str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"TAILORBIRD_{name.upper()}"
         default = "" if field.default in (None, PydanticUndefined) else f"`{field.default}`"

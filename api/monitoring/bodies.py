@@ -12,6 +12,8 @@ from api.monitoring.schemas import (
     JobWorkspaceBody,
     LeaseBody,
     LogBody,
+    ModelServerBody,
+    ModelServerListBody,
     ProgressBody,
     QueueBody,
     WorkerBody,
@@ -21,6 +23,7 @@ from api.monitoring.schemas import (
 )
 from core.jobs.models import Job, JobLog
 from core.kit.clock import unix_s
+from core.monitoring.model_servers import ModelServers
 from core.monitoring.types import AttemptView, JobView, QueueView, TokenView, WorkerJob, WorkerView
 
 
@@ -178,3 +181,22 @@ def _lease(job: Job) -> LeaseBody | None:
 
 def _unix_s(moment: datetime | None) -> int | None:
     return None if moment is None else unix_s(moment)
+
+
+def model_servers_body(found: ModelServers) -> ModelServerListBody:
+    data = [
+        ModelServerBody(
+            base_model=one.base_model,
+            runtime=one.runtime,
+            status=one.status,
+            num_active=one.active,
+            num_waiting=one.waiting,
+            num_adapters=one.num_adapters,
+            num_restarts=one.num_restarts,
+            version=one.version,
+            is_isolated=one.is_isolated,
+            problem=one.problem,
+        )
+        for one in found.served
+    ]
+    return ModelServerListBody(data=data, status=found.status, problem=found.problem)

@@ -5,8 +5,17 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from sqlalchemy.orm import Session
 
-from api.dependencies import BackendsDep, DatabaseDep, SettingsDep, require
-from api.monitoring.bodies import job_body, job_detail_body, log_body, queue_body, token_body, token_fields, worker_body
+from api.dependencies import BackendsDep, DatabaseDep, InferenceDep, SettingsDep, require
+from api.monitoring.bodies import (
+    job_body,
+    job_detail_body,
+    log_body,
+    model_servers_body,
+    queue_body,
+    token_body,
+    token_fields,
+    worker_body,
+)
 from api.monitoring.schemas import (
     AdminJobBody,
     AdminJobDetailBody,
@@ -14,6 +23,7 @@ from api.monitoring.schemas import (
     LimitChangeBody,
     LogListBody,
     MadeWorkerTokenBody,
+    ModelServerListBody,
     NewWorkerTokenBody,
     QueueBody,
     QueueListBody,
@@ -31,7 +41,7 @@ from core.datasets import files
 from core.db.session import SYSTEM
 from core.jobs.kinds import JobKind, QueueName
 from core.jobs.states import JobState
-from core.monitoring import actions, jobs, queues, workers
+from core.monitoring import actions, jobs, model_servers, queues, workers
 from core.monitoring.join_command import join_command
 from core.monitoring.types import JobFilter
 from core.workspaces.principal import Principal
@@ -94,6 +104,13 @@ def list_workers(principal: AdminDep, session: SystemSessionDep) -> WorkerListBo
     """Every worker that is alive or was until lately, and what it works on."""
     del principal
     return WorkerListBody(data=[worker_body(worker) for worker in workers.list_workers(session)])
+
+
+@router.get("/v1/admin/model_servers")
+def list_model_servers(principal: AdminDep, inference: InferenceDep) -> ModelServerListBody:
+    """Which runtime answers for which base model, and how that goes; asked of the model server itself."""
+    del principal
+    return model_servers_body(model_servers.look(inference))
 
 
 @router.post("/v1/admin/workers/{worker_id}/drain")

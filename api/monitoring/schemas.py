@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from api.schemas import RequestBody, ResponseBody
+from core.inference.types import RuntimeName
 from core.jobs.kinds import JobKind, QueueName
 from core.jobs.states import AttemptOutcome, Blame, JobState
 from core.monitoring.types import QueueState, WorkerStatus
@@ -198,3 +199,26 @@ class WorkerTokenListBody(ResponseBody):
 class MadeWorkerTokenBody(WorkerTokenBody):
     token: str = Field(description="The secret. It is shown this once and stored nowhere.")
     command: str = Field(description="What to run on the machine that is to work; its passwords are to be filled in.")
+
+
+class ModelServerBody(ResponseBody):
+    object: Literal["model_server"] = "model_server"
+    base_model: str
+    runtime: RuntimeName = Field(description="What computes the answers: Tailorbird's own runtime, or vLLM.")
+    status: Literal["starting", "ready", "restarting", "failed"]
+    num_active: int = Field(description="Answers that are worked on.")
+    num_waiting: int
+    num_adapters: int = Field(description="Tuned models that are loaded on it.")
+    num_restarts: int
+    version: str | None = Field(description="Of vLLM; null for our own runtime, whose version is ours.")
+    is_isolated: bool | None = Field(description="Whether its processes have no network; null for our own runtime.")
+    problem: str | None
+
+
+class ModelServerListBody(ResponseBody):
+    object: Literal["list"] = "list"
+    data: list[ModelServerBody]
+    status: Literal["ready", "loading", "failed", "unreachable"] = Field(
+        description="Of the model server as a whole; `unreachable` where it does not answer, and `data` is empty."
+    )
+    problem: str | None

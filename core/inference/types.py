@@ -193,6 +193,29 @@ class ChatResult(_Value):
     hardware: str = "cpu"
 
 
+RuntimeName = Literal["tailorbird", "vllm"]
+
+
+class ServedBase(_Value):
+    """A base model and what computes its answers.
+
+    `starting`: nobody is answered yet. `restarting`: what computed ended, and is started again. `failed`: an admin is
+    needed; `problem` says why.
+    """
+
+    base_model: str
+    runtime: RuntimeName
+    status: Literal["starting", "ready", "restarting", "failed"]
+    active: int = 0
+    waiting: int = 0
+    num_adapters: int = 0
+    num_restarts: int = 0
+    version: str | None = None
+    # whether the process that computes has no network at all; None where it is this very process
+    is_isolated: bool | None = None
+    problem: str | None = None
+
+
 class RuntimeHealth(_Value):
     """`loading`: the default model is being read. `ready`: answers. `failed`: it could not be read."""
 
@@ -202,6 +225,7 @@ class RuntimeHealth(_Value):
     active: int = 0
     waiting: int = 0
     problem: str | None = None
+    served: tuple[ServedBase, ...] = ()
 
 
 class StartLine(Start):

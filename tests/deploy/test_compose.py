@@ -54,6 +54,21 @@ def test_what_runs_models_knows_no_secret_but_its_own(env_file: Path) -> None:
         assert not [variable for variable in services[name]["environment"] if secret.search(variable)]
 
 
+def test_vllm_takes_the_place_of_the_runtime_and_knows_no_more_than_it(env_file: Path) -> None:
+    with_vllm = env_file.read_text() + "TAILORBIRD_VLLM_BASE_MODELS=qwen3-8b\n"
+    env_file.write_text(with_vllm)
+    services = yaml.safe_load(compose("--env-file", env_file, "--profile", "vllm", "config").stdout)["services"]
+    vllm, plain = services["inference-vllm"], services["inference"]
+    more = {"VLLM_BASE_MODELS", "VLLM_OTHERWISE", "VLLM_GPU_MEMORY", "VLLM_ARGUMENTS"}
+    assert vllm["environment"].keys() - plain["environment"].keys() == {f"TAILORBIRD_{name}" for name in more}
+    told = {name.removeprefix("TAILORBIRD_").lower(): value for name, value in vllm["environment"].items()}
+    settings = Settings.model_validate({name: told[name] for name in told if name.startswith("vllm_")})
+    assert settings.base_models_of_vllm == ("qwen3-8b",)
+    assert vllm["networks"]["default"]["aliases"] == ["inference"], "the api asks under this name"
+    assert vllm["build"]["target"] == "vllm"
+    assert not vllm.get("ports")
+
+
 def test_workers_join_as_anybody_would_with_a_token_that_the_migration_makes_known(env_file: Path) -> None:
     services = yaml.safe_load(compose("--env-file", env_file, "--profile", "gpu", "config").stdout)["services"]
     names = [name for name in services if name.startswith("worker-")]

@@ -3,6 +3,7 @@ import os
 from urllib.parse import urlsplit
 
 from core.config import Settings
+from core.errors import AppError
 
 _DEFAULT_PORT = 8710
 # an answer in progress gets this long after SIGTERM; then its client is told to try again
@@ -24,10 +25,14 @@ def main() -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     transformers_logging.disable_progress_bar()
     settings = Settings()
+    try:
+        app = create_app(settings)
+    except AppError as error:
+        raise SystemExit(error.message) from error
     torch.set_num_threads(settings.num_cpu_threads)
     address = urlsplit(settings.inference_url)
     uvicorn.run(
-        create_app(settings),
+        app,
         host=address.hostname or "127.0.0.1",
         port=address.port or _DEFAULT_PORT,
         log_level="info",

@@ -95,6 +95,18 @@ class AdapterFiles:
             excess -= size
 
 
+def reference_of(files: Mapping[str, bytes]) -> bytes:
+    """What its trainer wrote down to compare with. Raises `Invalid` (`proof_missing`) where it wrote nothing."""
+    found = files.get(parity.NAME)
+    if found is None:
+        raise Invalid(
+            "This model was made before its trainer wrote down what to compare with, so there is nothing to check.",
+            code="proof_missing",
+            param="model",
+        )
+    return found
+
+
 def _wanted(adapter: AdapterRef) -> dict[str, AdapterFile]:
     # by exact name: what else an adapter carries (its manifest) is not needed to serve it
     wanted = {file.name: file for file in adapter.files if file.name in _MAX_BYTES}

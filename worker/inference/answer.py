@@ -6,7 +6,7 @@ import torch
 
 from core.inference.types import DeltaLine, Sampling, TokenLogprob, ToolCall
 from worker.inference.call_reader import CallReader
-from worker.inference.logprobs import LogprobStream
+from worker.inference.logprobs import LogprobStream, Told
 from worker.inference.text_stream import TextStream
 from worker.training.data.chat_format import ChatFormat
 
@@ -38,8 +38,8 @@ class Answer:
     def is_over(self) -> bool:
         return self._text.is_stopped or (self._calls is not None and self._calls.is_over)
 
-    def push(self, token_id: int, scores: torch.Tensor) -> DeltaLine | None:
-        """Take a token, chosen by these scores of the model; returns what became certain."""
+    def push(self, token_id: int, scores: torch.Tensor | Told) -> DeltaLine | None:
+        """Take a token, and what the model thought of its place; returns what became certain."""
         if self._logprobs:
             self._logprobs.push(token_id, scores, begin=self._text.num_read)
         text = self._text.push(token_id)

@@ -78,10 +78,21 @@ class Constraints:
 
         Blocks while a grammar is read that was not met before.
         """
+        grammar = self._grammar(constraint, may_call_several=may_call_several)
+        return TokenMask(self._matcher_of(grammar, constraint).deep_copy(), self._num_scores)
+
+    def checked_grammar(self, constraint: Constraint, *, may_call_several: bool = True) -> str:
+        """The same, for another who has the library; raises and blocks as `mask` does."""
+        grammar = self._grammar(constraint, may_call_several=may_call_several)
+        self._matcher_of(grammar, constraint)
+        return grammar
+
+    def _grammar(self, constraint: Constraint, *, may_call_several: bool) -> str:
         syntax = self._chat_format.call_syntax
-        grammar = grammar_of(constraint, syntax, self._chat_format.split, may_call_several=may_call_several)
-        matcher = self._read.get(sha256_bytes(grammar.encode()), lambda: self._compiled(grammar, constraint))
-        return TokenMask(matcher.deep_copy(), self._num_scores)
+        return grammar_of(constraint, syntax, self._chat_format.split, may_call_several=may_call_several)
+
+    def _matcher_of(self, grammar: str, constraint: Constraint) -> LLMatcher:
+        return self._read.get(sha256_bytes(grammar.encode()), lambda: self._compiled(grammar, constraint))
 
     def _compiled(self, grammar: str, constraint: Constraint) -> LLMatcher:
         with self._reading:

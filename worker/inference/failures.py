@@ -15,6 +15,10 @@ _CATEGORIES: Final[tuple[tuple[type[AppError], Category, int], ...]] = (
 )
 
 
+# a short answer of a small model: whoever comes back then finds a place soon
+_RETRY_AFTER_S: Final = 3
+
+
 def error_line(error: AppError) -> ErrorLine:
     return ErrorLine(
         category=_row(error)[0], code=error.error_code, message=error.message, param=error.param, details=error.details
@@ -27,6 +31,23 @@ def status_of(error: AppError) -> int:
 
 def restarting() -> Unavailable:
     return Unavailable("The model server is restarting. Try again in a minute.", code="inference_unavailable")
+
+
+def too_many_chats(max_per_workspace: int) -> RateLimited:
+    return RateLimited(
+        f"Your workspace has {max_per_workspace} answers under way, as many as one workspace may have at "
+        "once. Try again when some are done.",
+        code="too_many_chats",
+        details={"retry_after_s": _RETRY_AFTER_S},
+    )
+
+
+def queue_full() -> RateLimited:
+    return RateLimited(
+        "Too many people are talking to models right now. Try again in a few seconds.",
+        code="inference_queue_full",
+        details={"retry_after_s": _RETRY_AFTER_S},
+    )
 
 
 def _row(error: AppError) -> tuple[Category, int]:

@@ -1,29 +1,23 @@
-"""One answer in the making."""
+"""One answer in the making, by our own runtime."""
 
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 
 from core.errors import AppError, Invalid
-from core.inference.types import DeltaLine, DoneLine, FinishReason, Sampling, StreamLine, Usage
+from core.inference.types import Sampling
 from worker.inference.adapter_weights import AdapterWeights
-from worker.inference.answer import Answer
 from worker.inference.constraints import TokenMask
-from worker.inference.failures import error_line
+from worker.inference.contract import Sink
+from worker.inference.delivery import Delivery
 from worker.inference.prefix_cache import Owner
 from worker.inference.runtime import BaseRuntime, DecodeRow
 from worker.inference.sampling import Sampler
 
-Sink = Callable[[StreamLine], None]
-
 
 class Generation:
-    """State of a sequence. The scheduler's thread drives it; `cancel` may be called by any.
-
-    `sink` is called on the scheduler's thread, must not block, and gets exactly one last line (done or error), unless
-    the generation was cancelled.
-    """
+    """State of a sequence. The scheduler's thread drives it; `cancel` may be called by any."""
 
     def __init__(
         self,
@@ -45,13 +39,26 @@ class Generation:
         self.num_prefilled = 0
         self.num_recalled = 0
         self._sampler = Sampler(sampling, mask)
-        self._answer = Answer(runtime.chat_format, sampling, tools=tools, may_call_several=may_call_several)
-        self._sink = sink
         self._num_virtual = adapter.num_virtual_tokens if adapter else 0
-        self._max_tokens = min(sampling.max_tokens, runtime.context_tokens - len(prompt_ids) - self._num_virtual)
+        self._delivery = Delivery(
+            runtime,
+            sampling,
+            sink,
+            num_prompt_tokens=len(prompt_ids),
+            num_virtual_tokens=self._num_virtual,
+            tools=tools,
+            may_call_several=may_call_several,
+        )
         self._token_ids: list[int] = []
-        self._seconds = 0.0
         self._cancelled = threading.Event()
+
+    @property
+    def fingerprint(self) -> str:
+        return self.runtime.fingerprint
+
+    @property
+    def num_prompt_tokens(self) -> int:
+        return len(self.prompt_ids)
 
     @property
     def is_cancelled(self) -> bool:
@@ -75,7 +82,7 @@ class Generation:
         self._cancelled.set()
 
     def spend(self, seconds: float) -> None:
-        self._seconds += seconds
+        self._delivery.seconds += seconds
 
     def next_row(self) -> DecodeRow:
         return DecodeRow(self._token_ids[-1], self.num_cached, self.adapter)
@@ -89,35 +96,8 @@ class Generation:
             self.fail(error)
             return True
         self._token_ids.append(token_id)
-        if token_id in self.runtime.end_ids:
-            return self._finish("stop")
-        self._send(self._answer.push(token_id, scores))
-        if self._answer.is_over or self._sampler.is_complete:
-            return self._finish("stop")
-        if len(self._token_ids) >= self._max_tokens:
-            return self._finish("length")
-        return False
+        self._delivery.num_recalled = self.num_recalled
+        return self._delivery.take(token_id, scores, is_complete=self._sampler.is_complete)
 
     def fail(self, error: AppError) -> None:
-        self._sink(error_line(error))
-
-    def _finish(self, reason: FinishReason) -> bool:
-        self._send(self._answer.finish())
-        usage = Usage(
-            prompt_tokens=len(self.prompt_ids),
-            cached_tokens=self.num_recalled,
-            completion_tokens=len(self._token_ids),
-            seconds=round(self._seconds, 6),
-            hardware=self.runtime.hardware,
-        )
-        if self._answer.has_calls:
-            reason = "tool_calls"
-        elif self._answer.is_stopped:
-            # the last tokens may complete a stop string that was held back as a part
-            reason = "stop"
-        self._sink(DoneLine(finish_reason=reason, usage=usage))
-        return True
-
-    def _send(self, line: DeltaLine | None) -> None:
-        if line:
-            self._sink(line)
+        self._delivery.fail(error)

@@ -1,7 +1,8 @@
 """Log probabilities beside the text of an answer."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -10,6 +11,14 @@ from worker.training.data.chat_format import ChatFormat
 
 # JSON has no infinity; the wire's word for "very unlikely"
 _LEAST: float = -9999.0
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is known of a place without its scores: log probabilities by token id, the highest of `top` first."""
+
+    chosen: float
+    top: Sequence[tuple[int, float]] = ()
 
 
 class LogprobStream:
@@ -23,17 +32,22 @@ class LogprobStream:
         self._num_top = num_top
         self._pending: deque[tuple[int, TokenLogprob]] = deque()
 
-    def push(self, token_id: int, scores: torch.Tensor, *, begin: int) -> None:
+    def push(self, token_id: int, scores: torch.Tensor | Told, *, begin: int) -> None:
         """`scores` are the model's own for this place; `begin` is where in the decoded text the token's begins."""
         if self._chat_format.bytes_of(token_id) is None:
             return
+        told = scores if isinstance(scores, Told) else self._told(token_id, scores)
+        own = self._entry(token_id, told.chosen)
+        top = tuple(self._entry(one, value) for one, value in told.top[: self._num_top])
+        self._pending.append((begin, TokenLogprob(**own.model_dump(), top_logprobs=top)))
+
+    def _told(self, token_id: int, scores: torch.Tensor) -> Told:
         logprobs = torch.log_softmax(scores, dim=-1)
-        top: list[TopLogprob] = []
+        top: list[tuple[int, float]] = []
         if self._num_top:
             values, ids = logprobs.topk(min(self._num_top, len(logprobs)))
-            top = [self._entry(one, value) for one, value in zip(ids.tolist(), values.tolist(), strict=True)]
-        own = self._entry(token_id, float(logprobs[token_id]))
-        self._pending.append((begin, TokenLogprob(**own.model_dump(), top_logprobs=tuple(top))))
+            top = list(zip(ids.tolist(), values.tolist(), strict=True))
+        return Told(chosen=float(logprobs[token_id]), top=top)
 
     def take(self, *, first: int, end: int) -> tuple[TokenLogprob, ...]:
         """The entries of the tokens that begin before `end`; those that begin before `first` are forgotten."""

@@ -48,6 +48,6 @@ class LruCache(Generic[K, V]):
                     self._kept.popitem(last=False)
             return value
 
-    def keys(self) -> list[K]:
+    def items(self) -> list[tuple[K, V]]:
         with self._lock:
-            return list(self._kept)
+            return list(self._kept.items())

@@ -33,28 +33,47 @@ class _Failure:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What is to answer for the adapter."""
+
+    serving_dtype: str
+    hardware: str
+    fingerprint: str
+    identity: Identity
+
+
 def prove(
     runtime: BaseRuntime, adapter: AdapterWeights, reference: Reference, submit: Callable[[Probe], None]
 ) -> Proof:
-    """Raises `RateLimited` or `Unavailable` where the runtime has no time for it; then nothing is known yet."""
+    """By our own runtime. Raises `RateLimited` or `Unavailable` where it has no time for it; then nothing is known."""
+    dtype = str(runtime.dtype).removeprefix("torch.")
+    served = Served(dtype, runtime.hardware, runtime.fingerprint, runtime.identity)
+    return judged(served, reference, lambda: _compared(runtime, adapter, reference, submit))
+
+
+def judged(served: Served, reference: Reference, compare: Callable[[], tuple[float, float]]) -> Proof:
+    """`compare` returns the largest difference from what the trainer computed, and from the plain base.
+
+    It is not called where what the model stands on is not what it was trained with.
+    """
     started = monotonic()
-    serving_dtype = str(runtime.dtype).removeprefix("torch.")
-    is_exact = {reference.compute_dtype, serving_dtype} == {"float32"}
+    is_exact = {reference.compute_dtype, served.serving_dtype} == {"float32"}
     tolerance = TOLERANCES["float32" if is_exact else "bfloat16"]
     about = {
         "tolerance": tolerance,
         "min_effect": MIN_EFFECT,
         "training_dtype": reference.compute_dtype,
-        "serving_dtype": serving_dtype,
-        "hardware": runtime.hardware,
-        "fingerprint": runtime.fingerprint,
-        "template_sha256": runtime.identity.template_sha256,
-        "tokenizer_sha256": runtime.identity.tokenizer_sha256,
-        "base_sha256": runtime.identity.base_sha256,
+        "serving_dtype": served.serving_dtype,
+        "hardware": served.hardware,
+        "fingerprint": served.fingerprint,
+        "template_sha256": served.identity.template_sha256,
+        "tokenizer_sha256": served.identity.tokenizer_sha256,
+        "base_sha256": served.identity.base_sha256,
     }
-    for found in _other_identity(reference.identity, runtime.identity):
+    for found in _other_identity(reference.identity, served.identity):
         return Proof(is_passed=False, code=found.code, reason=found.reason, **about)
-    difference, effect = _compared(runtime, adapter, reference, submit)
+    difference, effect = compare()
     failure = _verdict(difference, effect, tolerance)
     return Proof(
         is_passed=failure is None,

@@ -5,14 +5,13 @@ from typing import Final
 
 from core.base_models import service as base_models
 from core.config import Settings
-from core.errors import Invalid, Unavailable
+from core.errors import Unavailable
 from core.inference.types import AdapterRef
 from worker.inference.adapter_config import parse_adapter_config
-from worker.inference.adapter_files import CONFIG_NAME, WEIGHTS_NAME, AdapterFiles
+from worker.inference.adapter_files import CONFIG_NAME, WEIGHTS_NAME, AdapterFiles, reference_of
 from worker.inference.adapter_weights import AdapterWeights, read_adapter_weights
 from worker.inference.lru_cache import LruCache
 from worker.inference.runtime import BaseRuntime, VariantKey, load_runtime
-from worker.training import parity
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +27,8 @@ class BaseVariants:
         """Raises `NotFound` for a model we do not know, `Unavailable` for one that is not on disk."""
         return self._cache.get(key, lambda: self._load(key))
 
-    def loaded(self) -> list[VariantKey]:
-        return self._cache.keys()
+    def loaded(self) -> list[tuple[VariantKey, BaseRuntime]]:
+        return self._cache.items()
 
     def _load(self, key: VariantKey) -> BaseRuntime:
         model = base_models.get(key.base_model)
@@ -61,17 +60,11 @@ class Adapters:
 
     def reference(self, adapter: AdapterRef) -> bytes:
         """What its trainer wrote down to compare with. Raises `Invalid` (`proof_missing`) where it wrote nothing."""
-        found = self._files.read(adapter).get(parity.NAME)
-        if found is None:
-            raise Invalid(
-                "This model was made before its trainer wrote down what to compare with, so there is nothing to check.",
-                code="proof_missing",
-                param="model",
-            )
-        return found
+        return reference_of(self._files.read(adapter))
 
-    def loaded(self) -> list[str]:
-        return sorted({digest for digest, _ in self._cache.keys()})  # noqa: SIM118 - not a dict
+    def loaded(self) -> list[tuple[str, VariantKey]]:
+        """Digests, and what they are loaded for."""
+        return [key for key, _ in self._cache.items()]
 
     def _load(self, adapter: AdapterRef, runtime: BaseRuntime) -> AdapterWeights:
         files = self._files.read(adapter)

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 Quantization = Literal["nf4"] | None
 _NF4_BLOCK: Final = 64
 # keys and values of several long conversations must fit beside the model
-_MAX_CONTEXT_TOKENS: Final = 32_768
+MAX_CONTEXT_TOKENS: Final = 32_768
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,7 @@ def load_runtime(folder: Path, quantization: Quantization, *, max_prefix_bytes: 
         model,
         chat_format,
         end_ids=frozenset({chat_format.end_of_turn_id, *_end_ids(folder, model.config)}),
-        context_tokens=min(_MAX_CONTEXT_TOKENS, int(model.config.get_text_config().max_position_embeddings)),
+        context_tokens=min(MAX_CONTEXT_TOKENS, int(model.config.get_text_config().max_position_embeddings)),
         fingerprint=_fingerprint(folder, quantization, device, dtype),
         identity=identity_of(folder, chat_format),
         max_prefix_bytes=max_prefix_bytes,

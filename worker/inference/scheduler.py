@@ -13,9 +13,9 @@ from typing import Final, Protocol
 
 import torch
 
-from core.errors import AppError, RateLimited
+from core.errors import AppError
 from worker.inference.adapter_weights import AdapterWeights
-from worker.inference.failures import restarting
+from worker.inference.failures import queue_full, restarting, too_many_chats
 from worker.inference.prefix_cache import Owner
 from worker.inference.runtime import BaseRuntime, DecodeRow
 
@@ -25,8 +25,6 @@ MAX_ACTIVE: Final = 8
 MAX_WAITING: Final = 32
 # of all places, active and waiting, those that one workspace may have
 MAX_PER_WORKSPACE: Final = 16
-# a short answer of a small model: whoever comes back then finds a place soon
-_RETRY_AFTER_S: Final = 3
 _PREFILL_TOKENS: Final = 256
 
 
@@ -248,18 +246,9 @@ class Scheduler:
         for lane in lanes:
             lane.forget_who_left()
         if workspace_id is not None and sum(lane.num_of(workspace_id) for lane in lanes) >= self._max_per_workspace:
-            raise RateLimited(
-                f"Your workspace has {self._max_per_workspace} answers under way, as many as one workspace may have at "
-                "once. Try again when some are done.",
-                code="too_many_chats",
-                details={"retry_after_s": _RETRY_AFTER_S},
-            )
+            raise too_many_chats(self._max_per_workspace)
         if self.num_waiting >= self._max_waiting:
-            raise RateLimited(
-                "Too many people are talking to models right now. Try again in a few seconds.",
-                code="inference_queue_full",
-                details={"retry_after_s": _RETRY_AFTER_S},
-            )
+            raise queue_full()
 
     @property
     def num_waiting(self) -> int:
@@ -268,6 +257,14 @@ class Scheduler:
     @property
     def num_active(self) -> int:
         return sum(lane.num_active for lane in list(self._lanes.values()))
+
+    def num_active_of(self, runtime: BaseRuntime) -> int:
+        lane = self._lanes.get(id(runtime))
+        return lane.num_active if lane else 0
+
+    def num_waiting_of(self, runtime: BaseRuntime) -> int:
+        lane = self._lanes.get(id(runtime))
+        return len(lane.waiting) if lane else 0
 
     def _run(self) -> None:
         while True:

@@ -19,17 +19,17 @@ from starlette.types import Receive, Scope, Send
 from core.config import Settings
 from core.errors import AppError, Invalid, TooLarge, Unauthenticated
 from core.inference.types import ChatRequest, DoneLine, ErrorLine, ProofRequest, StartLine, StreamLine
+from worker.inference.contract import Answering
 from worker.inference.failures import error_line, restarting, status_of
-from worker.inference.generation import Generation
-from worker.inference.service import InferenceService
+from worker.inference.runtimes import Answers, Runtimes
 
 _MAX_BODY_BYTES: Final = 8 << 20
 
 Asked = TypeVar("Asked", bound=BaseModel)
 
 
-def create_app(settings: Settings, service: InferenceService | None = None) -> Starlette:
-    service = service or InferenceService(settings)
+def create_app(settings: Settings, service: Answers | None = None) -> Starlette:
+    service = service or Runtimes.of(settings)
     expected = f"Bearer {settings.inference_token}".encode()
 
     async def generate(request: Request) -> Response:
@@ -74,10 +74,10 @@ class LineStream(Response):
 
     media_type = "application/x-ndjson"
 
-    def __init__(self, generation: Generation, lines: "asyncio.Queue[StreamLine]") -> None:
+    def __init__(self, answering: Answering, lines: "asyncio.Queue[StreamLine]") -> None:
         super().__init__()
         del self.headers["content-length"]
-        self._generation = generation
+        self._answering = answering
         self._lines = lines
         self._has_begun = False
 
@@ -92,7 +92,7 @@ class LineStream(Response):
             # only a server that ends cancels an answer, after the time it gives to those in progress
             is_stopping = True
         finally:
-            self._generation.cancel()
+            self._answering.cancel()
             sending.cancel()
             listening.cancel()
             await asyncio.gather(sending, listening, return_exceptions=True)
@@ -100,8 +100,8 @@ class LineStream(Response):
             await self._send(send, error_line(restarting()))
 
     async def _send_lines(self, send: Send) -> None:
-        runtime, num_read = self._generation.runtime, len(self._generation.prompt_ids)
-        line: StreamLine = StartLine(fingerprint=runtime.fingerprint, prompt_tokens=num_read)
+        about = self._answering
+        line: StreamLine = StartLine(fingerprint=about.fingerprint, prompt_tokens=about.num_prompt_tokens)
         while not _is_last(line):
             await self._send(send, line)
             line = await self._lines.get()
@@ -126,7 +126,7 @@ async def _until_gone(receive: Receive) -> None:
         pass
 
 
-async def _answer(service: InferenceService, request: ChatRequest) -> Response:
+async def _answer(service: Answers, request: ChatRequest) -> Response:
     loop = asyncio.get_running_loop()
     lines: asyncio.Queue[StreamLine] = asyncio.Queue()
 
@@ -135,8 +135,8 @@ async def _answer(service: InferenceService, request: ChatRequest) -> Response:
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(lines.put_nowait, line)
 
-    generation = await asyncio.to_thread(service.generate, request, sink)
-    return LineStream(generation, lines)
+    answering = await asyncio.to_thread(service.generate, request, sink)
+    return LineStream(answering, lines)
 
 
 async def _parse(request: Request, wanted: type[Asked]) -> Asked:

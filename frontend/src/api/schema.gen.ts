@@ -13,7 +13,7 @@ export interface paths {
         };
         /**
          * Get Metrics
-         * @description For Prometheus: queues, workers, jobs and money by the database, and this process's requests.
+         * @description For Prometheus: queues, workers, jobs and money by the database, model servers, and this process's requests.
          */
         get: operations["get_metrics"];
         put?: never;
@@ -198,6 +198,26 @@ export interface paths {
          * @description Queue a failed or paused job again; it goes on from its last checkpoint.
          */
         post: operations["retry_job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/model_servers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Model Servers
+         * @description Which runtime answers for which base model, and how that goes; asked of the model server itself.
+         */
+        get: operations["list_model_servers"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -6727,6 +6747,73 @@ export interface components {
              */
             object: "list";
         };
+        /** ModelServerBody */
+        ModelServerBody: {
+            /** Base Model */
+            base_model: string;
+            /**
+             * Is Isolated
+             * @description Whether its processes have no network; null for our own runtime.
+             */
+            is_isolated: boolean | null;
+            /**
+             * Num Active
+             * @description Answers that are worked on.
+             */
+            num_active: number;
+            /**
+             * Num Adapters
+             * @description Tuned models that are loaded on it.
+             */
+            num_adapters: number;
+            /** Num Restarts */
+            num_restarts: number;
+            /** Num Waiting */
+            num_waiting: number;
+            /**
+             * Object
+             * @default model_server
+             * @constant
+             */
+            object: "model_server";
+            /** Problem */
+            problem: string | null;
+            /**
+             * Runtime
+             * @description What computes the answers: Tailorbird's own runtime, or vLLM.
+             * @enum {string}
+             */
+            runtime: "tailorbird" | "vllm";
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "starting" | "ready" | "restarting" | "failed";
+            /**
+             * Version
+             * @description Of vLLM; null for our own runtime, whose version is ours.
+             */
+            version: string | null;
+        };
+        /** ModelServerListBody */
+        ModelServerListBody: {
+            /** Data */
+            data: components["schemas"]["ModelServerBody"][];
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+            /** Problem */
+            problem: string | null;
+            /**
+             * Status
+             * @description Of the model server as a whole; `unreachable` where it does not answer, and `data` is empty.
+             * @enum {string}
+             */
+            status: "ready" | "loading" | "failed" | "unreachable";
+        };
         /**
          * MoveJobBody
          * @description One of the two: an end of the queue, or another waiting job of this workspace.
@@ -9698,6 +9785,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AdminJobDetailBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_model_servers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelServerListBody"];
                 };
             };
             /** @description A refusal or a failure. */

@@ -1,5 +1,14 @@
 import { http, HttpResponse } from "msw";
-import { JOBS, LOG, makeJobDetails, makeWorker, QUEUES, TOKENS, WORKERS } from "@/testing/admin-fixtures";
+import {
+  JOBS,
+  LOG,
+  makeJobDetails,
+  makeWorker,
+  MODEL_SERVERS,
+  QUEUES,
+  TOKENS,
+  WORKERS,
+} from "@/testing/admin-fixtures";
 import { listOf } from "@/testing/fixtures";
 
 function findWorker(id: unknown) {
@@ -12,6 +21,7 @@ export const adminHandlers = [
     HttpResponse.json(QUEUES.find((queue) => queue.name === params.queue)),
   ),
   http.get("*/v1/admin/workers", () => HttpResponse.json({ object: "list", data: WORKERS })),
+  http.get("*/v1/admin/model_servers", () => HttpResponse.json(MODEL_SERVERS)),
   http.post("*/v1/admin/workers/:id/drain", ({ params }) =>
     HttpResponse.json({ ...findWorker(params.id), status: "draining" }),
   ),

@@ -23,11 +23,11 @@ from core.inference.types import (
 from tests.worker.inference.test_constraints import closing
 from tests.worker.inference.test_scheduler import drive
 from tests.worker.inference.tiny_models import chat_request
+from worker.inference.asking import prompt_ids_of
 from worker.inference.generation import Generation
 from worker.inference.runtime import BaseRuntime, load_runtime
 from worker.inference.sampling import Sampler
 from worker.inference.scheduler import Lane
-from worker.inference.service import _prompt_ids
 from worker.training.data.tool_calls import CallSyntax
 
 # a small one of the kind of Qwen's
@@ -109,7 +109,7 @@ def test_definitions_calls_and_results_stand_in_the_prompt(calling: BaseRuntime)
             ),
         }
     )
-    prompt = calling.chat_format.decode(_prompt_ids(calling, request))
+    prompt = calling.chat_format.decode(prompt_ids_of(request, calling))
     for part in ("Height of the tide.", CALL, "4.2 metres"):
         assert part in prompt
 

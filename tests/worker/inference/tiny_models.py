@@ -23,7 +23,7 @@ TEMPLATE = (
 TEXTS = ["What is 2 + 2?\n\nIn one word.", "Four, naturally.", "You are welcome. Thanks!", "user assistant system\n"]
 
 
-def make_base_model(folder: Path) -> Path:
+def make_base_model(folder: Path, *, num_heads: int = 4) -> Path:
     folder.mkdir(parents=True)
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -46,8 +46,8 @@ def make_base_model(folder: Path) -> Path:
         hidden_size=64,
         intermediate_size=128,
         num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
+        num_attention_heads=num_heads,
+        num_key_value_heads=num_heads // 2,
         max_position_embeddings=1024,
         initializer_range=0.3,  # scores far enough apart that rounding never decides the greedy choice
         bos_token_id=1,
@@ -57,10 +57,10 @@ def make_base_model(folder: Path) -> Path:
     return folder
 
 
-def make_home(home: Path) -> Path:
+def make_home(home: Path, *, num_heads: int = 4) -> Path:
     """A home whose default base model is the tiny one."""
     model = base_models.default_base_model()
-    folder = make_base_model(home / "base_models" / model.id)
+    folder = make_base_model(home / "base_models" / model.id, num_heads=num_heads)
     files = {
         path.name: MarkedFile(sha256=sha256_file(path), num_bytes=path.stat().st_size) for path in folder.iterdir()
     }

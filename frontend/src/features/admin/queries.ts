@@ -8,6 +8,7 @@ import type {
   JobState,
   ListOf,
   LogChunk,
+  ModelServers,
   QueueName,
   WorkerToken,
 } from "@/api/types";
@@ -19,6 +20,7 @@ export const keys = {
   all: ["admin"] as const,
   queues: ["admin", "queues"] as const,
   workers: ["admin", "workers"] as const,
+  modelServers: ["admin", "model_servers"] as const,
   tokens: ["admin", "tokens"] as const,
   jobs: ["admin", "jobs"] as const,
   job: (id: string) => ["admin", "job", id] as const,
@@ -35,6 +37,11 @@ export const workersQuery = queryOptions({
   queryKey: keys.workers,
   queryFn: async ({ signal }) =>
     (await unwrap<{ data: AdminWorker[] }>(api.GET("/v1/admin/workers", { signal }))).data,
+});
+
+export const modelServersQuery = queryOptions({
+  queryKey: keys.modelServers,
+  queryFn: ({ signal }) => unwrap<ModelServers>(api.GET("/v1/admin/model_servers", { signal })),
 });
 
 export const tokensQuery = queryOptions({

@@ -108,6 +108,27 @@ describe("a worker", () => {
   });
 });
 
+describe("the model servers", () => {
+  it("tell what answers for which base model, and what is wrong", async () => {
+    openPage("/admin/workers");
+    const table = await screen.findByRole("table", { name: "Model servers" });
+    const vllm = within(table).getByRole("row", { name: /qwen3-8b/ });
+    expect(vllm).toHaveTextContent("vLLM 0.32.0, cut off from the network");
+    expect(vllm).toHaveTextContent("Answering");
+    expect(within(table).getByRole("row", { name: /smollm2/ })).toHaveTextContent("Tailorbird’s own");
+    expect(screen.getByText("llama-3.1-8b-instruct does not answer")).toBeVisible();
+    expect(screen.getByText(/vLLM ended \(exit -9\)/)).toBeVisible();
+  });
+
+  it("are told as away when nothing answers", async () => {
+    const away = { object: "list", status: "unreachable", problem: "It is not running.", data: [] };
+    server.use(http.get("*/v1/admin/model_servers", () => HttpResponse.json(away)));
+    openPage("/admin/workers");
+    expect(await screen.findByText("The model server does not answer")).toBeVisible();
+    expect(screen.queryByRole("table", { name: "Model servers" })).toBeNull();
+  });
+});
+
 describe("the jobs of all", () => {
   it("are filtered and paged by the address, and searched", async () => {
     const { user, history } = openPage("/admin/jobs");

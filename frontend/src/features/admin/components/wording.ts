@@ -1,4 +1,4 @@
-import type { AdminJob, AdminQueue, AdminWorker, Attempt } from "@/api/types";
+import type { AdminJob, AdminQueue, AdminWorker, Attempt, ModelServer } from "@/api/types";
 import type { Tone } from "@/components/ui/status";
 import { duration, plural } from "@/lib/format";
 
@@ -38,6 +38,24 @@ export function troubleOf(queue: AdminQueue): string | null {
   if (queue.state === "stuck")
     return `${waiting} although a worker is free. Restart its workers; if that does not help, look at their logs.`;
   return null;
+}
+
+export const RUNTIMES: Record<ModelServer["runtime"], string> = {
+  tailorbird: "Tailorbird’s own runtime",
+  vllm: "vLLM",
+};
+
+export function modelServerWords(server: Pick<ModelServer, "status" | "num_active">): Words {
+  switch (server.status) {
+    case "ready":
+      return server.num_active > 0 ? { tone: "busy", label: "Answering" } : { tone: "good", label: "Ready" };
+    case "starting":
+      return { tone: "busy", label: "Starting" };
+    case "restarting":
+      return { tone: "warn", label: "Starting again" };
+    case "failed":
+      return { tone: "bad", label: "Does not start" };
+  }
 }
 
 const WORKERS: Record<AdminWorker["status"], Words> = {
