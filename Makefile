@@ -41,10 +41,11 @@ setup: .venv/.installed frontend/dist/index.html ## Install everything into .ven
 	@$(PIP) install "$$(grep -o 'torch==[0-9.]*' pyproject.toml | head -1)"
 	@touch $@
 
-.venv/.installed: requirements.lock pyproject.toml .venv/.torch
+.venv/.installed: requirements.lock requirements-gguf.lock pyproject.toml .venv/.torch
 	@echo "Installing the locked packages …"
 	@$(PIP) install --no-deps -r requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation -e .
+	@rm -rf .venv/gguf-converter && $(PIP) install --no-deps --target .venv/gguf-converter -r requirements-gguf.lock
 	@touch $@
 
 frontend/node_modules/.package-lock.json: frontend/package.json frontend/package-lock.json | .venv/.installed

@@ -37,6 +37,7 @@ from api.health.storage import StorageProbe
 from api.invitations.routes import router as invitations
 from api.members.routes import router as members
 from api.middleware import BodyLimit, RequestContext
+from api.model_exports.routes import router as model_exports
 from api.models.routes import router as models
 from api.monitoring.http_metrics import HttpMetrics, RequestMetrics
 from api.monitoring.metrics import router as metrics
@@ -68,6 +69,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     fine_tuning,
     chat,
     models,
+    model_exports,
     aliases,
     files,
     file_imports,

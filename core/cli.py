@@ -18,6 +18,7 @@ from core.config import Settings
 from core.db.migrate import upgrade
 from core.db.session import SYSTEM, Database
 from core.errors import AppError, Invalid
+from core.exports import verification
 from core.identity import service as identity
 from core.jobs.kinds import QueueName
 from core.kit.sealing import Unsealable
@@ -193,6 +194,20 @@ def _anchor(text: str) -> Anchor:
     return Anchor(int(sequence), digest)
 
 
+def verify_export(settings: Settings, options: argparse.Namespace) -> int:
+    """The key is asked of the installation, or given; that in the folder proves nothing."""
+    key = options.key or verification.key_of(options.url or settings.public_url)
+    found = verification.verify(options.folder, public_key=key)
+    for problem in found.problems:
+        print(printable(problem), file=sys.stderr)
+    if found.problems:
+        return 1
+    model = found.manifest["model"]
+    print(printable(f"Whole, and signed with the key {found.key_id}: {len(found.manifest['files'])} files."))
+    print(printable(f"{model['name'] or model['id']} as {found.manifest['format']}, made {found.manifest['made_at']}."))
+    return 0
+
+
 def check_settings(settings: Settings, _options: argparse.Namespace) -> int:
     problems = settings.production_problems()
     for problem in problems:
@@ -241,6 +256,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NUMBER:HASH",
         help="what an earlier check printed, and was kept where the database cannot reach",
     )
+    for_export = add("verify", verify_export, "Say whether an unpacked export of a model is as it was signed.")
+    for_export.add_argument("folder", type=Path)
+    source = for_export.add_mutually_exclusive_group()
+    source.add_argument("--key", metavar="BASE64", help="the public key of the installation that made it")
+    source.add_argument("--url", help="of that installation; the public URL of the settings by default")
     add("rotate-secrets", rotate_secrets, "Seal every kept secret anew with the first of the encryption keys.")
     add("settings-check", check_settings, "Say what is wrong with the settings, if anything.")
     return parser

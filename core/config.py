@@ -219,6 +219,7 @@ class Settings(VllmSettings, BaseSettings):
         description="Memory for what a base model read before, so that a conversation is not read anew at each turn; "
         "0 reads everything anew.",
     )
+    export_days: int = Field(7, ge=1, le=365, description="Days that a packed model can be fetched.")
     stored_completions_days: int = Field(
         30, ge=0, description="Days that an answer asked for with `store` is kept; 0 keeps it until it is deleted."
     )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from sqlalchemy.orm import Session
 
+from core.exports import signing
 from core.identity.totp import service as totp
 from core.kit.sealing import Sealer
 from core.webhooks import service as webhooks
@@ -12,6 +13,7 @@ from core.webhooks import service as webhooks
 KINDS: Mapping[str, Callable[[Session, Sealer], int]] = {
     "secrets of authenticator apps": totp.reseal,
     "secrets of webhooks": webhooks.reseal,
+    "keys that manifests are signed with": signing.reseal,
 }
 
 

@@ -4,6 +4,7 @@ import core.adapters.models
 import core.audit.models
 import core.datasets.models
 import core.erasures.models
+import core.exports.models
 import core.idempotency.models
 import core.identity.models
 import core.jobs.models

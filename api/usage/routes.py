@@ -36,6 +36,7 @@ def get_usage_summary(principal: ReaderDep, session: SessionDep) -> UsageSummary
         total_usd=usd(summary.total_micros),
         training_usd=usd(summary.training_micros),
         inference_usd=usd(summary.inference_micros),
+        export_usd=usd(summary.export_micros),
         tokens=summary.tokens,
         by_day=[DayUsageBody(date=day.date.isoformat(), usd=usd(day.amount_micros)) for day in summary.by_day],
     )

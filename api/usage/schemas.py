@@ -16,6 +16,7 @@ class UsageSummaryBody(ResponseBody):
     total_usd: float
     training_usd: float
     inference_usd: float
+    export_usd: float
     tokens: int
     by_day: list[DayUsageBody]
 

@@ -9,6 +9,7 @@ class JobKind(StrEnum):
     DATASET_INGEST = "dataset.ingest"
     DATASET_DERIVE = "dataset.derive"
     PERSON_ERASURE = "person.erasure"
+    MODEL_EXPORT = "model.export"
     TRAINING_RUN = "training.run"
     SCALING_STUDY = "training.scaling_study"
 
@@ -24,6 +25,8 @@ QUEUE_OF_KIND: Final[dict[JobKind, QueueName]] = {
     JobKind.DATASET_INGEST: QueueName.IO,
     JobKind.DATASET_DERIVE: QueueName.IO,
     JobKind.PERSON_ERASURE: QueueName.IO,
+    # every installation has workers of this queue, and only they can open the key that manifests are signed with
+    JobKind.MODEL_EXPORT: QueueName.IO,
     JobKind.TRAINING_RUN: QueueName.CPU,
     JobKind.SCALING_STUDY: QueueName.CPU,
 }

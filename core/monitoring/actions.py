@@ -15,6 +15,7 @@ from core.backends.queue import TaskQueue
 from core.datasets import imports, ingest
 from core.erasures import service as erasures
 from core.errors import Conflict
+from core.exports import service as exports
 from core.jobs import service as leased
 from core.jobs.kinds import JobKind, QueueName
 from core.jobs.models import Job
@@ -86,6 +87,12 @@ def retry(
                 code="job_state_conflict",
                 details={"state": state.value},
             )
+        case JobKind.MODEL_EXPORT:
+            raise Conflict(
+                "A model that could not be packed is packed anew on its page.",
+                code="job_state_conflict",
+                details={"state": state.value},
+            )
         case JobKind.PERSON_ERASURE:
             there = replace(principal, workspace_id=before.workspace_id)
             erasures.confirm(
@@ -110,6 +117,9 @@ def cancel(
         case JobKind.FILE_IMPORT | JobKind.DATASET_INGEST | JobKind.DATASET_DERIVE:
             job = leased.request_cancel(session, workspace_id=before.workspace_id, job_id=job_id, bus=bus)
             _settle(session, job, queue=queue, bus=bus)
+        case JobKind.MODEL_EXPORT:
+            there = replace(principal, workspace_id=before.workspace_id)
+            exports.cancel(session, principal=there, export_id=str(before.payload["export_id"]), bus=bus)
         case JobKind.PERSON_ERASURE:
             raise Conflict(
                 "A person's rows that are being removed are not brought back, and half of them removed helps nobody. "
@@ -220,6 +230,8 @@ def _settle(session: Session, job: Job, *, queue: TaskQueue | None, bus: EventBu
             training.on_version_finished(
                 session, workspace_id=job.workspace_id, version_id=version_id, queue=queue, bus=bus
             )
+        case JobKind.MODEL_EXPORT:
+            pass  # it has no files, and what it left is swept
         case JobKind.PERSON_ERASURE:
             pass  # it is never cancelled, and what it did is written down beside it
         case JobKind.SCALING_STUDY:

@@ -290,7 +290,7 @@ def _view(row: Row[Any]) -> JobView:
     )
 
 
-def _title(job: Job, run_name: str | None, file_name: str | None) -> str:
+def _title(job: Job, run_name: str | None, file_name: str | None) -> str:  # noqa: PLR0911 - one a kind
     match job.kind:
         case JobKind.TRAINING_RUN:
             return f"Training {run_name or 'a model'}"
@@ -304,6 +304,8 @@ def _title(job: Job, run_name: str | None, file_name: str | None) -> str:
             return f"Changing examples of {file_name or 'a file'}"
         case JobKind.PERSON_ERASURE:
             return "Removing a person's rows"
+        case JobKind.MODEL_EXPORT:
+            return "Packing a model"
 
 
 def _worker_view(worker: Worker, token_name: str | None, *, is_silent: bool, job: WorkerJob | None) -> WorkerView:

@@ -11,6 +11,7 @@ from core.db.enum_text import EnumText
 class LedgerKind(StrEnum):
     TRAINING = "training"
     INFERENCE = "inference"
+    EXPORT = "export"
 
 
 class Price(Created, Base):
@@ -40,12 +41,12 @@ class LedgerEntry(WorkspaceOwned, Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     kind: Mapped[LedgerKind] = mapped_column(EnumText(LedgerKind))
     source_id: Mapped[str]
-    """The run or the completion that is charged."""
+    """The run, the completion or the export that is charged."""
     amount_micros: Mapped[int]
     seconds: Mapped[float]
     tokens: Mapped[int]
     model: Mapped[str | None]
-    """Of an answer: who gave it."""
+    """Of an answer: who gave it; of an export: what was packed."""
     alias: Mapped[str | None]
     """Of an answer: the alias that was asked for, if it was one."""
     created_by: Mapped[str | None]

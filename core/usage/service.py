@@ -86,6 +86,7 @@ def month_summary(session: Session, *, workspace_id: str, moment: datetime | Non
         total_micros=sum(by_kind.values()),
         training_micros=by_kind[LedgerKind.TRAINING],
         inference_micros=by_kind[LedgerKind.INFERENCE],
+        export_micros=by_kind[LedgerKind.EXPORT],
         tokens=tokens,
         by_day=tuple(DayUsage(date=day, amount_micros=amount) for day, amount in by_day.items()),
     )

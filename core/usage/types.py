@@ -15,6 +15,7 @@ class MonthSummary:
     total_micros: int
     training_micros: int
     inference_micros: int
+    export_micros: int
     tokens: int
     by_day: tuple[DayUsage, ...]
     """Days with usage only, in order."""

@@ -12,6 +12,8 @@ class Permission(StrEnum):
     RUNS_WRITE = "runs:write"
     MODELS_READ = "models:read"
     MODELS_WRITE = "models:write"
+    MODELS_EXPORT = "models:export"
+    """Take a model's weights out of the service."""
     CHAT_USE = "chat:use"
     """Talk to models, which costs money."""
     KEYS_MANAGE = "keys:manage"
@@ -49,6 +51,7 @@ _MEMBER = _REVIEWER | {
     Permission.DATASETS_WRITE,
     Permission.RUNS_WRITE,
     Permission.MODELS_WRITE,
+    Permission.MODELS_EXPORT,
     Permission.KEYS_MANAGE,
 }
 

@@ -5,6 +5,7 @@ A route with a new parameter, or a body with a new field that takes an id, needs
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 
 from fastapi.testclient import TestClient
 from sqlalchemy import select
@@ -14,10 +15,14 @@ from core.adapters import service as adapters
 from core.base_models import service as base_models
 from core.config import Settings
 from core.db.session import SYSTEM, Database, workspace_scope
+from core.exports.models import ModelExport
 from core.identity import service as identity
 from core.identity.oidc import service as oidc
 from core.identity.oidc.provider import Claims
 from core.jobs.kinds import QueueName
+from core.jobs.models import Job
+from core.jobs.states import JobState
+from core.kit.clock import utc_now
 from core.kit.ids import new_id
 from core.serving.completions import service as completions
 from core.training import service as training
@@ -40,6 +45,7 @@ PARAMETERS = {
     "version_id": "version",
     "scaling_study_id": "scaling_study",
     "erasure_id": "erasure",
+    "export_id": "model_export",
     "fine_tuning_job_id": "run",
     "model": "model",
     "fine_tuned_model_checkpoint": "model",
@@ -127,6 +133,7 @@ class Things:
     version: str
     scaling_study: str
     erasure: str
+    model_export: str
     run: str
     job: str
     model: str
@@ -215,6 +222,7 @@ def seed(
             version=version_id,
             scaling_study=made(f"/v1/dataset_versions/{version_id}/scaling_studies", {}),
             erasure=made("/v1/erasures", {"terms": ["no such person"]}),
+            model_export=_packed(session, made("/v1/model_exports", {"model": model_id, "format": "adapter"})),
             run=run_id,
             job=training.get(session, workspace_id=workspace_id, run_id=run_id).job.id,
             model=model_id,
@@ -255,6 +263,16 @@ def _alias(client: TestClient, headers: Headers, workspace_id: str, model: str) 
 def _linked_identity(session: Session, user_id: str) -> str:
     claims = Claims(issuer="https://id.example.com", subject=user_id, email=None, name="")
     return oidc.link(session, user_id=user_id, claims=claims).id
+
+
+def _packed(session: Session, export_id: str) -> str:
+    """An export that is done; there is nothing in it."""
+    export = session.get_one(ModelExport, export_id)
+    export.expires_at = utc_now() + timedelta(days=1)
+    job = session.get_one(Job, export.job_id)
+    job.state, job.finished_at = JobState.SUCCEEDED, utc_now()
+    session.flush()
+    return export_id
 
 
 def _kept_completion(session: Session, workspace_id: str) -> str:

@@ -33,6 +33,7 @@ _MODULES: Final[Mapping[JobKind, str]] = {
     JobKind.DATASET_INGEST: "worker.tasks.datasets",
     JobKind.DATASET_DERIVE: "worker.tasks.derivations",
     JobKind.PERSON_ERASURE: "worker.tasks.erasures",
+    JobKind.MODEL_EXPORT: "worker.tasks.exports",
     JobKind.TRAINING_RUN: "worker.tasks.training",
     JobKind.SCALING_STUDY: "worker.tasks.scaling",
 }

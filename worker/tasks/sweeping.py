@@ -20,6 +20,7 @@ from core.datasets import files, ingest
 from core.datasets.uploads import service as uploads
 from core.db.session import SYSTEM, Database
 from core.errors import Unavailable
+from core.exports import execution as exports
 from core.serving.aliases import service as aliases
 from core.serving.completions import service as completions
 from core.training.checkpoints import service as checkpoints
@@ -72,6 +73,7 @@ class Sweeper:
                 sweep_completions(self._database, older_than_days=self._completions_days)
                 sweep_objects(self._database, self._blobs, since_s=since_s)
                 sweep_files(self._database, self._blobs)
+                sweep_exports(self._database, self._blobs)
                 sweep_rows(self._database)
         except (SQLAlchemyError, Unavailable, OSError) as error:
             logger.warning("sweeping failed; the next round tries again: %s", error)
@@ -121,6 +123,18 @@ def sweep_files(database: Database, blobs: BlobStore) -> int:
         files.remove_expired(session, file_ids=[file.id for file in expired])
         uploads.mark_swept(session, upload_ids=[upload.upload_id for upload in over])
     return len(expired) + len(over)
+
+
+def sweep_exports(database: Database, blobs: BlobStore) -> int:
+    """Remove the files of exports that expired, or came to nothing; how many exports. The bytes go first."""
+    with database.session(SYSTEM) as session:
+        over = exports.over(session)
+    for _, prefix in over:
+        blobs.delete_prefix(prefix)
+    if over:
+        with database.session(SYSTEM) as session:
+            exports.mark_swept(session, export_ids=[export_id for export_id, _ in over])
+    return len(over)
 
 
 def sweep_rows(database: Database) -> None:

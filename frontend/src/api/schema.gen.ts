@@ -2281,6 +2281,110 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/model_exports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Model Exports
+         * @description Newest first; those whose files expired are told too.
+         */
+        get: operations["list_model_exports"];
+        put?: never;
+        /**
+         * Create Model Export
+         * @description Pack a tuned model with a model card and a signed manifest. It is charged for the time that takes.
+         */
+        post: operations["create_model_export"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/model_exports/choices/{model}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Model Export Choices
+         * @description The forms in which a model can be taken away; of the others, why not.
+         */
+        get: operations["list_model_export_choices"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/model_exports/{export_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Model Export
+         * @description How far it is, what is in it, and until when it can be fetched.
+         */
+        get: operations["get_model_export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/model_exports/{export_id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel Model Export
+         * @description Give it up; it costs nothing.
+         */
+        post: operations["cancel_model_export"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/model_exports/{export_id}/content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Download Model Export
+         * @description All of it as a zip archive, or one file. That somebody took it is in the audit log.
+         */
+        get: operations["download_model_export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/models": {
         parameters: {
             query?: never;
@@ -2724,6 +2828,26 @@ export interface paths {
          * @description Make the first admin and their workspace, once, and sign them in.
          */
         post: operations["set_up"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/signing_key": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Signing Key
+         * @description The public key that manifests of this installation are signed with.
+         */
+        get: operations["get_signing_key"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -4952,6 +5076,15 @@ export interface components {
          * @enum {string}
          */
         ExportFormat: "csv" | "jsonl";
+        /** ExportedFileBody */
+        ExportedFileBody: {
+            /** Bytes */
+            bytes: number;
+            /** Name */
+            name: string;
+            /** Sha256 */
+            sha256: string;
+        };
         /** FailureBody */
         FailureBody: {
             /** Advice */
@@ -5639,7 +5772,7 @@ export interface components {
          * JobKind
          * @enum {string}
          */
-        JobKind: "file.import" | "dataset.ingest" | "dataset.derive" | "person.erasure" | "training.run" | "training.scaling_study";
+        JobKind: "file.import" | "dataset.ingest" | "dataset.derive" | "person.erasure" | "model.export" | "training.run" | "training.scaling_study";
         /**
          * JobState
          * @enum {string}
@@ -6193,6 +6326,23 @@ export interface components {
              */
             object: "list";
         };
+        /** ListBody[ModelExportBody] */
+        ListBody_ModelExportBody_: {
+            /** Data */
+            data: components["schemas"]["ModelExportBody"][];
+            /** First Id */
+            first_id: string | null;
+            /** Has More */
+            has_more: boolean;
+            /** Last Id */
+            last_id: string | null;
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
         /** ListBody[PastVersionBody] */
         ListBody_PastVersionBody_: {
             /** Data */
@@ -6597,6 +6747,45 @@ export interface components {
             weights_bytes: number;
         };
         /**
+         * MergeReport
+         * @description How far the merged model is from base and adapter as they are served. Differences are of scores (logits).
+         */
+        MergeReport: {
+            /**
+             * Dtype
+             * @description Of the merged weights, as the base has them.
+             */
+            dtype: string;
+            /** Max Difference */
+            max_difference: number;
+            /** Mean Difference */
+            mean_difference: number;
+            /**
+             * Mean Divergence
+             * @description Kullback-Leibler divergence of the merged one from the other, in nats.
+             */
+            mean_divergence: number;
+            /** Num Places */
+            num_places: number;
+            /** Num Prompts */
+            num_prompts: number;
+            /**
+             * Prompts
+             * @description `heldout` examples of its data, or `general` questions where there are none.
+             */
+            prompts: string;
+            /**
+             * Same Choice
+             * @description Share of places at which both would say the same next token.
+             */
+            same_choice: number;
+            /**
+             * Serving Quantization
+             * @description How the base is held where the adapter is served.
+             */
+            serving_quantization: "nf4" | null;
+        };
+        /**
          * Message
          * @description As OpenAI's chat has it; `content` may be missing (None) only beside `tool_calls`.
          */
@@ -6736,6 +6925,103 @@ export interface components {
             /** Tuned Heldout Loss */
             tuned_heldout_loss: number | null;
         };
+        /**
+         * ModelExportBody
+         * @description A tuned model as files to take away.
+         */
+        ModelExportBody: {
+            /**
+             * Bytes
+             * @description Of all files together.
+             */
+            bytes: number | null;
+            /** Cost Usd */
+            cost_usd: number | null;
+            /** Created At */
+            created_at: number;
+            error: components["schemas"]["ModelExportErrorBody"] | null;
+            /**
+             * Expires At
+             * @description From then on it is gone; the model can be packed again.
+             */
+            expires_at: number | null;
+            /**
+             * Files
+             * @description What is in it, once it is done.
+             */
+            files: components["schemas"]["ExportedFileBody"][];
+            /** Finished At */
+            finished_at: number | null;
+            /**
+             * Folder
+             * @description What the archive unpacks to.
+             */
+            folder: string;
+            format: components["schemas"]["ModelExportFormat"];
+            /** Id */
+            id: string;
+            /** Is Cancelling */
+            is_cancelling: boolean;
+            /** Is Expired */
+            is_expired: boolean;
+            /** Job Id */
+            job_id: string;
+            /** Manifest Sha256 */
+            manifest_sha256: string | null;
+            /** @description Of a merged model: how far it is from what is served here. */
+            merge: components["schemas"]["MergeReport"] | null;
+            /** Model */
+            model: string;
+            /**
+             * Object
+             * @default model_export
+             * @constant
+             */
+            object: "model_export";
+            /**
+             * Progress
+             * @description From 0 to 1, within the stage.
+             */
+            progress: number | null;
+            /**
+             * Stage
+             * @description What is done at the moment.
+             */
+            stage: string | null;
+            status: components["schemas"]["JobState"];
+        };
+        /** ModelExportChoiceBody */
+        ModelExportChoiceBody: {
+            format: components["schemas"]["ModelExportFormat"];
+            /**
+             * Reason
+             * @description Why this model cannot be had in this form; null where it can.
+             */
+            reason: string | null;
+        };
+        /** ModelExportChoicesBody */
+        ModelExportChoicesBody: {
+            /** Data */
+            data: components["schemas"]["ModelExportChoiceBody"][];
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
+        /** ModelExportErrorBody */
+        ModelExportErrorBody: {
+            /** Code */
+            code: string;
+            /** Message */
+            message: string;
+        };
+        /**
+         * ModelExportFormat
+         * @enum {string}
+         */
+        ModelExportFormat: "adapter" | "merged" | "gguf" | "bedrock";
         /** ModelListBody */
         ModelListBody: {
             /** Data */
@@ -6936,6 +7222,16 @@ export interface components {
              * @description Why it may stay: a law, a contract, a consent. No names of people.
              */
             ground: string;
+        };
+        /** NewModelExport */
+        NewModelExport: {
+            /** @description `adapter`: the small weights for PEFT. `merged`: the whole model for transformers. `gguf`: one file for llama.cpp and Ollama. `bedrock`: the whole model for Amazon Bedrock. */
+            format: components["schemas"]["ModelExportFormat"];
+            /**
+             * Model
+             * @description A tuned model of the workspace, by its id.
+             */
+            model: string;
         };
         /** NewPreview */
         NewPreview: {
@@ -7305,7 +7601,7 @@ export interface components {
          * Permission
          * @enum {string}
          */
-        Permission: "datasets:read" | "datasets:write" | "datasets:erase" | "runs:read" | "runs:write" | "models:read" | "models:write" | "chat:use" | "keys:manage" | "members:read" | "members:manage" | "usage:read" | "audit:read" | "webhooks:manage" | "workspace:admin" | "installation:admin";
+        Permission: "datasets:read" | "datasets:write" | "datasets:erase" | "runs:read" | "runs:write" | "models:read" | "models:write" | "models:export" | "chat:use" | "keys:manage" | "members:read" | "members:manage" | "usage:read" | "audit:read" | "webhooks:manage" | "workspace:admin" | "installation:admin";
         /**
          * PlanBody
          * @description Who answers from now on.
@@ -8591,6 +8887,32 @@ export interface components {
             object: "session";
         };
         /**
+         * SigningKeyBody
+         * @description What manifests of exports are signed with.
+         */
+        SigningKeyBody: {
+            /** Algorithm */
+            algorithm: string;
+            /** Created At */
+            created_at: number;
+            /**
+             * Id
+             * @description The beginning of the sha256 of the key.
+             */
+            id: string;
+            /**
+             * Object
+             * @default signing_key
+             * @constant
+             */
+            object: "signing_key";
+            /**
+             * Public Key
+             * @description 32 bytes of base64.
+             */
+            public_key: string;
+        };
+        /**
          * Speaker
          * @description A value of the column that says who speaks, among the rows that were looked at.
          */
@@ -8968,6 +9290,8 @@ export interface components {
         UsageSummaryBody: {
             /** By Day */
             by_day: components["schemas"]["DayUsageBody"][];
+            /** Export Usd */
+            export_usd: number;
             /** Inference Usd */
             inference_usd: number;
             /** Month */
@@ -13974,6 +14298,199 @@ export interface operations {
             };
         };
     };
+    list_model_exports: {
+        parameters: {
+            query?: {
+                /** @description Only of this model. */
+                model?: string | null;
+                /** @description Id of the last item of the page before. */
+                after?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBody_ModelExportBody_"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    create_model_export: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewModelExport"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelExportBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_model_export_choices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelExportChoicesBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_model_export: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                export_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelExportBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    cancel_model_export: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                export_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelExportBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    download_model_export: {
+        parameters: {
+            query?: {
+                /** @description One file of it, as it is. */
+                file?: string | null;
+            };
+            header?: never;
+            path: {
+                export_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     list_models: {
         parameters: {
             query?: never;
@@ -14846,6 +15363,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SessionBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_signing_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SigningKeyBody"];
                 };
             };
             /** @description A refusal or a failure. */

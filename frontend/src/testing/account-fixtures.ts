@@ -7,6 +7,7 @@ export const USAGE: UsageSummary = {
   total_usd: 1.284,
   training_usd: 1.102,
   inference_usd: 0.182,
+  export_usd: 0.004,
   tokens: 2_418_220,
   by_day: [3, 4, 5, 9, 10, 11, 12, 16, 17, 18, 19, 20, 23].map((day) => ({
     date: `2026-11-${String(day).padStart(2, "0")}`,

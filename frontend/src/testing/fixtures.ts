@@ -34,6 +34,7 @@ const ALL: Permission[] = [
   "runs:write",
   "models:read",
   "models:write",
+  "models:export",
   "chat:use",
   "keys:manage",
   "members:read",

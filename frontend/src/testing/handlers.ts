@@ -16,6 +16,7 @@ import {
   SAMPLES,
 } from "@/testing/fixtures";
 import { erasureHandlers } from "@/testing/erasure-handlers";
+import { exportHandlers } from "@/testing/export-handlers";
 import { findKept, KEPT, KEPT_MESSAGES } from "@/testing/kept-fixtures";
 import { ALIAS_HANDLERS } from "@/testing/alias-handlers";
 import { MODELS } from "@/testing/model-fixtures";
@@ -180,6 +181,7 @@ export const handlers = [
   http.post("*/v1/models/:model/restore", () => HttpResponse.json(MODELS[0])),
   ...ALIAS_HANDLERS,
   ...erasureHandlers,
+  ...exportHandlers,
   http.get("*/v1/chat/completions", ({ request }) => {
     const model = new URL(request.url).searchParams.get("model");
     return HttpResponse.json(listOf(KEPT.filter((kept) => !model || kept.model === model)));

@@ -48,6 +48,7 @@ def test_the_summary_is_in_dollars(client: TestClient, as_member: Headers) -> No
         "total_usd": 1.25004,
         "training_usd": 1.25,
         "inference_usd": 0.00004,
+        "export_usd": 0,
         "tokens": 200,
         "by_day": [{"date": f"{today:%Y-%m-%d}", "usd": 1.25004}],
     }

@@ -16,6 +16,7 @@ import { versionQuery } from "@/features/datasets/queries";
 import { gainOf } from "@/features/models/components/gain";
 import { ProofSection } from "@/features/models/components/proof-section";
 import { SharingPanel } from "@/features/models/components/sharing-panel";
+import { TakeAway } from "@/features/models/components/take-away";
 import { isShared, modelName, modelQuery, useDeleteModel, useRestoreModel } from "@/features/models/queries";
 import { useCan } from "@/features/session/queries";
 import { runQuery } from "@/features/training/queries";
@@ -108,6 +109,7 @@ function Content({ model }: { model: Model }) {
         <CodeBlock label="From the command line" code={curlSnippet(model.id, origin)} />
         <CodeBlock label="From Python" code={pythonSnippet(model.id, origin)} />
       </Section>
+      {isOurs && <TakeAway modelId={model.id} />}
       {isOurs && can("workspace:admin") && <SharingPanel modelId={model.id} />}
     </>
   );

@@ -9,6 +9,7 @@ export const RIGHTS: Record<Permission, string> = {
   "runs:write": "Start and stop making models",
   "models:read": "See the models",
   "models:write": "Rename and delete models",
+  "models:export": "Take models out as files",
   "chat:use": "Talk to models",
   "keys:manage": "Make API keys",
   "members:read": "See who is here",

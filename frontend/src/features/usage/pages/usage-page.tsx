@@ -94,6 +94,7 @@ function Content() {
                 { label: "Together", value: money(data.total_usd) },
                 { label: "Training", value: money(data.training_usd) },
                 { label: "Answers", value: money(data.inference_usd) },
+                { label: "Packing models", value: money(data.export_usd) },
                 { label: "Tokens", value: count(data.tokens) },
               ]}
             />
