@@ -5,7 +5,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from api.schemas import ResponseBody
+from core.datasets.health.overlap import Overlap
 from core.kit.money import usd
+from core.training import leakage
 from core.training.hardware import Place
 from core.training.method_rules import rank_of
 from core.training.methods import PromptTuningMethod, quantization_of
@@ -68,6 +70,23 @@ class JobEstimate(ResponseBody):
 class JobWarning(ResponseBody):
     code: Literal["estimate_above_limit"]
     message: str
+
+
+class SharedRowBody(ResponseBody):
+    number: int = Field(description="Of the row to measure with.")
+    training_number: int = Field(description="Of the first row that is learned from and says it too.")
+    is_same: bool = Field(description="Word for word; else nearly.")
+
+
+class LeakageBody(ResponseBody):
+    """Rows to measure with that are learned from too: they make the result look better than it is."""
+
+    num_measured: int = Field(description="All rows to measure with.")
+    num_same: int = Field(description="Those that are learned from word for word.")
+    num_nearly: int = Field(description="Those of which nearly the same is learned.")
+    rows: list[SharedRowBody] = Field(description="The first few of them.")
+    message: str = Field(description="In plain words.")
+    advice: str | None = Field(description="What to do about it.")
 
 
 class PlannedHyperparameters(ResponseBody):
@@ -146,6 +165,10 @@ class DryRun(ResponseBody):
     spec: dict[str, Any] | None = Field(description="The whole resolved specification that the trainer would get.")
     estimate: RecipeEstimate | None
     queue: EstimateQueue | None
+    leakage: LeakageBody | None = Field(
+        description="What of the rows to measure with is learned from too. Null without such rows of their own; for "
+        "more than 20,000 rows, or of files that are not read yet, until the run begins."
+    )
 
 
 def estimate_body(quote: Quote, *, max_cost_micros: int | None = None) -> EstimateBody:
@@ -179,6 +202,17 @@ def dry_run_body(rehearsal: Rehearsal, *, max_cost_micros: int | None = None) ->
         spec=plan.spec.model_dump(mode="json") if plan else None,
         estimate=_recipe_estimate(plan, is_recommended=False, max_cost_micros=max_cost_micros) if plan else None,
         queue=_queue(rehearsal.place) if rehearsal.place else None,
+        leakage=leakage_body(rehearsal.leakage),
+    )
+
+
+def leakage_body(overlap: Overlap | None) -> LeakageBody | None:
+    if overlap is None:
+        return None
+    return LeakageBody(
+        **overlap.model_dump(),
+        message=leakage.sentence(overlap),
+        advice=leakage.ADVICE if overlap.num_shared else None,
     )
 
 

@@ -180,6 +180,9 @@ class _Job(_Asked):
 
     recipe: Recipe = Field(Recipe.BALANCED, description="Our extension: chooses the knobs that nobody set.")
     validation_file: str | None = None
+    validation_dataset_version_id: str | None = Field(
+        None, description="Our extension: what to measure with, as it was changed on the page; or validation_file."
+    )
     suffix: str | None = Field(None, description="Part of the tuned model's id, 1-64 characters.")
     name: str | None = Field(None, description="Our extension: what people call the run and its model.")
     seed: int | None = None
@@ -205,6 +208,7 @@ class CreateJobBody(_Job):
         return RunRequest(
             model=self.model,
             validation_file=self.validation_file,
+            validation_dataset_version_id=self.validation_dataset_version_id,
             suffix=self.suffix,
             name=self.name,
             seed=self.seed,
@@ -232,9 +236,10 @@ class CloneJobBody(_Job):
         if self.model is not None:
             changes["model"] = self.model
         # the data is named in one way or the other
-        for named, other in (("training_file", "dataset_version_id"), ("dataset_version_id", "training_file")):
-            if changes.get(named) is not None:
-                changes.setdefault(other, None)
+        for one, another in _TWO_WAYS:
+            for named, other in ((one, another), (another, one)):
+                if changes.get(named) is not None:
+                    changes.setdefault(other, None)
         if "method" in self.model_fields_set:
             changes["method_type"] = (self.method or MethodBody()).checked_type()
         changes |= self._hyperparameters().model_dump(exclude_unset=True)
@@ -284,8 +289,9 @@ class EstimateRequest(_Asked):
         return _micros(self.max_cost_usd)
 
 
+_TWO_WAYS = (("training_file", "dataset_version_id"), ("validation_file", "validation_dataset_version_id"))
 _PLAIN_FIELDS = frozenset(
-    {"training_file", "dataset_version_id", "recipe", "validation_file", "suffix", "name", "seed", "metadata"}
+    {*(name for pair in _TWO_WAYS for name in pair), "recipe", "suffix", "name", "seed", "metadata"}
 )
 
 

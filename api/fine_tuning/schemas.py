@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from api.fine_tuning.estimates import JobEstimate, JobWarning, estimate_of, warning_of
+from api.fine_tuning.estimates import JobEstimate, JobWarning, LeakageBody, estimate_of, leakage_body, warning_of
 from api.fine_tuning.failures import FailureBody, failure_body
 from api.fine_tuning.methods import (
     AdapterMethod,
@@ -22,6 +22,7 @@ from core.jobs.models import JobEvent
 from core.jobs.states import TERMINAL, JobState
 from core.kit.clock import unix_s
 from core.kit.money import usd
+from core.training import leakage
 from core.training.actions import Action, actions_of
 from core.training.request import MethodType, RunRequest
 from core.training.service import step_of
@@ -87,6 +88,11 @@ class FineTuningJob(ResponseBody):
     learning_rate: float | None
     dataset_version_id: str
     dataset_name: str | None
+    validation_dataset_version_id: str | None = Field(description="What it is measured with, if that is another.")
+    leakage: LeakageBody | None = Field(
+        description="What of the rows to measure with is learned from too; null without a validation file, and until "
+        "it was looked for."
+    )
     estimate: JobEstimate | None
     started_at: int | None
     cancel_requested: bool
@@ -175,6 +181,8 @@ def job_body(details: RunDetails) -> FineTuningJob:
         learning_rate=spec.learning_rate if spec else None,
         dataset_version_id=run.dataset_version_id,
         dataset_name=details.dataset_name,
+        validation_dataset_version_id=run.validation_version_id,
+        leakage=leakage_body(leakage.of(run.estimate)),
         estimate=estimate_of(run.estimate) if run.estimate else None,
         started_at=unix_s(job.started_at) if job.started_at else None,
         cancel_requested=job.cancel_requested_at is not None,

@@ -162,14 +162,19 @@ def version_for_file(
     """
     file = files.hold(session, workspace_id=workspace_id, file_id=file_id)
     mapping = _checked_mapping(session, file, None)
-    dumped = None if mapping is None else mapping.dump()
-    found = VersionRepository(session, workspace_id).of_file(file_id, dumped)
+    found = _version_of(session, file, mapping)
     if found is not None:
         return found
     _, version = _add_dataset(
         session, file=file, name=_name_of(file), mapping=mapping, created_by=principal_user_id, queue=queue
     )
     return version
+
+
+def known_version_for_file(session: Session, *, workspace_id: str, file_id: str) -> DatasetVersion | None:
+    """The version that `version_for_file` would give, if it is there already. Raises the same."""
+    file = files.get(session, workspace_id=workspace_id, file_id=file_id)
+    return _version_of(session, file, _checked_mapping(session, file, None))
 
 
 def get_version(session: Session, *, workspace_id: str, version_id: str) -> DatasetVersion:
@@ -214,6 +219,11 @@ def ready_version(session: Session, workspace_id: str, version_id: str) -> Datas
             details={"status": version.status.value},
         )
     return version
+
+
+def _version_of(session: Session, file: File, mapping: Mapping | None) -> DatasetVersion | None:
+    dumped = None if mapping is None else mapping.dump()
+    return VersionRepository(session, file.workspace_id).of_file(file.id, dumped)
 
 
 def _add_dataset(

@@ -10,14 +10,16 @@ from core.backends.events import EventBus
 from core.backends.queue import TaskQueue
 from core.base_models import service as base_models
 from core.datasets import service as datasets
+from core.datasets.health.overlap import Overlap
 from core.datasets.models import DatasetVersion
 from core.datasets.types import VersionStatus
 from core.errors import AppError
 from core.jobs import service as jobs
 from core.jobs.models import Job
 from core.jobs.states import Blame
-from core.jobs.types import JobError
+from core.jobs.types import EventLevel, JobError
 from core.kit.money import seconds_for
+from core.training import leakage
 from core.training.data import version_error
 from core.training.hardware import list_offers
 from core.training.history import PastRun
@@ -74,11 +76,13 @@ def advance(session: Session, run: Run, job: Job, *, queue: TaskQueue | None, bu
         failure = JobError(code=error.error_code, message=error.message, param=error.param)
         _fail(session, run, failure, blame=Blame.USER_ERROR, bus=bus)
         return
+    overlap = leakage.between(session, version, validation) if validation is not None else None
     run.spec = plan.spec.model_dump(mode="json")
     run.estimate = plan.dump()
     run.hardware = plan.hardware
     run.price_micros_per_hour = plan.price_micros_per_hour
     session.flush()
+    _tell_leakage(session, run, overlap)
     jobs.append_event(
         session,
         workspace_id=run.workspace_id,
@@ -94,6 +98,20 @@ def advance(session: Session, run: Run, job: Job, *, queue: TaskQueue | None, bu
         queue_name=plan.offer.queue,
         bus=bus,
     )
+
+
+def _tell_leakage(session: Session, run: Run, overlap: Overlap | None) -> None:
+    if overlap is None:
+        return
+    run.estimate = leakage.noted(run.estimate, overlap)
+    if overlap.num_shared:
+        jobs.append_event(
+            session,
+            workspace_id=run.workspace_id,
+            job_id=run.job_id,
+            message=leakage.told(overlap),
+            level=EventLevel.WARN,
+        )
 
 
 def check_plan(session: Session, run: Run) -> None:

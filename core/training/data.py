@@ -1,7 +1,7 @@
 """The data that a run names: which dataset version it means, and whether that can be used."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from sqlalchemy.orm import Session
 
@@ -45,6 +45,8 @@ def training_version(
 def validation_version(
     session: Session, *, principal: Principal, request: RunRequest, queue: TaskQueue | None
 ) -> DatasetVersion | None:
+    if request.validation_dataset_version_id is not None:
+        return _named_validation(session, principal.workspace_id, request)
     if request.validation_file is None:
         return None
     with _named("validation_file"):
@@ -59,11 +61,35 @@ def validation_version(
     return _usable(version, "validation_file")
 
 
-def check_validation_file(session: Session, *, workspace_id: str, file_id: str, request: RunRequest) -> None:
-    """As `validation_version`, but no version is made of it. Raises the same."""
-    with _named("validation_file"):
-        file = files.get(session, workspace_id=workspace_id, file_id=file_id)
-    check_row_kind(request, files.inspection_of(file).kind, param="validation_file")
+def check_validation(session: Session, *, workspace_id: str, request: RunRequest) -> None:
+    """As `validation_version`, but no version is made of a file. Raises the same."""
+    if request.validation_dataset_version_id is not None:
+        _named_validation(session, workspace_id, request)
+    elif request.validation_file is not None:
+        with _named("validation_file"):
+            file = files.get(session, workspace_id=workspace_id, file_id=request.validation_file)
+            # whether it is clear what its columns are
+            datasets.known_version_for_file(session, workspace_id=workspace_id, file_id=file.id)
+        check_row_kind(request, files.inspection_of(file).kind, param="validation_file")
+
+
+def versions_known(
+    session: Session, *, workspace_id: str, request: RunRequest
+) -> tuple[DatasetVersion, DatasetVersion] | None:
+    """What is learned from and what is measured with, if both are there already."""
+
+    def known(version_id: str | None, file_id: str | None) -> DatasetVersion | None:
+        # what is wrong with one of them the other checks tell
+        with suppress(NotFound, Invalid):
+            if version_id is not None:
+                return datasets.get_version(session, workspace_id=workspace_id, version_id=version_id)
+            if file_id is not None:
+                return datasets.known_version_for_file(session, workspace_id=workspace_id, file_id=file_id)
+        return None
+
+    version = known(request.dataset_version_id, request.training_file)
+    validation = known(request.validation_dataset_version_id, request.validation_file)
+    return None if version is None or validation is None else (version, validation)
 
 
 def stats_of(session: Session, *, workspace_id: str, request: RunRequest) -> DatasetStats:
@@ -113,3 +139,13 @@ def version_error(version: DatasetVersion, param: str) -> JobError:
         message=error.get("message", f"The examples of {version.id} could not be read; look at its problems."),
         param=param,
     )
+
+
+def _named_validation(session: Session, workspace_id: str, request: RunRequest) -> DatasetVersion:
+    param = "validation_dataset_version_id"
+    with _named(param):
+        version = datasets.get_version(
+            session, workspace_id=workspace_id, version_id=str(request.validation_dataset_version_id)
+        )
+    check_row_kind(request, version.kind, param=param)
+    return _usable(version, param)

@@ -16,13 +16,14 @@ from core.backends.events import EventBus
 from core.datasets import files
 from core.datasets import service as datasets
 from core.datasets.files import NewFile
+from core.datasets.health.overlap import Overlap
 from core.datasets.types import RowRecord, Split
 from core.errors import Conflict
 from core.inference.types import Proof
 from core.jobs import service as jobs
 from core.jobs.states import JobState
-from core.jobs.types import Lease, NewEvent
-from core.training import billing
+from core.jobs.types import EventLevel, Lease, NewEvent
+from core.training import billing, leakage
 from core.training.methods import quantization_of
 from core.training.models import Run
 from core.training.planning import execution_of
@@ -49,6 +50,8 @@ class RunWork:
     lineage: Lineage
     dataset_version_id: str
     validation_version_id: str | None
+    is_leakage_known: bool
+    """Whether it was looked before it was queued which rows to measure with are learned from too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ def load(session: Session, lease: Lease) -> RunWork:
         ),
         dataset_version_id=run.dataset_version_id,
         validation_version_id=run.validation_version_id,
+        is_leakage_known=leakage.of(run.estimate) is not None,
     )
 
 
@@ -102,6 +106,15 @@ def rows(session: Session, lease: Lease, work: RunWork, split: Split) -> Iterato
     version_id = work.dataset_version_id if split is Split.TRAIN else work.validation_version_id
     yield from read(version_id, Split.TRAIN)
     yield from read(version_id, Split.HELDOUT)
+
+
+def note_leakage(session: Session, lease: Lease, overlap: Overlap, *, bus: EventBus | None = None) -> None:
+    """Enter what of the rows to measure with is learned from too, before anything is trained. Raises `Fenced`."""
+    told = [NewEvent(message=leakage.told(overlap), level=EventLevel.WARN)] if overlap.num_shared else []
+    if not jobs.record_events(session, lease, told, bus=bus):
+        raise Fenced(f"Job {lease.job_id} is no longer ours.")
+    run = _run_of(session, lease)
+    run.estimate = leakage.noted(run.estimate, overlap)
 
 
 def say(session: Session, lease: Lease, *messages: str, bus: EventBus | None = None) -> None:

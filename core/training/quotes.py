@@ -10,9 +10,11 @@ from core.adapters import service as adapters
 from core.base_models import service as base_models
 from core.base_models.types import BaseModel
 from core.config import Settings
+from core.datasets.health.overlap import Overlap
 from core.errors import AppError, Conflict, Invalid, Unavailable
+from core.training import leakage
 from core.training.admission import past_runs
-from core.training.data import check_validation_file, stats_of
+from core.training.data import check_validation, stats_of, versions_known
 from core.training.hardware import Place, list_offers, place_in
 from core.training.planning import Plan, plan_run
 from core.training.recipes import DatasetStats, Recipe
@@ -49,6 +51,8 @@ class Rehearsal:
     checks: list[Check]
     plan: Plan | None
     place: Place | None
+    leakage: Overlap | None = None
+    """What of the rows to measure with is learned from too. None where it is not known before the run begins."""
 
     @property
     def would_start(self) -> bool:
@@ -125,18 +129,19 @@ def rehearse(session: Session, *, principal: Principal, request: RunRequest, set
         found = base
         passed("model_on_disk", lambda: check_ready(found, settings))
     stats = passed("data", lambda: stats_of(session, workspace_id=workspace_id, request=request))
-    if file_id := request.validation_file:
-        passed(
-            "validation_data",
-            lambda: check_validation_file(session, workspace_id=workspace_id, file_id=file_id, request=request),
-        )
+    overlap = None
+    if request.has_validation:
+        passed("validation_data", lambda: check_validation(session, workspace_id=workspace_id, request=request))
+        if all(check.error is None for check in checks if check.name in {"data", "validation_data"}):
+            known = versions_known(session, workspace_id=workspace_id, request=request)
+            overlap = leakage.between(session, *known) if known else None
     plan = None
     if base is not None and stats is not None:
         planned = _planner(session, workspace_id=workspace_id, request=request, base=base, stats=stats)
         plan = passed("hardware", lambda: planned(request.recipe))
     passed("worker", lambda: _check_worker(session, plan))
     place = plan and place_in(session, workspace_id=workspace_id, queue_name=plan.offer.queue)
-    return Rehearsal(checks, plan=plan, place=place or None)
+    return Rehearsal(checks, plan=plan, place=place or None, leakage=overlap)
 
 
 def _planner(

@@ -91,6 +91,7 @@ class RunRequest(BaseModel):
     dataset_version_id: str | None = None
     training_file: str | None = None
     validation_file: str | None = None
+    validation_dataset_version_id: str | None = None
     name: str | None = None
     suffix: str | None = None
     recipe: Recipe = Recipe.BALANCED
@@ -132,6 +133,11 @@ class RunRequest(BaseModel):
     def resolved_adapter_type(self) -> AdapterType:
         """QLoRA where nothing was asked: the same quality as LoRA for a quarter of the base model's memory."""
         return AdapterType.QLORA if self.adapter_type is AdapterType.AUTO else self.adapter_type
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether it is measured with rows of their own, and not with those that the version holds out."""
+        return self.validation_file is not None or self.validation_dataset_version_id is not None
 
     @property
     def row_kind(self) -> RowKind:
@@ -185,6 +191,12 @@ def check(request: RunRequest, *, priority: int = 0) -> None:
             "Say what to train on: either training_file or dataset_version_id, not both and not neither.",
             code="training_data_required",
             param="training_file",
+        )
+    if request.validation_file is not None and request.validation_dataset_version_id is not None:
+        raise Invalid(
+            "Say what to measure with once: either validation_file or validation_dataset_version_id.",
+            code="settings_do_not_fit",
+            param="validation_dataset_version_id",
         )
     _check_hyperparameters(request)
     knobs.check_adapter(request.adapter_type.value, request.adapter_knobs())

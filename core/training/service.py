@@ -106,7 +106,7 @@ def create(
         dataset_version_id=version.id,
         validation_version_id=validation.id if validation else None,
         training_file_id=request.training_file or _file_of(session, version),
-        validation_file_id=request.validation_file,
+        validation_file_id=request.validation_file or (_file_of(session, validation) if validation else None),
         recipe=request.recipe.value,
         request=request.model_dump(mode="json"),
         user_metadata=request.metadata or None,

@@ -75,6 +75,7 @@ FIELDS = {
     "file_id": "file",
     "training_file": "file",
     "validation_file": "file",
+    "validation_dataset_version_id": "version",
     "dataset_version_id": "version",
     "version_id": "version",
     "before": "run",
@@ -170,7 +171,11 @@ class Things:
 
     def beside(self, field: str) -> dict[str, object]:
         """What a body needs so that the id in this field is looked at."""
-        return {"validation_file": {"training_file": self.file}, "before": {"to": None}}.get(field, {})
+        return {
+            "validation_file": {"training_file": self.file},
+            "validation_dataset_version_id": {"training_file": self.file},
+            "before": {"to": None},
+        }.get(field, {})
 
 
 _UPLOAD = {"bytes": 4, "filename": "a.jsonl", "mime_type": "text/jsonl", "purpose": "fine-tune"}

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.datasets.health.overlap import Overlap, OverlapCheck
 from core.datasets.types import RowRecord
 from core.jobs.types import Lease
 
@@ -71,6 +72,17 @@ def write_rows(path: Path, rows: Iterable[RowRecord]) -> int:
             stream.write(json.dumps({"number": row.number} | row.dump_content(), ensure_ascii=False) + "\n")
             num_rows += 1
     return num_rows
+
+
+def overlap(train: Path, heldout: Path) -> Overlap:
+    """What of the rows to measure with is learned from too."""
+    check = OverlapCheck()
+    for path, feed in ((train, check.learn), (heldout, check.measure)):
+        with path.open("rb") as lines:
+            for line in lines:
+                row = RowRecord.model_validate_json(line)
+                feed(row.number, row)
+    return check.found()
 
 
 def remove(runs_dir: Path, job_id: str) -> None:

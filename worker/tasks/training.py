@@ -233,6 +233,11 @@ def _write_input(context: WorkContext, lease: Lease, folder: RunFolder, work: Ru
     with context.database.session(workspace_scope(lease.workspace_id)) as session:
         for name, split in (("train.jsonl", Split.TRAIN), ("heldout.jsonl", Split.HELDOUT)):
             run_folder.write_rows(folder.path / name, execution.rows(session, lease, work, split))
+    if work.validation_version_id is not None and not work.is_leakage_known:
+        # too many rows to be compared while somebody waited: before anything is trained, and charged
+        overlap = run_folder.overlap(folder.path / "train.jsonl", folder.path / "heldout.jsonl")
+        with context.database.session(workspace_scope(lease.workspace_id)) as session:
+            execution.note_leakage(session, lease, overlap, bus=context.backends.events)
     child_input = RunInput(
         **work.spec.model_dump(),
         base_model_dir=base_model_dir,

@@ -4033,6 +4033,11 @@ export interface components {
              * @description A file id; its rows become a dataset version by themselves.
              */
             training_file?: string | null;
+            /**
+             * Validation Dataset Version Id
+             * @description Our extension: what to measure with, as it was changed on the page; or validation_file.
+             */
+            validation_dataset_version_id?: string | null;
             /** Validation File */
             validation_file?: string | null;
         };
@@ -4146,6 +4151,11 @@ export interface components {
              * @description A file id; its rows become a dataset version by themselves.
              */
             training_file?: string | null;
+            /**
+             * Validation Dataset Version Id
+             * @description Our extension: what to measure with, as it was changed on the page; or validation_file.
+             */
+            validation_dataset_version_id?: string | null;
             /** Validation File */
             validation_file?: string | null;
         };
@@ -4741,6 +4751,8 @@ export interface components {
             /** Checks */
             checks: components["schemas"]["RehearsedCheck"][];
             estimate: components["schemas"]["RecipeEstimate"] | null;
+            /** @description What of the rows to measure with is learned from too. Null without such rows of their own; for more than 20,000 rows, or of files that are not read yet, until the run begins. */
+            leakage: components["schemas"]["LeakageBody"] | null;
             /**
              * Object
              * @default fine_tuning.job.dry_run
@@ -5393,6 +5405,8 @@ export interface components {
             integrations: {
                 [key: string]: unknown;
             }[];
+            /** @description What of the rows to measure with is learned from too; null without a validation file, and until it was looked for. */
+            leakage: components["schemas"]["LeakageBody"] | null;
             /** Learning Rate */
             learning_rate: number | null;
             /** Max Cost Usd */
@@ -5462,6 +5476,11 @@ export interface components {
             tuned_heldout_loss: number | null;
             /** User Provided Suffix */
             user_provided_suffix: string | null;
+            /**
+             * Validation Dataset Version Id
+             * @description What it is measured with, if that is another.
+             */
+            validation_dataset_version_id: string | null;
             /** Validation File */
             validation_file: string | null;
             warning: components["schemas"]["JobWarning"] | null;
@@ -5921,6 +5940,42 @@ export interface components {
             metadata: {
                 [key: string]: string;
             } | null;
+        };
+        /**
+         * LeakageBody
+         * @description Rows to measure with that are learned from too: they make the result look better than it is.
+         */
+        LeakageBody: {
+            /**
+             * Advice
+             * @description What to do about it.
+             */
+            advice: string | null;
+            /**
+             * Message
+             * @description In plain words.
+             */
+            message: string;
+            /**
+             * Num Measured
+             * @description All rows to measure with.
+             */
+            num_measured: number;
+            /**
+             * Num Nearly
+             * @description Those of which nearly the same is learned.
+             */
+            num_nearly: number;
+            /**
+             * Num Same
+             * @description Those that are learned from word for word.
+             */
+            num_same: number;
+            /**
+             * Rows
+             * @description The first few of them.
+             */
+            rows: components["schemas"]["SharedRowBody"][];
         };
         /** LearnerBody */
         LearnerBody: {
@@ -8854,6 +8909,24 @@ export interface components {
             count: number;
             /** Label */
             label: string;
+        };
+        /** SharedRowBody */
+        SharedRowBody: {
+            /**
+             * Is Same
+             * @description Word for word; else nearly.
+             */
+            is_same: boolean;
+            /**
+             * Number
+             * @description Of the row to measure with.
+             */
+            number: number;
+            /**
+             * Training Number
+             * @description Of the first row that is learned from and says it too.
+             */
+            training_number: number;
         };
         /** SignInBody */
         SignInBody: {

@@ -66,6 +66,8 @@ export type Recipe = Schemas["Recipe"];
 export type Estimate = Schemas["RecipeEstimate"];
 export type EstimateReply =
   paths["/v1/fine_tuning/estimates"]["post"]["responses"][200]["content"]["application/json"];
+export type Rehearsal = Schemas["DryRun"];
+export type Leakage = Schemas["LeakageBody"];
 export type CreateRun = Schemas["CreateJobBody"];
 export type MethodType = Schemas["MethodType"];
 export type AdapterType = Schemas["AdapterType"];

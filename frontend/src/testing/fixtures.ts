@@ -325,6 +325,8 @@ export function makeRun(overrides: Partial<Run> = {}): Run {
     learning_rate: 0.0002,
     dataset_version_id: "dsv_1",
     dataset_name: "Front desk tickets",
+    validation_dataset_version_id: null,
+    leakage: null,
     estimate: { ...makeEstimates().estimates[1], recipe: undefined } as unknown as Run["estimate"],
     cancel_requested: false,
     blame: null,

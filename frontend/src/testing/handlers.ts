@@ -26,7 +26,7 @@ import { signInHandlers } from "@/testing/sign-in-handlers";
 import { DATASETS_OF_KINDS, findDataset } from "@/testing/kind-fixtures";
 import { DIFF, HISTORY, LEARNER } from "@/testing/version-fixtures";
 import { SCALING_ESTIMATE } from "@/testing/scaling-fixtures";
-import { EVENTS, findRun, RUNS, WAITING } from "@/testing/run-fixtures";
+import { EVENTS, findRun, REHEARSAL, RUNS, WAITING } from "@/testing/run-fixtures";
 import { auditHandlers } from "@/testing/audit-handlers";
 import { webhookHandlers } from "@/testing/webhook-handlers";
 
@@ -129,7 +129,13 @@ export const handlers = [
   http.post("*/v1/dataset_versions/:id/findings/:code/keep", async ({ params, request }) => {
     const { ground } = (await request.json()) as { ground: string };
     const by = { kept_by_name: "Mara Lindqvist", kept_at: NOW_S };
-    return HttpResponse.json({ object: "kept_finding", version_id: params.id, code: params.code, ground, ...by });
+    return HttpResponse.json({
+      object: "kept_finding",
+      version_id: params.id,
+      code: params.code,
+      ground,
+      ...by,
+    });
   }),
   http.delete("*/v1/dataset_versions/:id/findings/:code/keep", ({ params }) =>
     HttpResponse.json({ object: "kept_finding", version_id: params.id, code: params.code, deleted: true }),
@@ -137,6 +143,7 @@ export const handlers = [
   http.get("*/v1/dataset_versions/:id", () => HttpResponse.json(makeVersion())),
   ...rowHandlers,
   http.post("*/v1/fine_tuning/estimates", () => HttpResponse.json(makeEstimates())),
+  http.post("*/v1/fine_tuning/jobs/dry_run", () => HttpResponse.json(REHEARSAL)),
   http.get("*/v1/fine_tuning/jobs", () => HttpResponse.json(listOf(RUNS))),
   http.post("*/v1/fine_tuning/jobs", () =>
     HttpResponse.json(makeRun({ status: "queued", stage: null, progress: null })),

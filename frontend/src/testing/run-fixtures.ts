@@ -1,4 +1,4 @@
-import type { Run, RunEvent } from "@/api/types";
+import type { Leakage, Rehearsal, Run, RunEvent } from "@/api/types";
 import { DONE, makeEvent, makeRun, NOW_S } from "@/testing/fixtures";
 
 function waiting(
@@ -142,3 +142,25 @@ export const EVENTS: RunEvent[] = [
   makeEvent(2, "Files validated, moving job to queued state"),
   makeEvent(1, "Created fine-tuning job: ftjob-1"),
 ];
+
+export const LEAKAGE: Leakage = {
+  num_measured: 600,
+  num_same: 7,
+  num_nearly: 1,
+  rows: [
+    { number: 3, training_number: 1040, is_same: true },
+    { number: 58, training_number: 12, is_same: false },
+  ],
+  message: "8 of the 600 examples that this is checked with are learned from too.",
+  advice: "Leave them out of one of the two sets, or check with examples that are not learned from.",
+};
+
+export const REHEARSAL: Rehearsal = {
+  object: "fine_tuning.job.dry_run",
+  would_start: true,
+  checks: [],
+  spec: null,
+  estimate: null,
+  queue: null,
+  leakage: LEAKAGE,
+};

@@ -9,10 +9,11 @@ from fastapi.testclient import TestClient
 from api.fine_tuning.requests import EstimateRequest
 from core.config import Settings
 from core.datasets.models import DatasetVersion
-from core.db.session import SYSTEM, Database
+from core.db.session import SYSTEM, Database, workspace_scope
 from core.jobs.kinds import QueueName
 from core.workers import service as workers
 from core.workers.types import Device, Vitals
+from tests.factories.training import make_version
 
 pytestmark = pytest.mark.stack
 
@@ -154,3 +155,75 @@ class TestDryRun:
         error = next(check["error"] for check in body["checks"] if check["name"] == "hardware")
         assert error["code"] == "does_not_fit"
         assert error["details"]["fits_on"][-1]["fits"]
+
+
+class TestLeakage:
+    """Rows to measure with that are learned from too."""
+
+    @pytest.fixture
+    def versions(self, database: Database, workspace_id: str) -> tuple[str, str]:
+        """Both hold the same hundred rows."""
+        with database.session(workspace_scope(workspace_id)) as session:
+            made = [make_version(session, workspace_id, with_rows=True) for _ in range(2)]
+            return made[0].id, made[1].id
+
+    def test_a_rehearsal_tells_it_and_does_not_refuse(
+        self, client: TestClient, as_member: Headers, model: str, versions: tuple[str, str]
+    ) -> None:
+        asked = {"model": model, "dataset_version_id": versions[0]}
+        assert client.post(DRY_RUN, headers=as_member, json=asked).json()["leakage"] is None
+        with_both = asked | {"validation_dataset_version_id": versions[1]}
+        told = client.post(DRY_RUN, headers=as_member, json=with_both).json()
+        found = told["leakage"]
+        assert (found["num_measured"], found["num_same"], found["num_nearly"]) == (100, 100, 0)
+        assert found["rows"][0] == {"number": 1, "training_number": 1, "is_same": True}
+        assert found["message"].startswith("100 of the 100 examples that this is checked with are learned from too")
+        assert found["advice"] is not None
+        assert {"name": "validation_data", "passed": True, "error": None} in told["checks"]
+
+    def test_a_job_tells_it_with_what_it_is_measured_with(
+        self, create: Callable[..., dict[str, Any]], versions: tuple[str, str]
+    ) -> None:
+        made = create(dataset_version_id=versions[0], validation_dataset_version_id=versions[1])
+        assert (made["validation_dataset_version_id"], made["leakage"]["num_same"]) == (versions[1], 100)
+        assert made["validation_file"] is not None
+        plain = create(dataset_version_id=versions[0])
+        assert (plain["validation_dataset_version_id"], plain["leakage"]) == (None, None)
+
+    def test_a_copy_is_measured_with_the_same_until_it_is_told_otherwise(
+        self,
+        client: TestClient,
+        as_member: Headers,
+        create: Callable[..., dict[str, Any]],
+        versions: tuple[str, str],
+    ) -> None:
+        made = create(dataset_version_id=versions[0], validation_dataset_version_id=versions[1])
+        url = f"/v1/fine_tuning/jobs/{made['id']}/clone"
+        same = client.post(url, headers=as_member, json={}).json()
+        assert same["validation_dataset_version_id"] == versions[1]
+        without = client.post(url, headers=as_member, json={"validation_dataset_version_id": None}).json()
+        assert (without["validation_dataset_version_id"], without["validation_file"]) == (None, None)
+        by_file = client.post(url, headers=as_member, json={"validation_file": made["validation_file"]}).json()
+        assert by_file["validation_file"] == made["validation_file"]
+
+    @pytest.mark.parametrize(
+        ("asked", "status", "code"),
+        [
+            ({"validation_dataset_version_id": "dsv_none"}, 404, "dataset_version_not_found"),
+            ({"validation_dataset_version_id": "dsv_none", "validation_file": "f"}, 400, "settings_do_not_fit"),
+        ],
+    )
+    def test_what_does_not_fit(
+        self,
+        client: TestClient,
+        as_member: Headers,
+        model: str,
+        versions: tuple[str, str],
+        asked: dict[str, str],
+        status: int,
+        code: str,
+    ) -> None:
+        body = {"model": model, "dataset_version_id": versions[0]} | asked
+        refused = client.post("/v1/fine_tuning/jobs", headers=as_member, json=body)
+        error = refused.json()["error"]
+        assert (refused.status_code, error["code"], error["param"]) == (status, code, "validation_dataset_version_id")

@@ -3,6 +3,7 @@ import os
 import time
 from pathlib import Path
 
+from core.datasets.rows import question_and_answer as ask
 from core.datasets.types import Message, RowRecord, ToolCall
 from core.jobs.kinds import JobKind
 from core.jobs.types import Lease
@@ -74,3 +75,16 @@ def test_rows_are_written_with_the_fields_of_their_kind_and_a_missing_content_is
         {"number": 2, "messages": [], "chosen": [], "rejected": []},
         {"number": 3, "text": "Zwölf\nBoxkämpfer"},
     ]
+
+
+def record(number: int, question: str) -> RowRecord:
+    return RowRecord(number=number, **ask(question, "Yes").model_dump())
+
+
+def test_rows_are_compared_as_they_were_written(tmp_path: Path) -> None:
+    train, heldout = tmp_path / "train.jsonl", tmp_path / "heldout.jsonl"
+    run_folder.write_rows(train, [record(9, "Open?"), record(4, "Open?"), record(5, "Where?")])
+    run_folder.write_rows(heldout, [record(2, "When?"), record(3, "Open?")])
+    found = run_folder.overlap(train, heldout)
+    assert (found.num_measured, found.num_same, found.num_nearly) == (2, 1, 0)
+    assert [(row.number, row.training_number) for row in found.rows] == [(3, 4)]

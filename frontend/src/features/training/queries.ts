@@ -1,6 +1,16 @@
 import { keepPreviousData, queryOptions } from "@tanstack/react-query";
 import { api, unwrap } from "@/api/client";
-import type { CreateRun, EstimateReply, ListOf, MetricsReply, Run, RunEvent, RunStatus } from "@/api/types";
+import type {
+  CreateRun,
+  EstimateReply,
+  ListOf,
+  MetricsReply,
+  Rehearsal,
+  RowKind,
+  Run,
+  RunEvent,
+  RunStatus,
+} from "@/api/types";
 
 const POLL_MS = 5000;
 const FINISHED: readonly RunStatus[] = ["succeeded", "failed", "cancelled"];
@@ -107,5 +117,40 @@ export function estimateQuery({ versionId, model, knobs, maxCostUsd }: EstimateF
     enabled: versionId !== null && model !== "",
     retry: false,
     staleTime: 30_000,
+  });
+}
+
+export interface LeakageFor {
+  model: string;
+  versionId: string | null;
+  validationId: string | null;
+  kind: RowKind;
+}
+
+const METHOD_OF_KIND = { chat: "supervised", preference: "dpo", text: "continued_pretraining" } as const;
+
+/** Which of the examples that the result is checked with are learned from too, asked of a rehearsal. */
+export function leakageQuery({ model, versionId, validationId, kind }: LeakageFor) {
+  return queryOptions({
+    queryKey: ["leakage", versionId, validationId],
+    queryFn: ({ signal }) =>
+      unwrap<Rehearsal>(
+        api.POST("/v1/fine_tuning/jobs/dry_run", {
+          body: {
+            model,
+            dataset_version_id: versionId ?? "",
+            validation_dataset_version_id: validationId ?? "",
+            method: { type: METHOD_OF_KIND[kind] },
+            // of no account here
+            recipe: "balanced",
+            priority: 0,
+          },
+          signal,
+        }),
+      ),
+    enabled: versionId !== null && validationId !== null && model !== "",
+    // versions do not change
+    staleTime: Infinity,
+    retry: false,
   });
 }

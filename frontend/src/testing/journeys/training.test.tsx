@@ -1,8 +1,9 @@
-import { act, screen, waitFor } from "@testing-library/react";
+import { act, screen, waitFor, within } from "@testing-library/react";
 import { http, HttpResponse } from "msw";
 import { DONE, makeRun } from "@/testing/fixtures";
 import { FakeEventSource } from "@/testing/fake-event-source";
 import { refuse } from "@/testing/handlers";
+import { LEAKAGE, REHEARSAL } from "@/testing/run-fixtures";
 import { openPage } from "@/testing/open-page";
 import { server } from "@/testing/setup";
 
@@ -66,6 +67,49 @@ describe("starting a run", () => {
     expect(sent[0]?.body.adapter).toEqual({ rank: 32 });
     expect(sent[0]?.body).not.toHaveProperty("method");
     expect(sent[0]?.body).not.toHaveProperty("training");
+  });
+
+  it("is checked with other examples, and warns of those that are learned from too", async () => {
+    const sent = recordStarts(() => HttpResponse.json(makeRun()));
+    const asked: unknown[] = [];
+    server.use(
+      http.post("*/v1/fine_tuning/jobs/dry_run", async ({ request }) => {
+        asked.push(await request.json());
+        return HttpResponse.json(REHEARSAL);
+      }),
+    );
+    const { user } = openPage("/train/new?dataset=ds_1");
+    const select = await screen.findByLabelText("Check the result with");
+    expect(within(select).queryByRole("option", { name: "Front desk tickets" })).toBeNull();
+    expect(asked).toEqual([]);
+    await user.selectOptions(select, "Reviews");
+    const notice = (await screen.findByText("The result will look better than it is")).closest("div");
+    expect(notice).toHaveTextContent(
+      "8 of the 600 examples that it is checked with are among those to learn from",
+    );
+    expect(notice).toHaveTextContent("Row 3 is the same as row 1,040 of those to learn from.");
+    expect(notice).toHaveTextContent("Row 58 is nearly row 12 of those to learn from.");
+    expect(notice).toHaveTextContent("And 6 more.");
+    expect(notice).toHaveTextContent("Leave them out of one of the two sets");
+    expect(asked).toEqual([
+      expect.objectContaining({ dataset_version_id: "dsv_1", validation_dataset_version_id: "dsv_2" }),
+    ]);
+    await user.click(screen.getByRole("button", { name: "Start" }));
+    await waitFor(() => expect(sent).toHaveLength(1));
+    expect(sent[0]?.body).toMatchObject({ validation_dataset_version_id: "dsv_2" });
+  });
+
+  it.each([
+    [{ ...LEAKAGE, num_same: 0, num_nearly: 0, rows: [], advice: null }, "No example is in both."],
+    [null, /are looked for when the run begins/],
+  ])("says what is known of examples in both", async (leakage, said) => {
+    server.use(
+      http.post("*/v1/fine_tuning/jobs/dry_run", () => HttpResponse.json({ ...REHEARSAL, leakage })),
+    );
+    const { user } = openPage("/train/new?dataset=ds_1");
+    await user.selectOptions(await screen.findByLabelText("Check the result with"), "Reviews");
+    expect(await screen.findByText(said)).toBeVisible();
+    expect(screen.queryByText("The result will look better than it is")).toBeNull();
   });
 
   it("learns from preferences as preferences, and lets an engineer choose how", async () => {

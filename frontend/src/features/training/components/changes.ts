@@ -64,6 +64,13 @@ const FIELDS: Record<string, Describe> = {
   "method.type": plain("learns from", (run) => run.method.type),
   max_length_tokens: plain("longest example, in tokens", (run) => run.max_length_tokens),
   model: plain("base model", (run) => run.model),
+  validation_dataset_version_id: (value, run) => ({
+    name: "checked with",
+    before: run.validation_dataset_version_id ? "other examples" : "a part held back",
+    after: value === null ? "a part held back" : "the examples that you chose",
+  }),
+  // said with the one above
+  validation_file: () => ({ name: "checked with", before: "", after: "" }),
   recipe: plain("recipe", (run) => run.recipe),
   max_cost_usd: (value, run) => ({
     name: "spending limit",

@@ -13,9 +13,17 @@ import { Tip } from "@/components/ui/tip";
 import { useSession } from "@/features/session/queries";
 import { ChangeList } from "@/features/training/components/change-list";
 import { changesOf } from "@/features/training/components/changes";
+import { CheckedWith, LeakageCheck, checkable } from "@/features/training/components/checked-with";
 import { KnobFields } from "@/features/training/components/knob-fields";
 import { RecipeCards } from "@/features/training/components/recipe-cards";
-import { draftOf, emptyDraft, toClone, toCreate, type Draft } from "@/features/training/components/run-draft";
+import {
+  AS_BEFORE,
+  draftOf,
+  emptyDraft,
+  toClone,
+  toCreate,
+  type Draft,
+} from "@/features/training/components/run-draft";
 import { ScheduleFields } from "@/features/training/components/schedule-fields";
 import { hyperparametersOf, knobsOf, mergeKnobs, toKnobFields } from "@/features/training/knobs";
 import { useCloneRun, useStartRun } from "@/features/training/mutations";
@@ -65,6 +73,15 @@ export function RunForm({ datasets, bases, wanted, copied }: RunFormProps) {
           description={version ? contentsOf(version) : "These examples are not ready yet"}
           {...mark("dataset_version_id" in differs)}
         />
+        <CheckedWith
+          datasets={datasets}
+          dataset={dataset}
+          version={version}
+          hasBefore={Boolean(copied?.run.validation_dataset_version_id)}
+          value={draft.checkedWith}
+          onChange={(checkedWith) => edit({ checkedWith })}
+          {...mark("validation_dataset_version_id" in differs)}
+        />
         <NativeSelect
           label="Base model"
           data={bases.map((model) => ({ value: model.id, label: model.name }))}
@@ -74,6 +91,7 @@ export function RunForm({ datasets, bases, wanted, copied }: RunFormProps) {
           {...mark("model" in differs)}
         />
       </div>
+      <LeakageCheck {...form.compared} />
       <Section
         title={"recipe" in differs ? "How thoroughly? · changed" : "How thoroughly?"}
         lead="An estimate from your examples. You pay for the time it really takes."
@@ -190,7 +208,12 @@ function useRunForm({ datasets, bases, wanted, copied }: RunFormProps) {
   const versionId = isSameData ? copied.run.dataset_version_id : dataset?.latest_version.id;
   const kind = dataset?.latest_version.kind ?? "chat";
   const name = (draft.name || (dataset?.name ?? "")).trim();
-  const chosen = versionId && base ? { model: base.id, versionId, kind, name } : null;
+  const validationId =
+    copied && draft.checkedWith === AS_BEFORE
+      ? copied.run.validation_dataset_version_id
+      : (checkable(datasets, dataset, kind).find((one) => one.id === draft.checkedWith)?.latest_version.id ??
+        null);
+  const chosen = versionId && base ? { model: base.id, versionId, validationId, kind, name } : null;
   const changes = copied && chosen ? toClone(draft, copied.run, chosen) : {};
   const asked = {
     versionId: versionId ?? null,
@@ -239,6 +262,7 @@ function useRunForm({ datasets, bases, wanted, copied }: RunFormProps) {
     estimates,
     reply,
     changes,
+    compared: { model: base?.id ?? "", versionId: versionId ?? null, validationId, kind },
     /** The fields of the wire that a copy sends. */
     differs: copied ? changes : {},
     begin,

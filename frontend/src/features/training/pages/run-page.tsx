@@ -9,6 +9,7 @@ import { Status } from "@/components/ui/status";
 import { TimeAgo } from "@/components/ui/time-ago";
 import { versionQuery } from "@/features/datasets/queries";
 import { useCan } from "@/features/session/queries";
+import { LeakageNotice } from "@/features/training/components/leakage-notice";
 import { LearningCurve } from "@/features/training/components/learning-curve";
 import { LinkMark } from "@/features/training/components/link-mark";
 import { RunActions } from "@/features/training/components/run-actions";
@@ -76,6 +77,7 @@ function Content({ run, live }: { run: Run; live: LiveMetrics }) {
     <>
       <RunOutcome run={run} datasetId={version.data?.dataset_id ?? null} canWrite={can("runs:write")} />
       <RunProgress run={run} />
+      <LeakageNotice leakage={run.leakage} />
       {run.status === "queued" && can("runs:write") && <WaitingSettings run={run} />}
       <LearningCurve run={run} live={live} />
       <Section title="Numbers">
