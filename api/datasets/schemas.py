@@ -74,6 +74,7 @@ class DatasetVersionBody(ResponseBody):
     num_train: int
     num_heldout: int
     num_visible: int = Field(description="All rows, with those that are left out or excluded.")
+    num_dated: int = Field(description="Rows that can be learned from and whose time is known.")
     num_problems: int
     num_erased: int = Field(description="Rows that were removed since, because a person was in them.")
     num_tokens: int
@@ -116,6 +117,7 @@ class RowBody(ResponseBody):
     is_edited: bool = Field(description="Somebody changed what it holds since the file was read.")
     is_excluded: bool = Field(description="Somebody left it out; it can be included again.")
     tags: list[str]
+    time: float | None = Field(description="When it was said, in seconds since 1970, if the file tells it.")
 
 
 class RowListBody(ListBody[RowBody]):
@@ -150,6 +152,7 @@ def version_body(details: VersionDetails) -> DatasetVersionBody:
         num_train=version.num_train or 0,
         num_heldout=version.num_heldout or 0,
         num_visible=version.num_visible or 0,
+        num_dated=version.num_dated or 0,
         num_problems=version.num_problems or 0,
         num_erased=version.num_erased,
         num_tokens=version.num_tokens or 0,
@@ -196,6 +199,7 @@ def row_body(row: Row | IngestedRow, *, version_id: str) -> RowBody:
         is_edited=row.is_edited,
         is_excluded=row.excluded_from is not None,
         tags=row.tags or [],
+        time=row.time,
     )
 
 

@@ -96,6 +96,8 @@ class SplitStrategy(StrEnum):
     BY_ANSWER = "by_answer"
     # the end of the file, where rows stand in the order of time
     LAST = "last"
+    # the newest, by the time that each row was read with
+    BY_TIME = "by_time"
 
 
 class Resplit(_Change):

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeVar
@@ -26,6 +26,7 @@ from core.datasets.shapes.preference import PREFERENCE
 from core.datasets.shapes.registry import shape_of
 from core.datasets.shapes.shape import LineShape
 from core.datasets.threads import Heard, Threads
+from core.datasets.times import written_in
 from core.datasets.types import FileFormat, Mapping, Problem, RowContent, RowKind, Severity, Shape, Speaker
 
 # as many rows as are looked at to tell what a table's columns are
@@ -44,6 +45,12 @@ class Example:
     row: int
     content: RowContent | None
     problem: Problem | None = None
+    written_time: str | None = None
+    """When it was said, as the file has it; what that means, all of the file together tells (`Times`)."""
+    time: float | None = None
+    """The same as a number, where it is known."""
+    is_undated: bool = False
+    """Whether the file tells times and this row's cannot be read."""
 
 
 class Table:
@@ -140,15 +147,18 @@ class Table:
         if isinstance(record, TextRecord):
             return _checked(record.row, RowContent(text=rows.clean(record.text)))
         if self._shape is not None and isinstance(record, ObjectRecord):
-            return _checked(record.row, self._of_shape(self._shape, record))
+            found = _checked(record.row, self._of_shape(self._shape, record))
+            return replace(found, written_time=written_in(record.values))
         values = self._values(record, mapping)
         if isinstance(values, Problem):
             return Example(record.row, None, values)
         if self.shape is Shape.PREFERENCE:
-            return _checked(record.row, preferences.preference(record.row, dict(values)))
+            found = _checked(record.row, preferences.preference(record.row, dict(values)))
+            return replace(found, written_time=written_in(values))
         if mapping is None:
             return Example(record.row, None)
-        return _checked(record.row, mapped.content_of(record.row, values, mapping))
+        found = _checked(record.row, mapped.content_of(record.row, values, mapping))
+        return found if mapping.time is None else replace(found, written_time=values.get(mapping.time, ""))
 
     def _of_threads(self, records: Iterator[Record], mapping: Mapping, scratch: Path | None) -> Iterator[Example]:
         """Rows that are messages are read to the end before the first conversation is known to be whole."""
@@ -159,8 +169,8 @@ class Table:
                 if problem is not None:
                     yield Example(record.row, None, problem)
             self.speakers = threads.heard.most()
-            for row, found in threads.conversations():
-                yield _checked(row, found)
+            for row, found, time in threads.conversations():
+                yield replace(_checked(row, found), time=time)
 
     def hear(self, mapping: Mapping, *, is_enough: Callable[[], bool]) -> None:
         """Read the rows only to learn who speaks, for a mapping that does not say yet who of them is the assistant."""

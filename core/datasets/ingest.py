@@ -104,4 +104,5 @@ def values_of(row: IngestedRow) -> dict[str, Any]:
         "is_edited": row.is_edited,
         "excluded_from": row.excluded_from,
         "tags": row.tags or None,
+        "time": row.time,
     }

@@ -42,6 +42,8 @@ class IngestedRow(RowContent):
     is_edited: bool = False
     excluded_from: Split | None = None
     tags: list[str] = Field([])
+    # when it was said, if that is known
+    time: float | None = None
 
 
 class IngestReport(BaseModel):
@@ -65,4 +67,6 @@ class IngestReport(BaseModel):
     problems: list[Problem]
     # all rows, with those left out, and the number of every thousandth, from the first on
     num_visible: int
+    # usable rows whose time is known
+    num_dated: int
     landmarks: list[int]

@@ -138,6 +138,8 @@ class DatasetVersion(WorkspaceOwned, Base):
     problems: Mapped[list[Any] | None]
     num_visible: Mapped[int | None]
     """All its rows: those that can be learned from, those left out and those excluded."""
+    num_dated: Mapped[int | None]
+    """Rows that can be learned from and whose time is known."""
     landmarks: Mapped[list[Any] | None] = mapped_column(deferred=True)
     """The number of every thousandth row, from the first on, so that any place of a long list is found at once."""
     artifact: Mapped[dict[str, Any] | None] = mapped_column(deferred=True)
@@ -231,6 +233,8 @@ class Row(WorkspaceOwned, Base):
     excluded_from: Mapped[Split | None] = mapped_column(EnumText(Split))
     """The split that it goes back to, if somebody excluded it; its own is `left_out` meanwhile."""
     tags: Mapped[list[Any] | None]
+    time: Mapped[float | None]
+    """When it was said: seconds since 1970, or whatever else the file puts its rows in order by (`Times`)."""
     problems: Mapped[list[Any] | None]
     """Everything that was found in it; null of a row without."""
 

@@ -20,6 +20,7 @@ class Sides:
         self._known: dict[bytes, Split] = {}
         self._strata: dict[bytes, bytes] = {}
         self._first_numbers: dict[bytes, int] = {}
+        self._times: dict[bytes, float] = {}
 
     def add(self, row: IngestedRow, *, is_known: bool) -> None:
         """`is_known` says that the row held this before, so that its side stays."""
@@ -30,6 +31,9 @@ class Sides:
             return
         # equal rows go with the first of them, so that none of them stands on both sides
         self._first_numbers.setdefault(digest, row.number)
+        if row.time is not None:
+            # what was said before already is not new
+            self._times[digest] = min(row.time, self._times.get(digest, row.time))
         self._strata.setdefault(digest, _STRATUM_OF[self._resplit.strategy](row))
 
     def heldout(self, counts: Mapping[bytes, int]) -> frozenset[bytes]:
@@ -62,6 +66,10 @@ class Sides:
     def _ranked(self, resplit: Resplit, digests: list[bytes]) -> list[bytes]:
         if resplit.strategy is SplitStrategy.LAST:
             return sorted(digests, key=lambda digest: -self._first_numbers[digest])
+        if resplit.strategy is SplitStrategy.BY_TIME:
+            dated = [digest for digest in digests if digest in self._times]
+            # of the same moment, by contents
+            return sorted(dated, key=lambda digest: (-self._times[digest], rank(digest)))
         return sorted(digests, key=rank)
 
 
@@ -73,6 +81,7 @@ def _answer(row: IngestedRow) -> bytes:
 _STRATUM_OF: dict[SplitStrategy, Callable[[IngestedRow], bytes]] = {
     SplitStrategy.RANDOM: lambda _: b"",
     SplitStrategy.LAST: lambda _: b"",
+    SplitStrategy.BY_TIME: lambda _: b"",
     SplitStrategy.BY_TAG: lambda row: ",".join(row.tags).encode(),
     SplitStrategy.BY_ANSWER: _answer,
 }

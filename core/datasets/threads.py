@@ -104,11 +104,24 @@ class Threads:
             self._add_message(number, row, said, values, is_assistant=self._speakers.is_assistant(speaker))
         return None
 
-    def conversations(self) -> Iterator[tuple[int, RowContent | Problem]]:
-        """Each with its first row, in the order of these."""
+    def conversations(self) -> Iterator[tuple[int, RowContent | Problem, float | None]]:
+        """Each with its first row, in the order of these, and the time of its last message if that is known."""
         key = self._times.orders() if self._mapping.time is not None else None
         for number, row in enumerate(self._first_rows):
-            yield row, self._too_large(number, row) or self._untimely(number) or self._read(number, row, key)
+            found = self._too_large(number, row) or self._untimely(number) or self._read(number, row, key)
+            yield row, found, None if key is None or isinstance(found, Problem) else self._last_time(number)
+
+    def _last_time(self, number: int) -> float:
+        """Of a conversation with messages, all of whose times can be read."""
+        moments = self._times.moments()
+        return max(moments[message] for message in self._messages_of(number))
+
+    def _messages_of(self, number: int) -> Iterator[int]:
+        """From the last on."""
+        message = self._last_messages[number]
+        while message != _NONE:
+            yield message
+            message = self._before[message]
 
     def _number_of(self, key: str, row: int) -> int:
         # ids may be long; digests are not
@@ -157,11 +170,7 @@ class Threads:
         )
 
     def _read(self, number: int, row: int, key: Order | None) -> RowContent | Problem:
-        found = []
-        message = self._last_messages[number]
-        while message != _NONE:
-            found.append(message)
-            message = self._before[message]
+        found = list(self._messages_of(number))
         # without a time, in the file's order
         found.sort(key=key)
         messages: list[Message] = []

@@ -1,12 +1,13 @@
-"""When something was said, as exports write it: only to put messages in order."""
+"""When something was said, as exports write it: to put messages in order, and to tell the newest rows."""
 
 import re
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from math import isfinite, isnan, nan
+from typing import Any
 
 # 28.11.2026, 11/28/2026 2:05 PM, 28-11-2026 14:05:31
 _NUMERIC = re.compile(
@@ -19,6 +20,9 @@ _WRITTEN = (
     "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y/%m/%d",
 )  # fmt: skip
 _MAX_CHARS = 64
+
+# in rows that say by themselves what they are
+_FIELDS = ("created_at", "timestamp", "date")
 
 Order = Callable[[int], tuple[float, int]]
 _HALF_DAY_H = 12
@@ -51,13 +55,25 @@ class Times:
         self._last = known
         return True
 
+    def moments(self) -> Sequence[float]:
+        """What each is taken for, in the order in which they were added; not a number where it cannot be read."""
+        is_day_first = self._is_day_first_possible or not self._is_month_first_possible
+        return self._day_first if is_day_first else self._month_first
+
     def orders(self) -> Order:
         """What to sort the numbers of messages by. At the same time the file's order decides: newest first in many."""
-        times = (
-            self._day_first if self._is_day_first_possible or not self._is_month_first_possible else self._month_first
-        )
+        times = self.moments()
         step = -1 if self._num_later < 0 else 1
         return lambda number: (times[number], step * number)
+
+
+def written_in(values: Mapping[str, Any]) -> str | None:
+    """The time of a row that says by itself what it is; None of one that tells none."""
+    for name in _FIELDS:
+        value = values.get(name)
+        if value is not None and not isinstance(value, bool | dict | list):
+            return str(value)
+    return None
 
 
 def _read(written: str) -> tuple[float, float]:

@@ -198,7 +198,11 @@ class Mapping(_Value):
         None, min_length=1, max_length=10_000, description="The same instructions before every conversation."
     )
     conversation: ColumnName | None = Field(None, description="The column that says which conversation a row is of.")
-    time: ColumnName | None = Field(None, description="The column that orders them; the file's order when absent.")
+    time: ColumnName | None = Field(
+        None,
+        description="The column with when it was said: it orders messages, in the file's order when absent, and tells "
+        "which examples are the newest.",
+    )
     speaker: ColumnName | None = Field(None, description="The column that says who speaks.")
     assistant_speakers: list[SpeakerValue] = Field(
         [],
@@ -231,13 +235,13 @@ class Mapping(_Value):
         """The fields that its way of reading a row needs, and those that may stand beside them."""
         instructions = {"system", "system_text"}
         if self.kind is RowKind.TEXT:
-            return frozenset({"text"}), frozenset()
+            return frozenset({"text"}), frozenset({"time"})
         if self.kind is RowKind.PREFERENCE:
-            return frozenset({"question", "chosen", "rejected"}), frozenset({"context", *instructions})
+            return frozenset({"question", "chosen", "rejected"}), frozenset({"context", "time", *instructions})
         if self.is_thread:
             needed = {"conversation", "speaker", "assistant_speakers", "message"}
             return frozenset(needed), frozenset({"time", "ignored_speakers", *instructions})
-        return frozenset({"question", "answer"}), frozenset({"context", *instructions})
+        return frozenset({"question", "answer"}), frozenset({"context", "time", *instructions})
 
     def missing(self) -> list[str]:
         """The fields that it needs and does not say; none if it is complete."""

@@ -8,6 +8,7 @@ from core.datasets.changes import DeriveSpec, Edits, resplit_of
 from core.datasets.examples import Example
 from core.datasets.health import content_digest
 from core.datasets.health.check import HealthCheck
+from core.datasets.health.dates import DATE_UNREADABLE
 from core.datasets.ingest_files import BASE_NAME, CHANGED_NAME, ROWS_NAME, SPEC_NAME, IngestedRow, IngestReport
 from core.datasets.resplit import Sides
 from core.datasets.types import Problem, RowKind, Severity, Split
@@ -66,7 +67,9 @@ def _checked(writer: Writer, row: IngestedRow, before: IngestedRow, kind: RowKin
     """The row with what it is worth now. One that is excluded keeps what was found in it, and counts for nothing."""
     if row.excluded_from is not None:
         return row
-    example = Example(row.number, row, _fault(row, before))
+    # which only the file can tell
+    is_undated = any(problem.code == DATE_UNREADABLE.code for problem in before.problems)
+    example = Example(row.number, row, _fault(row, before), time=row.time, is_undated=is_undated)
     tokens = None
     if row.num_tokens is not None and kind is not RowKind.PREFERENCE:
         tokens = TokenCount(row.num_tokens, row.num_tokens)

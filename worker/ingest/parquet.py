@@ -42,6 +42,7 @@ SCHEMA = pa.schema(
         ("is_edited", pa.bool_()),
         ("excluded_from", pa.string()),
         ("tags", pa.list_(pa.string())),
+        ("time", pa.float64()),
     ]
 )
 
@@ -81,6 +82,7 @@ def _values(row: IngestedRow) -> dict[str, Any]:
         "is_edited": row.is_edited,
         "excluded_from": None if row.excluded_from is None else row.excluded_from.value,
         "tags": row.tags,
+        "time": row.time,
     }
 
 

@@ -4,7 +4,8 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import isnan
 from pathlib import Path
 from typing import TextIO
 
@@ -27,6 +28,7 @@ from core.datasets.ingest_files import (
     RowCheck,
 )
 from core.datasets.splits import choose_heldout
+from core.datasets.times import Times
 from core.datasets.types import MAX_PROBLEMS_SHOWN, Problem, RowContent, RowKind, Split
 from core.errors import AppError, Invalid
 from core.jobs.exit_codes import ExitCode
@@ -77,9 +79,12 @@ def ingest(run_dir: Path, spec: IngestSpec, events: Events) -> IngestReport:
     health = HealthCheck(max_row_tokens=spec.max_row_tokens)
     with source.open("rb") as stream:
         num_read = 0
+        times = Times()
         table = Table(stream, spec.format)
         for example in table.examples(spec.mapping, scratch=run_dir):
             num_read += 1
+            if example.written_time is not None:
+                times.add(example.written_time)
             if example.problem is None:
                 health.observe(example.row, _content(example))
             if num_read % _PROGRESS_EVERY_ROWS == 0:
@@ -88,15 +93,21 @@ def ingest(run_dir: Path, spec: IngestSpec, events: Events) -> IngestReport:
     refuse_too_little(health, num_read, table.kind)
     events.stage("checking")
     writer = Writer(spec, health, table.kind, heldout=choose_heldout(health.counts, health.groups))
+    moments = iter(times.moments())
     with source.open("rb") as stream, (run_dir / ROWS_NAME).open("w", encoding="utf-8") as out:
         examples = Table(stream, spec.format).examples(spec.mapping, scratch=run_dir)
         for number, example in enumerate(examples, start=1):
-            writer.write(example, out)
+            writer.write(example if example.written_time is None else _dated(example, next(moments)), out)
             if number % _PROGRESS_EVERY_ROWS == 0:
                 events.progress(source.stat().st_size + stream.tell(), 2 * source.stat().st_size)
     report = writer.report()
     events.message(f"{report.num_rows:,} examples can be learned from; {report.num_heldout:,} of them are held out.")
     return report
+
+
+def _dated(example: Example, moment: float) -> Example:
+    """With its time as a number, which is none where it could not be read."""
+    return replace(example, is_undated=True) if isnan(moment) else replace(example, time=moment)
 
 
 def _content(example: Example) -> RowContent:
@@ -172,6 +183,7 @@ class Writer:
         self._problems: list[Problem] = []
         self._num_problems = 0
         self._num_written = 0
+        self._num_dated = 0
         self._landmarks: list[int] = []
 
     def write(self, example: Example, out: TextIO) -> None:
@@ -187,6 +199,7 @@ class Writer:
             self._landmarks.append(row.number)
         self._num_written += 1
         self._splits[row.split] += 1
+        self._num_dated += row.time is not None and row.split is not Split.LEFT_OUT
         if row.excluded_from is None:
             self._num_problems += len(row.problems)
             self._problems += row.problems[: MAX_PROBLEMS_SHOWN - len(self._problems)]
@@ -208,6 +221,7 @@ class Writer:
             health=self._health.summary(),
             problems=self._problems,
             num_visible=self._num_written,
+            num_dated=self._num_dated,
             landmarks=self._landmarks,
         )
 
@@ -219,6 +233,7 @@ class Writer:
             split=Split.LEFT_OUT,
             num_tokens=None,
             problems=[] if example.problem is None else [example.problem],
+            time=example.time,
             **_content(example).dump_content(),
         )
 
@@ -231,10 +246,14 @@ class Writer:
         if tokens is not None:
             self._num_tokens += tokens.total
             self._lengths.append(tokens.longest)
+        problems = self._health.problems(row, content, num_tokens=tokens.longest if tokens else None)
+        if example.is_undated:
+            problems.append(self._health.undated(row))
         return IngestedRow(
             number=row,
             split=Split.HELDOUT if digest in self._heldout else Split.TRAIN,
             num_tokens=None if tokens is None else tokens.total,
-            problems=self._health.problems(row, content, num_tokens=tokens.longest if tokens else None),
+            problems=problems,
+            time=example.time,
             **content.dump_content(),
         )

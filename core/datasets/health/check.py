@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
+from core.datasets.health.dates import DATE_UNREADABLE
 from core.datasets.health.detector import Detector, Look, Tally
 from core.datasets.health.languages import Languages
 from core.datasets.health.lengths import Lengths
@@ -27,6 +28,7 @@ class HealthCheck:
         single = row_detectors(max_row_tokens=max_row_tokens)
         self._detectors = [*whole, *single]
         self._rules = {rule.code: rule for detector in self._detectors for rule in detector.rules} | LEFT_OUT
+        self._rules[DATE_UNREADABLE.code] = DATE_UNREADABLE
         self._observing = [one for one in self._detectors if type(one).observe is not Detector.observe]
         self._telling = [one for one in [*single, *whole] if type(one).problems is not Detector.problems]
         self._tallies: dict[str, Tally] = defaultdict(Tally)
@@ -61,6 +63,11 @@ class HealthCheck:
         for problem in found:
             self._tallies[problem.code].add(number)
         return found
+
+    def undated(self, number: int) -> Problem:
+        """Count a row whose date cannot be read; what is said of it."""
+        self._tallies[DATE_UNREADABLE.code].add(number)
+        return DATE_UNREADABLE.problem(number)
 
     def leave_out(self, number: int, problem: Problem) -> None:
         """Count a row that cannot be used."""

@@ -39,7 +39,7 @@ from core.kit.pagination import Page
 _ROWS_PER_FETCH = 1000
 EXPORTED = (
     "number", "split", "messages", "tools", "chosen", "rejected", "text", "num_tokens", "problems", "is_edited",
-    "excluded_from", "tags",
+    "excluded_from", "tags", "time",
 )  # fmt: skip
 
 

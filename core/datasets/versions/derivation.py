@@ -23,7 +23,7 @@ from core.jobs.types import Lease
 _LANDMARKS_PER_RANGE = 20
 _FIGURES = (
     "num_rows", "num_train", "num_heldout", "num_problems", "num_tokens", "max_row_tokens", "p99_row_tokens",
-    "content_sha256", "health", "problems", "num_visible", "landmarks", "base_model",
+    "content_sha256", "health", "problems", "num_visible", "num_dated", "landmarks", "base_model",
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from core.audit import service as audit
 from core.backends.queue import TaskQueue
 from core.datasets import closing
 from core.datasets import service as datasets
-from core.datasets.changes import CHANGE, ApplyFix, Change, EditRow, Resplit, Restore
+from core.datasets.changes import CHANGE, ApplyFix, Change, EditRow, Resplit, Restore, SplitStrategy
 from core.datasets.examples import read_content
 from core.datasets.models import Dataset, DatasetVersion, Row
 from core.datasets.repository import DatasetRepository, VersionRepository
@@ -143,6 +143,13 @@ def check(session: Session, version: DatasetVersion, change: Change) -> None:
     """Raises Invalid or NotFound for what cannot be done to the version."""
     rows, snapshot = RowRepository(session, version.workspace_id), Snapshot.of(version)
     if isinstance(change, Resplit):
+        if change.strategy is SplitStrategy.BY_TIME and not version.num_dated:
+            raise Invalid(
+                "No example of this version has a date, so the newest are not known. Read the file again and say "
+                "which column has the date (mapping.time), or choose another strategy.",
+                code="no_dates",
+                param="strategy",
+            )
         return
     if isinstance(change, Restore):
         _restorable(session, version, change)

@@ -4239,6 +4239,11 @@ export interface components {
              */
             num_changed: number;
             /**
+             * Num Dated
+             * @description Rows that can be learned from and whose time is known.
+             */
+            num_dated: number;
+            /**
              * Num Erased
              * @description Rows that were removed since, because a person was in them.
              */
@@ -6756,7 +6761,7 @@ export interface components {
             text?: string | null;
             /**
              * Time
-             * @description The column that orders them; the file's order when absent.
+             * @description The column with when it was said: it orders messages, in the file's order when absent, and tells which examples are the newest.
              */
             time?: string | null;
         };
@@ -7578,6 +7583,11 @@ export interface components {
              */
             num_changed: number;
             /**
+             * Num Dated
+             * @description Rows that can be learned from and whose time is known.
+             */
+            num_dated: number;
+            /**
              * Num Erased
              * @description Rows that were removed since, because a person was in them.
              */
@@ -8317,6 +8327,11 @@ export interface components {
              */
             text: string | null;
             /**
+             * Time
+             * @description When it was said, in seconds since 1970, if the file tells it.
+             */
+            time: number | null;
+            /**
              * Tools
              * @description The functions that the assistant could call.
              */
@@ -9004,7 +9019,7 @@ export interface components {
          * SplitStrategy
          * @enum {string}
          */
-        SplitStrategy: "random" | "by_tag" | "by_answer" | "last";
+        SplitStrategy: "random" | "by_tag" | "by_answer" | "last" | "by_time";
         /** StorageBody */
         StorageBody: {
             /** Max Bytes */

@@ -89,6 +89,7 @@ export function makeVersion(overrides: Partial<DatasetVersion> = {}): DatasetVer
     num_train: 1084,
     num_heldout: 120,
     num_visible: 1205,
+    num_dated: 1200,
     num_problems: 3,
     num_erased: 0,
     num_tokens: 88_412,
@@ -190,6 +191,7 @@ export function makeRow(index: number, overrides: Partial<Row> = {}): Row {
     is_edited: false,
     is_excluded: false,
     tags: [],
+    time: null,
     ...overrides,
   };
 }

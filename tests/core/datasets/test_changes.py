@@ -15,6 +15,7 @@ GOOD: list[dict[str, Any]] = [
     {"type": "untag_rows", "numbers": [2], "tag": "parking"},
     {"type": "apply_fix", "finding": "card_number"},
     {"type": "resplit", "strategy": "last", "fraction": 0.2},
+    {"type": "resplit", "strategy": "by_time", "fraction": 0.2},
     {"type": "restore", "number": 1},
 ]
 

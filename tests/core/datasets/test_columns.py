@@ -109,7 +109,7 @@ class TestAMapping:
         ("mapping", "param"),
         [
             ({"text": "a", "answer": "b"}, "answer"),
-            ({"question": "a", "answer": "b", "time": "c"}, "time"),
+            ({"question": "a", "answer": "b", "speaker": "c"}, "speaker"),
             ({"question": "a", "answer": "b", "chosen": "c", "rejected": "d"}, "answer"),
             ({"question": "a", "answer": "b", "assistant_speakers": ["agent"]}, "assistant_speakers"),
             ({"question": "a", "answer": "b", "system": "c", "system_text": "Be kind"}, "system_text"),

@@ -28,7 +28,7 @@ def read(
     made = Threads(mapping)
     rows = [dict(zip(("ticket", "at", "who", "said"), row, strict=True)) for row in found]
     problems = [made.add(number, row) for number, row in enumerate(rows, start=2)]
-    conversations = list(made.conversations())
+    conversations = [(row, content) for row, content, _ in made.conversations()]
     made.close()
     return conversations, [problem for problem in problems if problem is not None]
 
@@ -163,7 +163,7 @@ def test_what_does_not_fit_into_memory_is_on_disk_and_gone_afterwards(
     order.sort(key=lambda one: one[1], reverse=True)
     for number, (ticket, who) in enumerate(order):
         made.add(number, {"ticket": str(ticket), "who": who, "said": f"{who} of {ticket}"})
-    for _, content in made.conversations():
+    for _, content, _ in made.conversations():
         (_, asked), (_, answered) = said(content)
         assert str(asked).removeprefix("customer") == str(answered).removeprefix("agent")
     made.close()

@@ -117,6 +117,24 @@ export function useStopKeeping(versionId: string) {
   });
 }
 
+type Change = NonNullable<DatasetVersion["changes"]>[number];
+export type SplitStrategy = Extract<Change, { type: "resplit" }>["strategy"];
+
+/** Makes a new version in which other examples are held back. */
+export function useResplit(versionId: string) {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: (split: { strategy: SplitStrategy; fraction: number }) =>
+      unwrap<DatasetVersion>(
+        api.POST("/v1/dataset_versions/{version_id}/changes", {
+          params: { path: { version_id: versionId } },
+          body: { changes: [{ type: "resplit", ...split }] },
+        }),
+      ),
+    onSuccess: () => client.invalidateQueries({ queryKey: keys.all }),
+  });
+}
+
 /** Makes a new version that is what an earlier one was. */
 export function useGoBack(latestId: string) {
   const client = useQueryClient();

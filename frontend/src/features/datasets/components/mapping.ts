@@ -15,6 +15,7 @@ interface WayWords {
 }
 
 const INSTRUCTIONS = { role: "system", label: "Instructions" } as const;
+const WHEN = { role: "time", label: "When" } as const;
 const QUESTIONS = [
   { role: "question", label: "Question" },
   { role: "context", label: "More of the question" },
@@ -24,7 +25,7 @@ export const WAYS: Record<Way, WayWords> = {
   pair: {
     label: "A question and its answer",
     hint: "Every row is an example of its own.",
-    roles: [...QUESTIONS, { role: "answer", label: "Good answer" }, INSTRUCTIONS],
+    roles: [...QUESTIONS, { role: "answer", label: "Good answer" }, WHEN, INSTRUCTIONS],
     needed: {
       question: "Say which column has the question.",
       answer: "Say which column has the good answer.",
@@ -37,7 +38,7 @@ export const WAYS: Record<Way, WayWords> = {
       { role: "conversation", label: "Conversation" },
       { role: "speaker", label: "Who speaks" },
       { role: "message", label: "What is said" },
-      { role: "time", label: "When" },
+      WHEN,
       INSTRUCTIONS,
     ],
     needed: {
@@ -54,6 +55,7 @@ export const WAYS: Record<Way, WayWords> = {
       ...QUESTIONS,
       { role: "chosen", label: "Better answer" },
       { role: "rejected", label: "Worse answer" },
+      WHEN,
       INSTRUCTIONS,
     ],
     needed: {
@@ -65,7 +67,7 @@ export const WAYS: Record<Way, WayWords> = {
   text: {
     label: "A text, without questions",
     hint: "The model will read it and learn its words.",
-    roles: [{ role: "text", label: "Text" }],
+    roles: [{ role: "text", label: "Text" }, WHEN],
     needed: { text: "Say which column has the text." },
   },
 };

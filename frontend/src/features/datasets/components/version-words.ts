@@ -30,7 +30,7 @@ export function sentenceOf(change: Change): string {
     case "apply_fix":
       return `Mended “${wordOf(change.finding)}”`;
     case "resplit":
-      return "Chose anew what is held back";
+      return change.strategy === "by_time" ? "Held back the newest, by date" : "Chose anew what is held back";
     case "restore":
       return `Went back to version ${change.number}`;
   }

@@ -13,6 +13,7 @@ import { DatasetActions } from "@/features/datasets/components/dataset-actions";
 import { DownloadMenu } from "@/features/datasets/components/download-menu";
 import { EnoughCheck } from "@/features/datasets/components/enough-check";
 import { HealthReport } from "@/features/datasets/components/health-report";
+import { HeldBack } from "@/features/datasets/components/held-back";
 import { Making } from "@/features/datasets/components/making";
 import { LearnerList } from "@/features/datasets/components/learner-list";
 import { LearnedRows } from "@/features/datasets/components/learned-rows";
@@ -113,6 +114,7 @@ function Content({ dataset }: { dataset: Dataset }) {
         )}
       </Section>
       {version.kind !== "text" && <EnoughCheck version={version} canAsk={can("runs:write")} />}
+      <HeldBack version={version} canChange={can("datasets:write")} />
       <LearnedRows datasetId={dataset.id} version={version} />
       <VersionList datasetId={dataset.id} latestId={version.id} canChange={can("datasets:write")} />
       <LearnerList datasetId={dataset.id} />
