@@ -1,3 +1,4 @@
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
@@ -12,12 +13,16 @@ from api.datasets.schemas import (
     dataset_body,
     version_body,
 )
-from api.dependencies import BackendsDep, SessionDep, require
+from api.dependencies import BackendsDep, DatabaseDep, SessionDep, SettingsDep, require
 from api.idempotency import OnceDep
 from api.pagination import ListBody, PageDep, list_body
 from api.rate_limits import JOBS_COUNTED
 from api.retries import RetriedRoute
+from api.threads import in_thread
+from core.datasets import files, preview
 from core.datasets import service as datasets
+from core.datasets.types import Inspection
+from core.db.session import workspace_scope
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Permission
 
@@ -27,9 +32,63 @@ ReaderDep = Annotated[Principal, Depends(require(Permission.DATASETS_READ))]
 WriterDep = Annotated[Principal, Depends(require(Permission.DATASETS_WRITE))]
 
 
+async def _seen_for_dataset(
+    body: NewDataset, principal: WriterDep, database: DatabaseDep, backends: BackendsDep, settings: SettingsDep
+) -> Inspection | None:
+    if body.mapping is None or body.mapping.sheet is None:
+        return None
+    look = partial(
+        preview.of_sheet,
+        database,
+        backends.blobs,
+        workspace_id=principal.workspace_id,
+        file_id=body.file_id,
+        mapping=body.mapping,
+        directory=settings.uploads_dir,
+    )
+    return await in_thread(look)
+
+
+async def _seen_for_version(
+    dataset_id: str,
+    body: NewVersion,
+    principal: WriterDep,
+    database: DatabaseDep,
+    backends: BackendsDep,
+    settings: SettingsDep,
+) -> Inspection | None:
+    if body.mapping.sheet is None:
+        return None
+    workspace_id = principal.workspace_id
+
+    def look() -> Inspection | None:
+        with database.session(workspace_scope(workspace_id)) as session:
+            file = files.of_dataset(session, workspace_id=workspace_id, dataset_id=dataset_id)
+        return preview.of_sheet(
+            database,
+            backends.blobs,
+            workspace_id=workspace_id,
+            file_id=file.id,
+            mapping=body.mapping,
+            directory=settings.uploads_dir,
+        )
+
+    return await in_thread(look)
+
+
+# another sheet is looked at before the route has its session, which nobody should hold meanwhile
+SeenForDatasetDep = Annotated[Inspection | None, Depends(_seen_for_dataset)]
+SeenForVersionDep = Annotated[Inspection | None, Depends(_seen_for_version)]
+
+
 @router.post("/v1/datasets", dependencies=[JOBS_COUNTED])
 def create_dataset(
-    body: NewDataset, once: OnceDep, principal: WriterDep, session: SessionDep, backends: BackendsDep
+    body: NewDataset,
+    seen: SeenForDatasetDep,
+    once: OnceDep,
+    principal: WriterDep,
+    session: SessionDep,
+    backends: BackendsDep,
 ) -> DatasetBody:
     """Make a dataset of a file. Its first version is `validating` until a job has read every row."""
 
@@ -40,6 +99,7 @@ def create_dataset(
             file_id=body.file_id,
             name=body.name,
             mapping=body.mapping,
+            seen=seen,
             queue=backends.queue,
         )
         return dataset_body(made)
@@ -81,16 +141,22 @@ def restore_dataset(dataset_id: str, principal: WriterDep, session: SessionDep) 
 def create_dataset_version(
     dataset_id: str,
     body: NewVersion,
+    seen: SeenForVersionDep,
     once: OnceDep,
     principal: WriterDep,
     session: SessionDep,
     backends: BackendsDep,
 ) -> DatasetVersionBody:
-    """Read the same file with other columns. Earlier versions stay as they are."""
+    """Read the same file with other columns, or another sheet of it. Earlier versions stay as they are."""
 
     def create() -> DatasetVersionBody:
         made = datasets.create_version(
-            session, principal=principal, dataset_id=dataset_id, mapping=body.mapping, queue=backends.queue
+            session,
+            principal=principal,
+            dataset_id=dataset_id,
+            mapping=body.mapping,
+            seen=seen,
+            queue=backends.queue,
         )
         return version_body(made)
 

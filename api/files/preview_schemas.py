@@ -4,7 +4,7 @@ from pydantic import Field
 
 from api.schemas import RequestBody, ResponseBody
 from core.datasets.preview import Preview
-from core.datasets.types import Mapping, Problem, RowKind, SampleRow, Shape, Speaker
+from core.datasets.types import Column, Mapping, Problem, RowKind, SampleRow, Shape, Speaker
 
 
 class NewPreview(RequestBody):
@@ -20,6 +20,9 @@ class FilePreviewBody(ResponseBody):
     file_id: str
     kind: RowKind
     shape: Shape
+    sheets: list[str] = Field(description="Of a workbook, the first thousand that can be chosen.")
+    sheet: str | None = Field(description="The one that was looked at.")
+    columns: list[Column] = Field(description="Of this sheet or file; none where every row says what it is.")
     mapping: Mapping | None = Field(description="That was used; null where none is needed, or none is complete.")
     remembered_mapping_id: str | None = Field(description="Of what was used, if the workspace chose it before.")
     num_records: int = Field(description="Rows of the file that were looked at.")
@@ -37,6 +40,9 @@ def preview_body(preview: Preview) -> FilePreviewBody:
         file_id=preview.file.id,
         kind=found.kind,
         shape=found.shape or Shape.TABLE,
+        sheets=found.sheets,
+        sheet=found.sheet,
+        columns=found.columns,
         mapping=found.mapping,
         remembered_mapping_id=preview.remembered_id,
         num_records=found.num_records or found.num_rows,

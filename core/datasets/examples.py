@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, BinaryIO, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from core.datasets import columns, mapped, rows
 from core.datasets.formats import header, preferences, refusals
@@ -14,12 +14,12 @@ from core.datasets.formats.records import (
     CellsRecord,
     ObjectRecord,
     Objects,
+    Opened,
     Passed,
     Record,
     TextRecord,
     Texts,
 )
-from core.datasets.formats.registry import open_file
 from core.datasets.shapes.openai_chat import OPENAI_CHAT
 from core.datasets.shapes.plain_text import PLAIN_TEXT
 from core.datasets.shapes.preference import PREFERENCE
@@ -27,7 +27,7 @@ from core.datasets.shapes.registry import shape_of
 from core.datasets.shapes.shape import LineShape
 from core.datasets.threads import Heard, Threads
 from core.datasets.times import written_in
-from core.datasets.types import FileFormat, Mapping, Problem, RowContent, RowKind, Severity, Shape, Speaker
+from core.datasets.types import Mapping, Problem, RowContent, RowKind, Severity, Shape, Speaker
 
 # as many rows as are looked at to tell what a table's columns are
 NUM_ROWS_LOOKED_AT = 200
@@ -60,7 +60,7 @@ class Table:
     they become conversations.
     """
 
-    def __init__(self, stream: BinaryIO, file_format: FileFormat) -> None:
+    def __init__(self, opened: Opened) -> None:
         """Reads the first rows. Raises Invalid if the file as a whole is no table of examples."""
         self.first_rows: list[list[str]] = []
         self.kind = RowKind.CHAT
@@ -73,9 +73,10 @@ class Table:
         self._names: list[str] = []
         self.passed = Passed()
         """What was skimmed over; it is among `num_records`."""
-        opened = self._opened = open_file(stream, file_format)
+        self._opened = opened
         self.num_bytes_read = opened.num_bytes_read
         self.notices = list(opened.notices)
+        self.sheets, self.sheet = (opened.sheets, opened.sheet) if isinstance(opened, Cells) else ((), None)
         # those that are looked at to tell what the columns are, and are read again
         self._first: Iterator[Record]
         if isinstance(opened, Cells):

@@ -13,7 +13,7 @@ from core.datasets.purposes import Purpose
 from core.datasets.repository import DatasetRepository, ExpiredFileRepository, FileRepository, num_stored_bytes
 from core.datasets.types import FileFormat, Inspection
 from core.db.session import after_commit
-from core.errors import Invalid, NotFound, TooLarge
+from core.errors import Conflict, Invalid, NotFound, TooLarge
 from core.kit.pagination import Page, PageRequest
 from core.workspaces import service as workspaces
 from core.workspaces.models import Workspace
@@ -188,6 +188,17 @@ def inspection_of(file: File) -> Inspection:
             param="file_id",
         )
     return Inspection.model_validate(file.inspection)
+
+
+def refuse_erased(file: File) -> None:
+    """Raise `Conflict` for a file that went with a person who is forgotten."""
+    if file.erased_at is not None:
+        raise Conflict(
+            "The file of this dataset was removed because a person was in it who is to be forgotten, so it cannot be "
+            "read again. Change the examples, or upload a file without that person.",
+            code="file_erased",
+            param="file_id",
+        )
 
 
 def list_files(session: Session, *, workspace_id: str, page: PageRequest, purpose: str | None = None) -> Page[File]:

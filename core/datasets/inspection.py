@@ -1,19 +1,39 @@
 """The first look at a file, while its owner waits: what are its columns, how do its rows read, what is wrong."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from core.datasets import proposals
 from core.datasets.examples import NUM_ROWS_LOOKED_AT, Example, Table
 from core.datasets.formats import refusals
+from core.datasets.formats.records import Cells, Opened
 from core.datasets.formats.refusals import MIN_ROWS
-from core.datasets.types import MAX_PROBLEMS_SHOWN, Column, FileFormat, Inspection, Mapping, Problem, SampleRow
+from core.datasets.formats.registry import open_book, open_file
+from core.datasets.types import (
+    MAX_PROBLEMS_SHOWN,
+    Column,
+    FileFormat,
+    Inspection,
+    Mapping,
+    Notice,
+    Problem,
+    SampleRow,
+)
+from core.errors import Invalid
+
+if TYPE_CHECKING:
+    from core.datasets.formats.workbook import Book
 
 _MIB = 1024 * 1024
 _NUM_SAMPLE_ROWS = 5
 _NUM_SAMPLE_VALUES = 3
 _MAX_SAMPLE_CHARS = 300
+_MAX_SHEETS, _SEVERAL = 1000, 2
+# of sheets that hold no examples so many are passed over, and none any more once so much was computed
+_MAX_PASSED_OVER, _MAX_PASSING_S = 20, 3.0
+_NO_EXAMPLES: Final = frozenset({"file_empty", "too_few_rows", "too_few_columns"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +72,66 @@ def inspect(
 ) -> Inspection:
     """Read a portion of a file, or all of it. Without a mapping, a table has the one proposed.
 
-    Of messages whose assistant is not known yet, only those who speak are found. Raises Invalid if the file cannot be
-    used as a whole, or if the mapping does not fit it.
+    Of a workbook the sheet that the mapping says; without one, the first that can hold examples, since a title or an
+    explanation may stand before it. Of messages whose assistant is not known yet, only those who speak are found.
+    Raises Invalid if the file cannot be used as a whole, or if the mapping does not fit it.
     """
-    table = Table(stream, file_format)
+    sheet, said = (None, None) if mapping is None else mapping.apart()
+
+    def look(opened: Opened) -> Inspection:
+        try:
+            return _inspected(Table(opened), file_format, said, reads_all=reads_all, portion=portion)
+        except Invalid as error:
+            raise _with_sheet(error, opened) from error
+
+    book = open_book(stream, file_format) if mapping is None else None
+    return look(open_file(stream, file_format, sheet=sheet)) if book is None else _of_book(book, look)
+
+
+def _of_book(book: "Book", look: Callable[[Opened], Inspection]) -> Inspection:
+    """Raises what is wrong with the first table, or, where no sheet has one, with the first sheet."""
+    refused: list[Invalid] = []
+    began_s = time.process_time()
+    for cells in book.held():
+        try:
+            found = look(cells)
+        except Invalid as error:
+            if error.error_code not in _NO_EXAMPLES:
+                raise
+            refused.append(error)
+            if len(refused) > _MAX_PASSED_OVER or time.process_time() - began_s > _MAX_PASSING_S:
+                break
+        else:
+            return found.model_copy(update={"notices": [*found.notices, *_told_of_sheets(book, cells, refused)]})
+    raise refused[0] if refused else refusals.file_empty()
+
+
+def _told_of_sheets(book: "Book", cells: Cells, refused: list[Invalid]) -> list[Notice]:
+    if len(book.names) < _SEVERAL:
+        return []
+    passed = f" Before it, {len(refused)} had no table of examples." if refused else ""
+    name = refusals.quoted(cells.sheet or "")
+    text = (
+        f"The workbook has {len(book.names):,} sheets. {name} is read, the first that can hold examples.{passed} "
+        "Another can be chosen (`sheet` of the mapping)."
+    )
+    return [Notice(code="sheet_chosen", text=text)]
+
+
+def _with_sheet(error: Invalid, opened: Opened) -> Invalid:
+    """What is wrong with a sheet, if there are several."""
+    if not isinstance(opened, Cells) or len(opened.sheets) < _SEVERAL or "cause" not in error.details:
+        return error
+    told = error.details | {"cause": f"On the sheet {refusals.quoted(opened.sheet or '')}: {error.details['cause']}"}
+    return refusals.refuse(error.error_code, **told)
+
+
+def _inspected(
+    table: Table, file_format: FileFormat, mapping: Mapping | None, *, reads_all: bool, portion: Portion
+) -> Inspection:
     proposed = proposals.propose(table.columns, table.first_rows) if table.columns else None
     wanted = proposed if mapping is None else mapping
+    sheets, sheet = list(table.sheets[:_MAX_SHEETS]), table.sheet
 
     def is_enough() -> bool:
         return not reads_all and portion.is_of(table)
@@ -74,6 +148,8 @@ def inspect(
         raise refusals.too_few_rows(table.num_records, table.kind)
     return Inspection(
         format=file_format,
+        sheets=sheets,
+        sheet=sheet,
         kind=table.kind,
         shape=table.shape,
         columns=_columns(table, proposed or Mapping()),
@@ -81,7 +157,7 @@ def inspect(
         num_records=table.num_records,
         is_complete=table.is_complete,
         sample=found.sample,
-        mapping=mapping,
+        mapping=mapping if mapping is None or len(sheets) < _SEVERAL else mapping.in_sheet(sheet),
         speakers=table.speakers,
         problems=found.problems,
         num_problems=found.num_problems,

@@ -8,17 +8,11 @@ from sqlalchemy.orm import Session
 
 from core.audit import service as audit
 from core.backends.queue import TaskQueue
-from core.datasets import closing, columns, files, remembered
+from core.datasets import chosen, closing, files
 from core.datasets.models import Dataset, DatasetVersion, File
 from core.datasets.repository import DatasetRepository, KeptFindingRepository, VersionRepository
 from core.datasets.table.repository import RowRepository, Snapshot
-from core.datasets.types import (
-    Kept,
-    Mapping,
-    RowRecord,
-    Split,
-    VersionStatus,
-)
+from core.datasets.types import Inspection, Kept, Mapping, RowKind, RowRecord, Split, VersionStatus
 from core.errors import Conflict, Invalid, NotFound
 from core.jobs import service as jobs
 from core.jobs.kinds import JobKind
@@ -54,20 +48,24 @@ def create(
     file_id: str,
     name: str | None = None,
     mapping: Mapping | None = None,
+    seen: Inspection | None = None,
     queue: TaskQueue | None = None,
 ) -> DatasetDetails:
     """A dataset with a first version, whose rows are read by a job.
 
     Without a mapping, the one that the workspace chose for the same columns before, else the file's suggested one.
+    `seen` is what `preview.of_sheet` found on the sheet that it says.
     """
     file = files.hold(session, workspace_id=principal.workspace_id, file_id=file_id)
-    chosen = _checked_mapping(session, file, mapping)
-    _remember(session, principal, file, mapping)
+    found = chosen.inspected(file, mapping, seen)
+    used = chosen.checked(session, workspace_id=principal.workspace_id, found=found, wanted=mapping)
+    chosen.remember(session, principal=principal, found=found, wanted=mapping)
     dataset, version = _add_dataset(
         session,
         file=file,
         name=_checked_name(name) if name is not None else _name_of(file),
-        mapping=chosen,
+        mapping=used,
+        kind=chosen.kind_of(found, used),
         created_by=principal.user_id,
         queue=queue,
     )
@@ -132,22 +130,32 @@ def restore(session: Session, *, principal: Principal, dataset_id: str) -> Datas
 
 
 def create_version(
-    session: Session, *, principal: Principal, dataset_id: str, mapping: Mapping, queue: TaskQueue | None = None
+    session: Session,
+    *,
+    principal: Principal,
+    dataset_id: str,
+    mapping: Mapping,
+    seen: Inspection | None = None,
+    queue: TaskQueue | None = None,
 ) -> VersionDetails:
-    """Read the dataset's file with another mapping. Earlier versions stay as they are."""
+    """Read the dataset's file with another mapping; `seen` as in `create`. Earlier versions stay as they are."""
     dataset = _lock(session, principal.workspace_id, dataset_id)
     if dataset.deleted_at is not None:
         raise _dataset_not_found(dataset_id)
     file = files.get_even_deleted(session, workspace_id=principal.workspace_id, file_id=dataset.file_id)
+    files.refuse_erased(file)
+    found = chosen.inspected(file, mapping, seen)
+    used = chosen.checked(session, workspace_id=principal.workspace_id, found=found, wanted=mapping)
     version = _add_version(
         session,
         dataset=dataset,
         file=file,
-        mapping=_checked_mapping(session, file, mapping),
+        mapping=used,
+        kind=chosen.kind_of(found, used),
         created_by=principal.user_id,
         queue=queue,
     )
-    _remember(session, principal, file, mapping)
+    chosen.remember(session, principal=principal, found=found, wanted=mapping)
     details = {"dataset_id": dataset_id, "number": version.number}
     audit.record(session, principal=principal, action="dataset_version.created", target_id=version.id, details=details)
     return VersionDetails(version, 0.0)
@@ -161,12 +169,19 @@ def version_for_file(
     Without `queue` its job starts when the reconciler looks.
     """
     file = files.hold(session, workspace_id=workspace_id, file_id=file_id)
-    mapping = _checked_mapping(session, file, None)
+    inspection = files.inspection_of(file)
+    mapping = chosen.checked(session, workspace_id=workspace_id, found=inspection, wanted=None)
     found = _version_of(session, file, mapping)
     if found is not None:
         return found
     _, version = _add_dataset(
-        session, file=file, name=_name_of(file), mapping=mapping, created_by=principal_user_id, queue=queue
+        session,
+        file=file,
+        name=_name_of(file),
+        mapping=mapping,
+        kind=chosen.kind_of(inspection, mapping),
+        created_by=principal_user_id,
+        queue=queue,
     )
     return version
 
@@ -174,7 +189,9 @@ def version_for_file(
 def known_version_for_file(session: Session, *, workspace_id: str, file_id: str) -> DatasetVersion | None:
     """The version that `version_for_file` would give, if it is there already. Raises the same."""
     file = files.get(session, workspace_id=workspace_id, file_id=file_id)
-    return _version_of(session, file, _checked_mapping(session, file, None))
+    inspection = files.inspection_of(file)
+    mapping = chosen.checked(session, workspace_id=workspace_id, found=inspection, wanted=None)
+    return _version_of(session, file, mapping)
 
 
 def get_version(session: Session, *, workspace_id: str, version_id: str) -> DatasetVersion:
@@ -232,6 +249,7 @@ def _add_dataset(
     file: File,
     name: str,
     mapping: Mapping | None,
+    kind: RowKind,
     created_by: str,
     queue: TaskQueue | None,
 ) -> tuple[Dataset, DatasetVersion]:
@@ -246,7 +264,7 @@ def _add_dataset(
         )
     )
     return dataset, _add_version(
-        session, dataset=dataset, file=file, mapping=mapping, created_by=created_by, queue=queue
+        session, dataset=dataset, file=file, mapping=mapping, kind=kind, created_by=created_by, queue=queue
     )
 
 
@@ -256,17 +274,12 @@ def _add_version(
     dataset: Dataset,
     file: File,
     mapping: Mapping | None,
+    kind: RowKind,
     created_by: str,
     queue: TaskQueue | None,
 ) -> DatasetVersion:
     closing.refuse_while_closed(session, workspace_id=dataset.workspace_id)
-    if file.erased_at is not None:
-        raise Conflict(
-            "The file of this dataset was removed because a person was in it who is to be forgotten, so it cannot be "
-            "read again. Change the examples, or upload a file without that person.",
-            code="file_erased",
-            param="file_id",
-        )
+    files.refuse_erased(file)
     repository = VersionRepository(session, dataset.workspace_id)
     version_id = new_id("dsv_")
     job = jobs.submit(
@@ -285,43 +298,11 @@ def _add_version(
             dataset_id=dataset.id,
             number=repository.last_number(dataset.id) + 1,
             status=VersionStatus.VALIDATING,
-            kind=files.inspection_of(file).kind if mapping is None else mapping.kind,
+            kind=kind,
             job_id=job.id,
             mapping=None if mapping is None else mapping.dump(),
         )
     )
-
-
-def _checked_mapping(session: Session, file: File, wanted: Mapping | None) -> Mapping | None:
-    """The mapping to read with: the wanted one if it fits the file, else the remembered or the suggested one."""
-    names = [column.name for column in files.inspection_of(file).columns]
-    if wanted is not None:
-        columns.refuse_unfit_mapping(wanted, names)
-        return wanted
-    proposed = _proposed(session, file)
-    if names and proposed is None:
-        raise Invalid(
-            "It is not clear what the columns are. Choose which is which.",
-            code="mapping_needed",
-            param="mapping",
-            details={"columns": names},
-        )
-    return proposed
-
-
-def _proposed(session: Session, file: File) -> Mapping | None:
-    inspection = files.inspection_of(file)
-    names = [column.name for column in inspection.columns]
-    known = remembered.recall(session, workspace_id=file.workspace_id, columns=names) if names else None
-    return inspection.mapping if known is None else Mapping.model_validate(known.mapping)
-
-
-def _remember(session: Session, principal: Principal, file: File, chosen: Mapping | None) -> None:
-    """A mapping that somebody chose, unless it is what would be proposed anyway."""
-    if chosen is None or chosen == _proposed(session, file):
-        return
-    names = [column.name for column in files.inspection_of(file).columns]
-    remembered.remember(session, principal=principal, columns=names, mapping=chosen)
 
 
 def _checked_name(name: str) -> str:

@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 
 MAX_PROBLEMS_SHOWN = 100
 MAX_COLUMN_NAME_CHARS = 1000
+MAX_SHEET_NAME_CHARS = 255
 
 
 class FunctionCall(TypedDict):
@@ -179,6 +180,7 @@ class Notice(_Value):
 
 
 ColumnName = Annotated[str, Field(min_length=1, max_length=MAX_COLUMN_NAME_CHARS)]
+SheetName = Annotated[str, Field(min_length=1, max_length=MAX_SHEET_NAME_CHARS)]
 SpeakerValue = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -187,9 +189,13 @@ class Mapping(_Value):
 
     A row is a question with its answer (`question`, `answer`); or one message of a conversation (`conversation`,
     `speaker`, `assistant_speakers`, `message`); or a question with the better answer and the other (`question`,
-    `chosen`, `rejected`); or a text (`text`).
+    `chosen`, `rejected`); or a text (`text`). Of a workbook it may say which `sheet` is read, and nothing else: its
+    columns are then what is suggested.
     """
 
+    sheet: SheetName | None = Field(
+        None, description="Of a workbook, the sheet that is read; when absent, the one that the inspection names."
+    )
     question: ColumnName | None = Field(None, description="The column with the user's words.")
     context: ColumnName | None = Field(None, description="A column that goes on with the question, below it.")
     answer: ColumnName | None = Field(None, description="The column with the assistant's words.")
@@ -233,9 +239,9 @@ class Mapping(_Value):
 
     def parts(self) -> tuple[frozenset[str], frozenset[str]]:
         """The fields that its way of reading a row needs, and those that may stand beside them."""
-        instructions = {"system", "system_text"}
+        instructions = {"sheet", "system", "system_text"}
         if self.kind is RowKind.TEXT:
-            return frozenset({"text"}), frozenset({"time"})
+            return frozenset({"text"}), frozenset({"sheet", "time"})
         if self.kind is RowKind.PREFERENCE:
             return frozenset({"question", "chosen", "rejected"}), frozenset({"context", "time", *instructions})
         if self.is_thread:
@@ -251,6 +257,14 @@ class Mapping(_Value):
         """The column of every part that has one."""
         named = {role: getattr(self, role.value) for role in ColumnRole}
         return {role: name for role, name in named.items() if name is not None}
+
+    def apart(self) -> "tuple[str | None, Mapping | None]":
+        """The sheet, and what is said of its columns; None where nothing but the sheet is said."""
+        rest = self.in_sheet(None)
+        return self.sheet, None if self.sheet is not None and not rest.dump() else rest
+
+    def in_sheet(self, sheet: str | None) -> "Mapping":
+        return self.model_copy(update={"sheet": sheet})
 
     def dump(self) -> dict[str, Any]:
         """As it is kept: only what it says, so that two that mean the same are equal."""
@@ -312,6 +326,9 @@ class Inspection(_Value):
     """What a first look at a file found."""
 
     format: FileFormat
+    # of a workbook, the first of those that can be chosen, and the one that was looked at
+    sheets: list[str] = []
+    sheet: str | None = None
     # what is missing was looked at before there were other kinds, and shapes
     kind: RowKind = RowKind.CHAT
     shape: Shape | None = None
@@ -330,6 +347,11 @@ class Inspection(_Value):
     num_problems: int
     # how it was read where that was a choice: its encoding, its sheet
     notices: list[Notice] = []
+
+    @property
+    def chosen_sheet(self) -> str | None:
+        """What a mapping says of the sheet that was looked at: nothing where there is but one."""
+        return self.sheet if len(self.sheets) > 1 else None
 
 
 class Finding(_Value):

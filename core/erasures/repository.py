@@ -27,9 +27,9 @@ _UNREAD_WORDS = (Row.problems,)
 # problems and health are found anew
 _VERSION_WORDS = (DatasetVersion.changes, DatasetVersion.mapping)
 # of a mapping; the others are names of columns, which must stay to be understood
-MAPPING_WORDS = ("system_text", "assistant_speakers")
+MAPPING_WORDS = ("sheet", "system_text", "assistant_speakers")
 _COMPLETION_WORDS = (Completion.messages, Completion.answer, Completion.user_metadata, Completion.parameters)
-_INSPECTED = ("columns", "sample", "speakers", "mapping")
+_INSPECTED = ("columns", "sample", "speakers", "mapping", "sheets")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, quoteattr
 
 _TYPES = (
     '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
@@ -17,6 +17,12 @@ _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 
 Row = Sequence[str | float | None]
 
+NOTES: list[Row] = [["About this workbook"], ["The tickets are on the second sheet."], ["Ask Kim."]]
+TICKETS: list[Row] = [["question", "answer"], *([f"What is {number}?", f"Ticket {number}"] for number in range(12))]
+MAILS: list[Row] = [["asked", "told", "by"], *([f"Is it {number}?", f"Mail {number}", "Kim"] for number in range(15))]
+PREFERRED: list[Row] = [["prompt", "chosen", "rejected"], *([f"Is it {n}?", "Yes.", "No."] for n in range(11))]
+BOOK: dict[str, list[Row]] = {"Read me": NOTES, "Tickets": TICKETS, "Mails": MAILS, "Better": PREFERRED, "Empty": []}
+
 
 def xlsx(sheets: Mapping[str, Sequence[Row]], *, hidden: Sequence[str] = (), extra: Mapping[str, str] = {}) -> bytes:
     """Rows by the sheet's name; a cell that is None is not there. `extra` are parts that take the place of ours."""
@@ -28,7 +34,7 @@ def xlsx(sheets: Mapping[str, Sequence[Row]], *, hidden: Sequence[str] = (), ext
         'Target="xl/workbook.xml"/></Relationships>',
         "xl/workbook.xml": f'<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}"><sheets>'
         + "".join(
-            f'<sheet name="{escape(name)}" sheetId="{number}" r:id="r{number}"{state[name]}/>'
+            f'<sheet name={quoteattr(name)} sheetId="{number}" r:id="r{number}"{state[name]}/>'
             for number, name in enumerate(names, start=1)
         )
         + "</sheets></workbook>",

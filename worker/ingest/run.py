@@ -12,6 +12,7 @@ from typing import TextIO
 from core.datasets.examples import Example, Table
 from core.datasets.formats import refusals
 from core.datasets.formats.refusals import MIN_ROWS
+from core.datasets.formats.registry import open_file
 from core.datasets.health import content_digest
 from core.datasets.health.check import HealthCheck
 from core.datasets.ingest_files import (
@@ -77,11 +78,12 @@ def ingest(run_dir: Path, spec: IngestSpec, events: Events) -> IngestReport:
     source = run_dir / SOURCE_NAME
     events.stage("reading")
     health = HealthCheck(max_row_tokens=spec.max_row_tokens)
+    sheet, mapping = (None, None) if spec.mapping is None else spec.mapping.apart()
     with source.open("rb") as stream:
         num_read = 0
         times = Times()
-        table = Table(stream, spec.format)
-        for example in table.examples(spec.mapping, scratch=run_dir):
+        table = Table(open_file(stream, spec.format, sheet=sheet))
+        for example in table.examples(mapping, scratch=run_dir):
             num_read += 1
             if example.written_time is not None:
                 times.add(example.written_time)
@@ -95,7 +97,8 @@ def ingest(run_dir: Path, spec: IngestSpec, events: Events) -> IngestReport:
     writer = Writer(spec, health, table.kind, heldout=choose_heldout(health.counts, health.groups))
     moments = iter(times.moments())
     with source.open("rb") as stream, (run_dir / ROWS_NAME).open("w", encoding="utf-8") as out:
-        examples = Table(stream, spec.format).examples(spec.mapping, scratch=run_dir)
+        table = Table(open_file(stream, spec.format, sheet=sheet))
+        examples = table.examples(mapping, scratch=run_dir)
         for number, example in enumerate(examples, start=1):
             writer.write(example if example.written_time is None else _dated(example, next(moments)), out)
             if number % _PROGRESS_EVERY_ROWS == 0:

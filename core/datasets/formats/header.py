@@ -1,10 +1,14 @@
 """The first row of a table: the names of its columns."""
 
 from collections.abc import Iterator
+from itertools import islice
+from typing import Final
 
 from core.datasets.formats import refusals
 from core.datasets.formats.records import CellsRecord
 from core.datasets.formats.refusals import MAX_COLUMNS
+
+_NUM_ROWS_BELOW: Final = 20
 
 
 def read_header(records: Iterator[CellsRecord]) -> list[str]:
@@ -14,6 +18,14 @@ def read_header(records: Iterator[CellsRecord]) -> list[str]:
         raise refusals.file_empty()
     names = [cell.strip() or f"column {number}" for number, cell in enumerate(record.cells, start=1)]
     if len(names) == 1:
+        if any(len(below.cells) > 1 for below in islice(records, _NUM_ROWS_BELOW)):
+            raise refusals.refuse(
+                "header_missing",
+                row=record.row,
+                cause=f"The first row is one cell, {refusals.quoted(names[0])}, and there are more in the rows below: "
+                "it looks like a title, not like column names.",
+                fix="Delete what stands above the row that names the columns.",
+            )
         raise refusals.refuse(
             "too_few_columns",
             row=record.row,

@@ -55,6 +55,9 @@ class Cells:
     num_bytes_read: Callable[[], int]
     notices: tuple[Notice, ...] = ()
     skim: Skim | None = None
+    sheets: tuple[str, ...] = ()
+    """Of a workbook, the names of those that can be chosen; `sheet` is the one whose cells these are."""
+    sheet: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

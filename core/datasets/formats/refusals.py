@@ -87,7 +87,8 @@ def too_few_rows(num_rows: int, kind: RowKind) -> Invalid:
         )
     return refuse(
         "too_few_rows",
-        cause=f"The file has {num_rows} example{'' if num_rows == 1 else 's'}; a model needs at least {MIN_ROWS}.",
+        cause=f"There {'is 1 example' if num_rows == 1 else f'are {num_rows} examples'}; a model needs at least "
+        f"{MIN_ROWS}.",
         fix="Add more examples; a few hundred make a good start.",
     )
 

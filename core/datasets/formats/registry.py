@@ -3,11 +3,15 @@
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Final, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 from core.datasets.formats import packing, refusals
 from core.datasets.formats.records import Opened
 from core.datasets.types import FileFormat
+from core.errors import Invalid
+
+if TYPE_CHECKING:
+    from core.datasets.formats.workbook import Book
 
 _READABLE: Final = (
     "a table as .xlsx, .ods, .csv, .tsv, .json, .jsonl or .parquet, or a text as .txt, .md, .docx or .pdf"
@@ -22,11 +26,11 @@ class Format:
     function: str
     options: dict[str, Any] = field(default_factory=dict)
 
-    def open(self, stream: BinaryIO) -> Opened:
+    def open(self, stream: BinaryIO, **options: Any) -> Opened:  # noqa: ANN401 - the reader's own
         """Raises Invalid, at once or while records are taken, at what breaks the file."""
         module = importlib.import_module(f"core.datasets.formats.{self.module}")
         reader = cast("Callable[..., Opened]", getattr(module, self.function))
-        return reader(stream, **self.options)
+        return reader(stream, **self.options, **options)
 
 
 FORMATS: Final[dict[FileFormat, Format]] = {
@@ -47,9 +51,33 @@ _OF_LINES: Final = frozenset({FileFormat.CSV, FileFormat.TSV, FileFormat.JSONL, 
 _ENDINGS: Final = tuple(ending for known in FORMATS.values() for ending in known.endings)
 
 
-def open_file(stream: BinaryIO, file_format: FileFormat) -> Opened:
-    """Packed or not."""
-    return FORMATS[file_format].open(packing.unpacked(stream, _ENDINGS))
+def open_file(stream: BinaryIO, file_format: FileFormat, *, sheet: str | None = None) -> Opened:
+    """Packed or not. `sheet` is that of a workbook; without one, the first that holds something."""
+    refuse_sheet(sheet, file_format)
+    options = {} if sheet is None else {"sheet": sheet}
+    return FORMATS[file_format].open(packing.unpacked(stream, _ENDINGS), **options)
+
+
+def open_book(stream: BinaryIO, file_format: FileFormat) -> "Book | None":
+    """The workbook, packed or not, for who is to choose a sheet; None of a file that has no sheets."""
+    if not has_sheets(file_format):
+        return None
+    workbook = importlib.import_module("core.datasets.formats.workbook")
+    return cast("Book", workbook.Book(packing.unpacked(stream, _ENDINGS)))
+
+
+def has_sheets(file_format: FileFormat) -> bool:
+    return FORMATS[file_format].module == "workbook"
+
+
+def refuse_sheet(sheet: str | None, file_format: FileFormat) -> None:
+    """Raise Invalid for a sheet of a file that has none."""
+    if sheet is not None and not has_sheets(file_format):
+        raise Invalid(
+            f"A .{file_format} file has no sheets, so there is none to choose. Leave `sheet` out.",
+            code="sheet_not_needed",
+            param="mapping.sheet",
+        )
 
 
 def refuse_unread(filename: str) -> None:

@@ -1490,7 +1490,7 @@ export interface paths {
         put?: never;
         /**
          * Create Dataset Version
-         * @description Read the same file with other columns. Earlier versions stay as they are.
+         * @description Read the same file with other columns, or another sheet of it. Earlier versions stay as they are.
          */
         post: operations["create_dataset_version"];
         delete?: never;
@@ -5214,6 +5214,11 @@ export interface components {
          * @description The first rows of a file under a mapping. What was looked at is counted, not the whole file.
          */
         FilePreviewBody: {
+            /**
+             * Columns
+             * @description Of this sheet or file; none where every row says what it is.
+             */
+            columns: components["schemas"]["Column"][];
             /** File Id */
             file_id: string;
             /**
@@ -5252,6 +5257,16 @@ export interface components {
             /** Sample */
             sample: components["schemas"]["SampleRow"][];
             shape: components["schemas"]["Shape"];
+            /**
+             * Sheet
+             * @description The one that was looked at.
+             */
+            sheet: string | null;
+            /**
+             * Sheets
+             * @description Of a workbook, the first thousand that can be chosen.
+             */
+            sheets: string[];
             /**
              * Speakers
              * @description Who speaks, where rows are messages; the most frequent first.
@@ -5706,6 +5721,13 @@ export interface components {
             /** Sample */
             sample: components["schemas"]["SampleRow"][];
             shape?: components["schemas"]["Shape"] | null;
+            /** Sheet */
+            sheet?: string | null;
+            /**
+             * Sheets
+             * @default []
+             */
+            sheets: string[];
             /**
              * Speakers
              * @default []
@@ -6689,7 +6711,8 @@ export interface components {
          *
          *     A row is a question with its answer (`question`, `answer`); or one message of a conversation (`conversation`,
          *     `speaker`, `assistant_speakers`, `message`); or a question with the better answer and the other (`question`,
-         *     `chosen`, `rejected`); or a text (`text`).
+         *     `chosen`, `rejected`); or a text (`text`). Of a workbook it may say which `sheet` is read, and nothing else: its
+         *     columns are then what is suggested.
          */
         Mapping: {
             /**
@@ -6739,6 +6762,11 @@ export interface components {
              * @description The column with the answer that is not.
              */
             rejected?: string | null;
+            /**
+             * Sheet
+             * @description Of a workbook, the sheet that is read; when absent, the one that the inspection names.
+             */
+            sheet?: string | null;
             /**
              * Speaker
              * @description The column that says who speaks.

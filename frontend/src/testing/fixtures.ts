@@ -156,6 +156,7 @@ export function makeFile(overrides: Partial<UploadedFile> = {}): UploadedFile {
     sha256: "0".repeat(64),
     inspection: {
       format: "csv",
+      sheets: [],
       kind: "chat",
       columns: [
         { name: "ticket", sample_values: values(0), role_suggestion: "question" },

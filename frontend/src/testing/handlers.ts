@@ -20,7 +20,7 @@ import { exportHandlers } from "@/testing/export-handlers";
 import { findKept, KEPT, KEPT_MESSAGES } from "@/testing/kept-fixtures";
 import { ALIAS_HANDLERS } from "@/testing/alias-handlers";
 import { MODELS } from "@/testing/model-fixtures";
-import { makePreview } from "@/testing/preview-fixtures";
+import { makeBook, makeBookPreview, makePreview } from "@/testing/preview-fixtures";
 import { rowHandlers } from "@/testing/row-handlers";
 import { signInHandlers } from "@/testing/sign-in-handlers";
 import { DATASETS_OF_KINDS, findDataset } from "@/testing/kind-fixtures";
@@ -90,10 +90,20 @@ export const handlers = [
   http.get("*/v1/samples", () => HttpResponse.json(listOf(SAMPLES))),
   http.post("*/v1/samples/:id", () => HttpResponse.json(makeFile({ filename: "reviews.csv" }))),
   http.post("*/v1/files", () => HttpResponse.json(makeFile())),
-  http.get("*/v1/files/:id", () => HttpResponse.json(makeFile())),
-  http.post("*/v1/files/:id/preview", async ({ request }) => {
+  http.get("*/v1/files/:id", ({ params }) =>
+    HttpResponse.json(params.id === "file-book" ? makeBook() : makeFile()),
+  ),
+  http.post("*/v1/files/:id/preview", async ({ params, request }) => {
     const { mapping } = (await request.json()) as { mapping: Partial<Mapping> | null };
-    return HttpResponse.json(makePreview(mapping));
+    if (params.id !== "file-book") return HttpResponse.json(makePreview(mapping));
+    if (mapping?.sheet === "Read me") {
+      return refuse(
+        400,
+        "On the sheet “Read me”: There is one column; an example needs a question and an answer.",
+        "too_few_columns",
+      );
+    }
+    return HttpResponse.json(makeBookPreview(mapping));
   }),
   http.delete("*/v1/column_mappings/:id", ({ params }) =>
     HttpResponse.json({ id: params.id, object: "column_mapping", deleted: true }),

@@ -5,7 +5,7 @@ import pytest
 
 from core.datasets import examples
 from core.datasets.examples import Table
-from core.datasets.formats.registry import format_of
+from core.datasets.formats.registry import format_of, open_file
 from core.datasets.inspection import Portion, inspect
 from core.datasets.types import ColumnRole, FileFormat, Mapping, Severity
 from core.errors import Invalid
@@ -140,6 +140,6 @@ def test_a_value_of_lists_in_lists_is_shown_somehow() -> None:
 
 def test_of_giant_rows_only_a_few_are_held_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(examples, "_MAX_BYTES_LOOKED_AT", 500)
-    table = Table(io.BytesIO(GOOD_JSONL * 10), FileFormat.JSONL)
+    table = Table(open_file(io.BytesIO(GOOD_JSONL * 10), FileFormat.JSONL))
     assert len(table.first_rows) == 10
     assert sum(1 for _ in table.examples(None)) == 120

@@ -4,12 +4,13 @@ import io
 import json
 import random
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pytest
 
 from core.datasets import examples
 from core.datasets.examples import Table
+from core.datasets.formats.records import Opened
 from core.datasets.formats.registry import format_of
 from core.datasets.inspection import inspect
 from core.datasets.types import FileFormat, Mapping
@@ -175,9 +176,9 @@ def skimmed(content: bytes, file_format: FileFormat) -> int:
     table = None
 
     class Watched(Table):
-        def __init__(self, stream: BinaryIO, file_format: FileFormat) -> None:
+        def __init__(self, opened: Opened) -> None:
             nonlocal table
-            super().__init__(stream, file_format)
+            super().__init__(opened)
             table = self
 
     with pytest.MonkeyPatch.context() as patch:

@@ -6,10 +6,11 @@ from typing import Any
 import orjson
 import pytest
 
-from core.datasets.types import FileFormat, RowKind, Split
+from core.datasets.types import FileFormat, Mapping, RowKind, Split
 from core.jobs.exit_codes import ExitCode
 from tests.factories.ingest import IngestFolder
 from tests.factories.tokenizer import put_tokenizer
+from tests.factories.workbooks import BOOK, xlsx
 from worker.training.data.chat_format import ChatFormat
 
 
@@ -119,3 +120,19 @@ def test_a_file_that_changes_its_kind_beyond_the_first_look_is_the_users_to_mend
     assert folder.ingest(rows, format=FileFormat.JSONL, mapping=None) is ExitCode.USER_ERROR
     [error] = [event for event in folder.events if event["type"] == "error"]
     assert (error["code"], error["details"]["row"]) == ("mixed_kinds", 301)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "kind", "num_rows", "first"),
+    [
+        (Mapping(sheet="Mails", question="asked", answer="told"), RowKind.CHAT, 15, "Is it 0?"),
+        (Mapping(sheet="Tickets", question="question", answer="answer"), RowKind.CHAT, 12, "What is 0?"),
+        (Mapping(sheet="Better"), RowKind.PREFERENCE, 11, "Is it 0?"),
+    ],
+)
+def test_the_sheet_that_was_chosen_is_read(
+    folder: IngestFolder, mapping: Mapping, kind: RowKind, num_rows: int, first: str
+) -> None:
+    ingest(folder, xlsx(BOOK), format=FileFormat.XLSX, mapping=mapping)
+    assert (folder.report.kind, folder.report.num_rows) == (kind, num_rows)
+    assert folder.rows[0].messages[0]["content"] == first

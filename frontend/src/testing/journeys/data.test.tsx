@@ -120,6 +120,49 @@ describe("bringing examples", () => {
   });
 });
 
+describe("a workbook of several sheets", () => {
+  it("shows the columns and rows of the sheet that is chosen, and reads that one", async () => {
+    let sent: unknown = null;
+    server.use(
+      http.post("*/v1/datasets", async ({ request }) => {
+        sent = await request.json();
+        return HttpResponse.json(makeDataset());
+      }),
+    );
+    const { user, history } = openPage("/data/new?file=file-book");
+    const choice = await screen.findByLabelText("Which sheet of the workbook");
+    expect(choice).toHaveValue("Tickets 2026");
+    expect(screen.queryByText("The workbook has 4 sheets.")).toBeNull();
+    await screen.findByRole("group", { name: "Column ticket" });
+    await user.selectOptions(choice, "Mails");
+    const by = await screen.findByRole("group", { name: "Column by" });
+    expect(screen.queryByRole("group", { name: "Column ticket" })).toBeNull();
+    expect(screen.getByText("From 86 rows: 86 examples.")).toBeVisible();
+    await user.click(within(by).getByLabelText("Good answer"));
+    const rows = screen.getByRole("region", { name: "Your first rows, as conversations" });
+    await within(rows).findByText("Kim");
+    expect(history.location.search).toContain("Mails");
+    await user.click(screen.getByRole("button", { name: "Use these examples" }));
+    await vi.waitFor(() =>
+      expect(sent).toEqual({
+        file_id: "file-book",
+        name: "front desk",
+        mapping: { sheet: "Mails", question: "asked", answer: "by" },
+      }),
+    );
+  });
+
+  it("says what is wrong with a sheet, and lets another be chosen", async () => {
+    const columns = encodeURIComponent(JSON.stringify({ sheet: "Read me" }));
+    const { user } = openPage(`/data/new?file=file-book&columns=${columns}`);
+    expect(await screen.findByText(/On the sheet “Read me”: There is one column/)).toBeVisible();
+    expect(screen.getByRole("button", { name: "Use these examples" })).toBeDisabled();
+    await user.selectOptions(screen.getByLabelText("Which sheet of the workbook"), "Tickets 2026");
+    expect(await screen.findByRole("group", { name: "Column ticket" })).toBeVisible();
+    expect(screen.getByRole("button", { name: "Use these examples" })).toBeEnabled();
+  });
+});
+
 describe("other kinds of rows", () => {
   it("names preferences and shows which answer was preferred", async () => {
     openPage("/data/ds_3");

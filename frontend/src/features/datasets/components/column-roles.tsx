@@ -1,11 +1,16 @@
 import { Button } from "@mantine/core";
 import { useState } from "react";
-import type { ColumnRole, Inspection } from "@/api/types";
-import { assign, roleOf, WAYS, type Draft, type Way } from "@/features/datasets/components/mapping";
+import type { ColumnRole } from "@/api/types";
+import {
+  assign,
+  roleOf,
+  WAYS,
+  type Column,
+  type Draft,
+  type Way,
+} from "@/features/datasets/components/mapping";
 import { plural } from "@/lib/format";
 import classes from "./column-roles.module.css";
-
-type Column = Inspection["columns"][number];
 
 interface ColumnRolesProps {
   columns: Column[];

@@ -3,14 +3,15 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { useState, type SubmitEvent } from "react";
 import { messageOf } from "@/api/errors";
-import type { Dataset, Inspection } from "@/api/types";
+import type { Dataset, Inspection, Mapping } from "@/api/types";
 import { Notice } from "@/components/ui/notice";
 import { offerUndo, tellFailure } from "@/components/ui/notices";
 import { SkeletonLines } from "@/components/ui/skeletons";
 import { QueryView } from "@/components/ui/states";
 import { FirstRows } from "@/features/datasets/components/first-rows";
-import { complete, wayOf } from "@/features/datasets/components/mapping";
-import { MappingEditor, type Choice } from "@/features/datasets/components/mapping-editor";
+import { trimmed, wayOf, type Chosen } from "@/features/datasets/components/mapping";
+import { MappingEditor } from "@/features/datasets/components/mapping-editor";
+import { SheetChoice } from "@/features/datasets/components/sheet-choice";
 import { useMappingDraft } from "@/features/datasets/components/use-mapping-draft";
 import {
   fileQuery,
@@ -119,20 +120,33 @@ function ColumnsForm({ dataset, onDone }: FormProps) {
 
 function ColumnsEditor({ dataset, inspection, onDone }: FormProps & { inspection: Inspection }) {
   const change = useChangeMapping(dataset.id);
-  const now = dataset.latest_version.mapping ?? {};
-  const [chosen, setChosen] = useState<Choice>({ draft: now, way: wayOf(now) });
-  const { preview, error, isStale, wanted } = useMappingDraft(dataset.file_id, inspection, chosen);
-  const mapping = complete(chosen.draft, chosen.way);
+  const now: Partial<Mapping> = dataset.latest_version.mapping ?? {};
+  const way = wayOf(now);
+  const hasColumns = Object.keys(trimmed(now, way)).length > 0;
+  const [chosen, setChosen] = useState<Chosen>({
+    sheet: now.sheet ?? null,
+    choice: hasColumns ? { draft: now, way } : null,
+  });
+  const draft = useMappingDraft(dataset.file_id, inspection, chosen);
+  const { preview, error, isStale, wanted, mapping } = draft;
   return (
     <div className={classes.preview}>
       <p>The examples are read again with the new columns. What you trained before keeps the old ones.</p>
-      <MappingEditor
-        {...chosen}
-        inspection={inspection}
-        speakers={preview?.speakers ?? inspection.speakers}
-        lead="Change one if it is wrong; the rows below follow."
-        onChange={setChosen}
+      <SheetChoice
+        sheets={draft.sheets}
+        sheet={draft.sheet}
+        proposed={inspection.sheet}
+        onChange={(sheet) => setChosen({ sheet, choice: null })}
       />
+      {draft.columns.length > 0 && (
+        <MappingEditor
+          {...draft.choice}
+          columns={draft.columns}
+          speakers={preview?.speakers ?? inspection.speakers}
+          lead="Change one if it is wrong; the rows below follow."
+          onChange={(choice) => setChosen({ sheet: chosen.sheet, choice })}
+        />
+      )}
       <FirstRows preview={preview} error={error} wanted={wanted} isStale={isStale} />
       {change.error && (
         <Notice tone="bad" title="The columns were not changed">

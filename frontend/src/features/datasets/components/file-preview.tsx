@@ -7,8 +7,9 @@ import { Notice } from "@/components/ui/notice";
 import { tellFailure } from "@/components/ui/notices";
 import { ROW_KINDS } from "@/components/ui/row-kind";
 import { FirstRows } from "@/features/datasets/components/first-rows";
-import { complete, parsed, written } from "@/features/datasets/components/mapping";
-import { MappingEditor, type Choice } from "@/features/datasets/components/mapping-editor";
+import { parsed, written } from "@/features/datasets/components/mapping";
+import { MappingEditor } from "@/features/datasets/components/mapping-editor";
+import { SheetChoice } from "@/features/datasets/components/sheet-choice";
 import { SHAPES } from "@/features/datasets/components/shapes";
 import { useMappingDraft } from "@/features/datasets/components/use-mapping-draft";
 import { useCreateDataset, useForgetMapping } from "@/features/datasets/queries";
@@ -32,17 +33,13 @@ export function FilePreview({ file, inspection, chosen, onChosen, onOther }: Fil
   const navigate = useNavigate();
   const create = useCreateDataset();
   const [name, setName] = useState(withoutEnding(file.filename));
-  const hasColumns = inspection.columns.length > 0;
-  const { choice, preview, error, isStale, wanted, rememberedId } = useMappingDraft(
-    file.id,
-    inspection,
-    parsed(chosen),
-  );
-  const change = ({ draft, way }: Choice) => onChosen(written(draft, way));
-  const mapping = complete(choice.draft, choice.way);
+  const kept = parsed(chosen);
+  const draft = useMappingDraft(file.id, inspection, kept);
+  const { looked, columns, mapping, preview, wanted, sheets, sheet } = draft;
+  const hasColumns = columns.length > 0;
   const use = () =>
     create.mutate(
-      { file_id: file.id, name: name.trim(), ...(hasColumns && mapping ? { mapping } : {}) },
+      { file_id: file.id, name: name.trim(), ...(mapping ? { mapping } : {}) },
       {
         onSuccess: (dataset) =>
           void navigate({ to: "/data/$datasetId", params: { datasetId: dataset.id }, replace: true }),
@@ -50,32 +47,43 @@ export function FilePreview({ file, inspection, chosen, onChosen, onOther }: Fil
     );
   return (
     <div className={classes.preview}>
-      <p className={classes.found}>
-        {inspection.is_complete ? "" : "At least "}
-        {plural(inspection.num_records ?? inspection.num_rows, "row")} in <strong>{file.filename}</strong>.{" "}
-        {inspection.shape && SHAPES[inspection.shape]}{" "}
-        {!hasColumns && inspection.kind !== "chat" && ROW_KINDS[inspection.kind].sentence}
-      </p>
-      {inspection.notices.map((notice) => (
-        <Notice key={notice.code} tone="quiet" title="How the file was read">
-          {notice.text}
-        </Notice>
-      ))}
-      {rememberedId && <Remembered id={rememberedId} />}
+      {looked && (
+        <p className={classes.found}>
+          {looked.is_complete ? "" : "At least "}
+          {plural(looked.num_records ?? looked.num_rows, "row")} in <strong>{file.filename}</strong>.{" "}
+          {looked.shape && SHAPES[looked.shape]}{" "}
+          {!hasColumns && looked.kind !== "chat" && ROW_KINDS[looked.kind].sentence}
+        </p>
+      )}
+      {inspection.notices
+        // the choice itself says so
+        .filter((notice) => notice.code !== "sheet_chosen" || sheets.length < 2)
+        .map((notice) => (
+          <Notice key={notice.code} tone="quiet" title="How the file was read">
+            {notice.text}
+          </Notice>
+        ))}
+      <SheetChoice
+        sheets={sheets}
+        sheet={sheet}
+        proposed={inspection.sheet}
+        onChange={(other) => onChosen(written({ sheet: other, choice: null }))}
+      />
+      {draft.rememberedId && <Remembered id={draft.rememberedId} />}
       {hasColumns && (
         <MappingEditor
-          {...choice}
-          inspection={inspection}
-          speakers={preview?.speakers ?? inspection.speakers}
+          {...draft.choice}
+          columns={columns}
+          speakers={preview?.speakers ?? looked?.speakers ?? []}
           lead={
             wanted
               ? "We could not tell all of it. Say what each column is."
               : "Change one if it is wrong; the rows below follow."
           }
-          onChange={change}
+          onChange={(choice) => onChosen(written({ sheet: kept.sheet, choice }))}
         />
       )}
-      <FirstRows preview={preview} error={error} wanted={wanted} isStale={isStale} />
+      <FirstRows preview={preview} error={draft.error} wanted={wanted} isStale={draft.isStale} />
       {create.error && (
         <Notice tone="bad" title="The examples were not created">
           {messageOf(create.error)} Your file is kept.
@@ -90,7 +98,7 @@ export function FilePreview({ file, inspection, chosen, onChosen, onOther }: Fil
         />
         <Button
           onClick={use}
-          disabled={name.trim() === "" || (hasColumns && mapping === null)}
+          disabled={name.trim() === "" || mapping === null}
           loading={create.isPending || create.isSuccess}
         >
           Use these examples

@@ -1,20 +1,22 @@
 import { Textarea } from "@mantine/core";
 import { useDebouncedCallback } from "@mantine/hooks";
 import { useState } from "react";
-import type { FilePreviewBody, Inspection } from "@/api/types";
+import type { FilePreviewBody } from "@/api/types";
 import { Section } from "@/components/ui/page";
 import { ColumnRoles } from "@/features/datasets/components/column-roles";
-import { inWay, WAY_NAMES, WAYS, type Draft, type Way } from "@/features/datasets/components/mapping";
+import {
+  inWay,
+  WAY_NAMES,
+  WAYS,
+  type Choice,
+  type Column,
+  type Draft,
+} from "@/features/datasets/components/mapping";
 import { SpeakerSides } from "@/features/datasets/components/speaker-sides";
 import classes from "./mapping-editor.module.css";
 
-export interface Choice {
-  draft: Draft;
-  way: Way;
-}
-
 interface MappingEditorProps extends Choice {
-  inspection: Inspection;
+  columns: Column[];
   speakers: FilePreviewBody["speakers"];
   lead: string;
   onChange: (choice: Choice) => void;
@@ -24,7 +26,7 @@ const MAX_INSTRUCTIONS_CHARS = 10_000;
 const TYPING_MS = 400;
 
 /** What a row is, which column is which, and who is who: everything a mapping can say. */
-export function MappingEditor({ inspection, speakers, way, draft, lead, onChange }: MappingEditorProps) {
+export function MappingEditor({ columns, speakers, way, draft, lead, onChange }: MappingEditorProps) {
   const change = (changed: Draft) => onChange({ draft: changed, way });
   return (
     <>
@@ -36,7 +38,7 @@ export function MappingEditor({ inspection, speakers, way, draft, lead, onChange
                 type="radio"
                 name="way"
                 checked={way === name}
-                onChange={() => onChange({ way: name, draft: inWay(draft, name, inspection) })}
+                onChange={() => onChange({ way: name, draft: inWay(draft, name, columns) })}
               />
               <span>
                 {WAYS[name].label}
@@ -47,7 +49,7 @@ export function MappingEditor({ inspection, speakers, way, draft, lead, onChange
         </div>
       </Section>
       <Section title="Which column is which" lead={lead}>
-        <ColumnRoles columns={inspection.columns} way={way} draft={draft} onChange={change} />
+        <ColumnRoles columns={columns} way={way} draft={draft} onChange={change} />
         {way !== "text" && !draft.system && (
           <Instructions
             text={draft.system_text ?? ""}

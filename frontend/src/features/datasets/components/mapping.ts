@@ -1,5 +1,7 @@
 import type { ColumnRole, Inspection, Mapping } from "@/api/types";
 
+export type Column = Inspection["columns"][number];
+
 /** The four ways in which a row can be read. */
 export type Way = "pair" | "thread" | "preference" | "text";
 
@@ -124,7 +126,7 @@ export function assign(draft: Draft, way: Way, column: string, role: ColumnRole 
 }
 
 /** As much as can be kept, and what the columns themselves suggest for the rest. */
-export function inWay(draft: Draft, way: Way, inspection: Inspection): Draft {
+export function inWay(draft: Draft, way: Way, columns: Column[]): Draft {
   const next: Draft = Object.fromEntries(SAME_FOR_ALL.map((part) => [part, draft[part]]));
   const taken = new Set<string>();
   const take = (role: ColumnRole, column: string | null | undefined) => {
@@ -134,8 +136,7 @@ export function inWay(draft: Draft, way: Way, inspection: Inspection): Draft {
   };
   const roles = WAYS[way].roles.map(({ role }) => role);
   for (const role of roles) take(role, draft[role]);
-  for (const role of roles)
-    take(role, inspection.columns.find((column) => column.role_suggestion === role)?.name);
+  for (const role of roles) take(role, columns.find((column) => column.role_suggestion === role)?.name);
   for (const role of roles) {
     const group = ALIKE.find((one) => one.includes(role)) ?? [];
     for (const other of group) take(role, draft[other]);
@@ -148,27 +149,40 @@ export function inWay(draft: Draft, way: Way, inspection: Inspection): Draft {
 }
 
 /** From the columns alone, where nothing complete was proposed. */
-export function suggested(inspection: Inspection): Draft {
+export function suggested(columns: Column[]): Draft {
   return Object.fromEntries(
-    inspection.columns.flatMap((column) =>
-      column.role_suggestion ? [[column.role_suggestion, column.name]] : [],
-    ),
+    columns.flatMap((column) => (column.role_suggestion ? [[column.role_suggestion, column.name]] : [])),
   );
 }
 
+/** The columns that somebody chose, and how a row is read. */
+export interface Choice {
+  draft: Draft;
+  way: Way;
+}
+
+/** All that was chosen: without columns, those that the sheet suggests. */
+export interface Chosen {
+  sheet: string | null;
+  choice: Choice | null;
+}
+
 /** As the address keeps it. */
-export function written(draft: Draft, way: Way): Record<string, unknown> {
-  return { way, ...trimmed(draft, way) };
+export function written({ sheet, choice }: Chosen): Record<string, unknown> {
+  const columns = choice && { way: choice.way, ...trimmed(choice.draft, choice.way) };
+  return { ...(sheet === null ? {} : { sheet }), ...columns };
 }
 
 /** From the address; what is no part of a draft is overlooked. */
-export function parsed(kept: Record<string, unknown> | undefined): { draft: Draft; way: Way } | null {
+export function parsed(kept: Record<string, unknown> | undefined): Chosen {
+  const sheet = typeof kept?.sheet === "string" ? kept.sheet : null;
   const way = WAY_NAMES.find((name) => name === kept?.way);
-  if (!kept || !way) return null;
+  if (!kept || !way) return { sheet, choice: null };
   const isSpeakers = (part: string) => part === "assistant_speakers" || part === "ignored_speakers";
   const isFit = ([part, value]: [string, unknown]) =>
     isSpeakers(part)
       ? Array.isArray(value) && value.every((one) => typeof one === "string")
       : typeof value === "string";
-  return { draft: trimmed(Object.fromEntries(Object.entries(kept).filter(isFit)), way), way };
+  const draft = trimmed(Object.fromEntries(Object.entries(kept).filter(isFit)), way);
+  return { sheet, choice: { draft, way } };
 }
