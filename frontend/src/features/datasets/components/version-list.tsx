@@ -85,14 +85,14 @@ function VersionItem({ version, isLatest, onShow, onGoBack }: VersionItemProps) 
   return (
     <li>
       <div>
-        <p className={classes.what}>
+        <div className={classes.what}>
           <span className={classes.number}>{version.number}</span> {changeWords(version)}
           {isLatest && (
             <Badge variant="light" size="sm">
               Now
             </Badge>
           )}
-        </p>
+        </div>
         <p className={classes.who}>
           {version.created_by_name ?? "A service"}, <TimeAgo at={version.created_at} />
           {version.status === "ready"
