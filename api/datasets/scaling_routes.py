@@ -9,12 +9,14 @@ from api.datasets.scaling_schemas import (
     NewScalingStudy,
     ScalingEstimateBody,
     ScalingStudyBody,
+    ScalingStudyListBody,
     scaling_estimate_body,
     scaling_study_body,
+    scaling_study_list_body,
 )
 from api.dependencies import BackendsDep, SessionDep, SettingsDep, require
 from api.idempotency import OnceDep
-from api.pagination import ListBody, PageDep, list_body
+from api.pagination import PageDep
 from api.rate_limits import JOBS_COUNTED
 from api.retries import RetriedRoute
 from core.training.scaling import service as scaling
@@ -70,10 +72,10 @@ def create_scaling_study(
 @router.get("/v1/dataset_versions/{version_id}/scaling_studies")
 def list_scaling_studies(
     version_id: str, principal: ReaderDep, session: SessionDep, page: PageDep
-) -> ListBody[ScalingStudyBody]:
-    """The studies of a version, newest first."""
+) -> ScalingStudyListBody:
+    """The studies of a version, newest first, and with how few rows there can be none."""
     found = scaling.list_studies(session, workspace_id=principal.workspace_id, version_id=version_id, page=page)
-    return list_body(found, scaling_study_body)
+    return scaling_study_list_body(found)
 
 
 @router.get("/v1/scaling_studies/{scaling_study_id}")

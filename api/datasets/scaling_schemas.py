@@ -3,11 +3,13 @@ from typing import Literal
 from pydantic import Field
 
 from api.fine_tuning.estimates import EstimateQueue
+from api.pagination import ListBody, list_body
 from api.schemas import RequestBody, ResponseBody
 from core.jobs.states import JobState
 from core.kit.clock import unix_s
 from core.kit.money import usd
-from core.training.scaling.parts import DIVISORS, sizes_of
+from core.kit.pagination import Page
+from core.training.scaling.parts import DIVISORS, MIN_HELDOUT, MIN_TRAIN, sizes_of
 from core.training.scaling.reading import Point, Told, tell
 from core.training.scaling.statistics import Interval, Verdict
 from core.training.scaling.types import StudyDetails, StudyQuote
@@ -73,6 +75,11 @@ class ScalingStudyBody(ResponseBody):
     error: ScalingStudyError | None
 
 
+class ScalingStudyListBody(ListBody[ScalingStudyBody]):
+    min_train: int = Field(description="A version with fewer rows to learn from cannot be judged.")
+    min_heldout: int = Field(description="... nor one of which fewer are kept back.")
+
+
 class ScalingEstimateBody(ResponseBody):
     object: Literal["scaling_study.estimate"] = "scaling_study.estimate"
     model: str
@@ -134,6 +141,18 @@ def scaling_study_body(details: StudyDetails) -> ScalingStudyBody:
         error=None
         if job.error is None or job.state is not JobState.FAILED
         else ScalingStudyError(code=job.error["code"], message=job.error["message"]),
+    )
+
+
+def scaling_study_list_body(page: Page[StudyDetails]) -> ScalingStudyListBody:
+    listed = list_body(page, scaling_study_body)
+    return ScalingStudyListBody(
+        data=listed.data,
+        has_more=listed.has_more,
+        first_id=listed.first_id,
+        last_id=listed.last_id,
+        min_train=MIN_TRAIN,
+        min_heldout=MIN_HELDOUT,
     )
 
 

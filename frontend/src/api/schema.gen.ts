@@ -1268,7 +1268,7 @@ export interface paths {
         };
         /**
          * List Scaling Studies
-         * @description The studies of a version, newest first.
+         * @description The studies of a version, newest first, and with how few rows there can be none.
          */
         get: operations["list_scaling_studies"];
         put?: never;
@@ -6493,23 +6493,6 @@ export interface components {
              */
             object: "list";
         };
-        /** ListBody[ScalingStudyBody] */
-        ListBody_ScalingStudyBody_: {
-            /** Data */
-            data: components["schemas"]["ScalingStudyBody"][];
-            /** First Id */
-            first_id: string | null;
-            /** Has More */
-            has_more: boolean;
-            /** Last Id */
-            last_id: string | null;
-            /**
-             * Object
-             * @default list
-             * @constant
-             */
-            object: "list";
-        };
         /** ListBody[ServiceAccountBody] */
         ListBody_ServiceAccountBody_: {
             /** Data */
@@ -8732,6 +8715,33 @@ export interface components {
             code: string;
             /** Message */
             message: string;
+        };
+        /** ScalingStudyListBody */
+        ScalingStudyListBody: {
+            /** Data */
+            data: components["schemas"]["ScalingStudyBody"][];
+            /** First Id */
+            first_id: string | null;
+            /** Has More */
+            has_more: boolean;
+            /** Last Id */
+            last_id: string | null;
+            /**
+             * Min Heldout
+             * @description ... nor one of which fewer are kept back.
+             */
+            min_heldout: number;
+            /**
+             * Min Train
+             * @description A version with fewer rows to learn from cannot be judged.
+             */
+            min_train: number;
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
         };
         /** ScalingVerdictBody */
         ScalingVerdictBody: {
@@ -12353,7 +12363,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ListBody_ScalingStudyBody_"];
+                    "application/json": components["schemas"]["ScalingStudyListBody"];
                 };
             };
             /** @description A refusal or a failure. */

@@ -45,6 +45,7 @@ export type Erasure = Schemas["ErasureBody"];
 export type ModelExport = Schemas["ModelExportBody"];
 export type ModelExportChoice = Schemas["ModelExportChoiceBody"];
 export type ExportFormat = Schemas["ModelExportFormat"];
+export type ScalingStudies = Schemas["ScalingStudyListBody"];
 export type ScalingStudy = Schemas["ScalingStudyBody"];
 export type Learner = Schemas["LearnerBody"];
 export type Row = Schemas["RowBody"];

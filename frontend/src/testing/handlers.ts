@@ -25,7 +25,7 @@ import { rowHandlers } from "@/testing/row-handlers";
 import { signInHandlers } from "@/testing/sign-in-handlers";
 import { DATASETS_OF_KINDS, findDataset } from "@/testing/kind-fixtures";
 import { DIFF, HISTORY, LEARNER } from "@/testing/version-fixtures";
-import { SCALING_ESTIMATE } from "@/testing/scaling-fixtures";
+import { SCALING_ESTIMATE, studiesOf } from "@/testing/scaling-fixtures";
 import { EVENTS, findRun, REHEARSAL, RUNS, WAITING } from "@/testing/run-fixtures";
 import { auditHandlers } from "@/testing/audit-handlers";
 import { webhookHandlers } from "@/testing/webhook-handlers";
@@ -130,7 +130,7 @@ export const handlers = [
   http.post("*/v1/datasets/:id/versions", () => HttpResponse.json(makeVersion({ number: 2 }))),
   http.get("*/v1/datasets/:id/versions", () => HttpResponse.json(listOf(HISTORY))),
   http.get("*/v1/datasets/:id/lineage", () => HttpResponse.json(listOf([LEARNER]))),
-  http.get("*/v1/dataset_versions/:id/scaling_studies", () => HttpResponse.json(listOf([]))),
+  http.get("*/v1/dataset_versions/:id/scaling_studies", () => HttpResponse.json(studiesOf([]))),
   http.get("*/v1/dataset_versions/:id/scaling_estimate", () => HttpResponse.json(SCALING_ESTIMATE)),
   http.get("*/v1/dataset_versions/:id/diff", () => HttpResponse.json(DIFF)),
   http.post("*/v1/dataset_versions/:id/changes", () =>

@@ -1,5 +1,5 @@
-import type { ScalingEstimate, ScalingStudy } from "@/api/types";
-import { NOW_S } from "@/testing/fixtures";
+import type { ScalingEstimate, ScalingStudies, ScalingStudy } from "@/api/types";
+import { listOf, NOW_S } from "@/testing/fixtures";
 
 export const SCALING_ESTIMATE: ScalingEstimate = {
   object: "scaling_study.estimate",
@@ -52,4 +52,8 @@ export function makeStudy(changes: Partial<ScalingStudy> = {}): ScalingStudy {
     error: null,
     ...changes,
   };
+}
+
+export function studiesOf(data: ScalingStudy[]): ScalingStudies {
+  return { ...listOf(data), min_train: 40, min_heldout: 10 };
 }

@@ -207,5 +207,8 @@ def test_the_price_is_known_before_and_too_few_rows_are_refused(studio: Studio) 
     assert studio.look(studio.ask())["estimated_cost_usd"] == told["cost_usd"]
     with studio.context.database.session(workspace_scope(studio.workspace_id)) as session:
         few = make_version(session, studio.workspace_id, num_train=39, num_heldout=10).id
-    refused = studio.client.post(f"/v1/dataset_versions/{few}/scaling_studies", headers=studio.headers, json={})
+    url = f"/v1/dataset_versions/{few}/scaling_studies"
+    listed = studio.client.get(url, headers=studio.headers).json()
+    assert (listed["data"], listed["min_train"], listed["min_heldout"]) == ([], 40, 10)
+    refused = studio.client.post(url, headers=studio.headers, json={})
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "too_few_rows_to_judge")

@@ -1,33 +1,34 @@
-import { queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
+import { queryOptions, useMutation, useQueryClient, type QueryClient } from "@tanstack/react-query";
 import { api, unwrap } from "@/api/client";
-import type { ListOf, ScalingEstimate, ScalingStudy } from "@/api/types";
+import type { ScalingEstimate, ScalingStudies, ScalingStudy } from "@/api/types";
 import { keys } from "@/features/datasets/queries";
 
 const POLL_MS = 1500;
-
-/** With fewer rows the service refuses to judge (core/training/scaling/parts.py). */
-export const MIN_TRAIN = 40;
-export const MIN_HELDOUT = 10;
 
 export function isUnderWay(study: ScalingStudy): boolean {
   return !["succeeded", "failed", "cancelled"].includes(study.status);
 }
 
-/** The newest study of a version, or null. */
-export function studyQuery(versionId: string) {
+/** The newest study of a version, if there is one, and how many rows it takes to make one. */
+export function studiesQuery(versionId: string) {
   return queryOptions({
-    queryKey: [...keys.all, "study", versionId],
-    queryFn: async ({ signal }) => {
-      const found = await unwrap<ListOf<ScalingStudy>>(
+    queryKey: [...keys.all, "studies", versionId],
+    queryFn: ({ signal }) =>
+      unwrap<ScalingStudies>(
         api.GET("/v1/dataset_versions/{version_id}/scaling_studies", {
           params: { path: { version_id: versionId }, query: { limit: 1 } },
           signal,
         }),
-      );
-      return found.data[0] ?? null;
-    },
-    refetchInterval: (query) => (query.state.data && isUnderWay(query.state.data) ? POLL_MS : false),
+      ),
+    refetchInterval: (query) => (query.state.data?.data.some(isUnderWay) ? POLL_MS : false),
   });
+}
+
+function put(client: QueryClient, study: ScalingStudy) {
+  client.setQueryData(
+    studiesQuery(study.dataset_version_id).queryKey,
+    (before) => before && { ...before, data: [study] },
+  );
 }
 
 export function scalingEstimateQuery(versionId: string) {
@@ -55,7 +56,7 @@ export function useStartStudy(versionId: string) {
           headers: { "Idempotency-Key": idempotencyKey },
         }),
       ),
-    onSuccess: (study) => client.setQueryData(studyQuery(versionId).queryKey, study),
+    onSuccess: (study) => put(client, study),
   });
 }
 
@@ -68,6 +69,6 @@ export function useCancelStudy(study: ScalingStudy) {
           params: { path: { scaling_study_id: study.id } },
         }),
       ),
-    onSuccess: (found) => client.setQueryData(studyQuery(study.dataset_version_id).queryKey, found),
+    onSuccess: (found) => put(client, found),
   });
 }

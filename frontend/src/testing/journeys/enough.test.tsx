@@ -1,16 +1,15 @@
 import { screen, waitFor, within } from "@testing-library/react";
 import { http, HttpResponse } from "msw";
 import type { ScalingStudy } from "@/api/types";
-import { listOf } from "@/testing/fixtures";
 import { refuse } from "@/testing/handlers";
 import { openPage } from "@/testing/open-page";
-import { makeStudy } from "@/testing/scaling-fixtures";
+import { makeStudy, studiesOf } from "@/testing/scaling-fixtures";
 import { server } from "@/testing/setup";
 
 const LIST = "*/v1/dataset_versions/:id/scaling_studies";
 
 function answerWith(study: ScalingStudy) {
-  server.use(http.get(LIST, () => HttpResponse.json(listOf([study]))));
+  server.use(http.get(LIST, () => HttpResponse.json(studiesOf([study]))));
 }
 
 async function openCheck() {
@@ -67,6 +66,15 @@ describe("whether examples are enough", () => {
     const table = section.getByRole("table", { name: "Error by number of examples" });
     expect(within(table).getByText("700, expected")).toBeVisible();
     expect(section.getByText("How sure is this?")).toBeVisible();
+  });
+
+  it("says how many it takes, as the server tells it", async () => {
+    server.use(
+      http.get(LIST, () => HttpResponse.json({ ...studiesOf([]), min_train: 2000, min_heldout: 10 })),
+    );
+    const { section } = await openCheck();
+    expect(await section.findByText(/It takes at least 2,000 and 10, about/)).toBeVisible();
+    expect(section.queryByRole("button")).toBeNull();
   });
 
   it("says why too few cannot be judged, and what failed", async () => {

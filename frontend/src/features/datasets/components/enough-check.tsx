@@ -15,10 +15,8 @@ import { Table } from "@/components/ui/table";
 import { TimeAgo } from "@/components/ui/time-ago";
 import {
   isUnderWay,
-  MIN_HELDOUT,
-  MIN_TRAIN,
   scalingEstimateQuery,
-  studyQuery,
+  studiesQuery,
   useCancelStudy,
   useStartStudy,
 } from "@/features/datasets/scaling-queries";
@@ -31,26 +29,21 @@ const LEAD =
 
 /** A verdict early: what more rows would bring, before somebody writes them. */
 export function EnoughCheck({ version, canAsk }: { version: DatasetVersion; canAsk: boolean }) {
-  const study = useQuery(studyQuery(version.id));
-  if (version.num_train < MIN_TRAIN || version.num_heldout < MIN_HELDOUT) {
-    return (
-      <Section title="Is it enough?" lead={LEAD}>
-        <p>
-          There are {plural(version.num_train, "example")} to learn from and {count(version.num_heldout)} kept
-          back to judge by. It takes at least {MIN_TRAIN} and {MIN_HELDOUT}, about a hundred together, to say
-          anything: so few are rarely enough.
-        </p>
-      </Section>
-    );
-  }
+  const studies = useQuery(studiesQuery(version.id));
   return (
     <Section title="Is it enough?" lead={LEAD}>
-      <QueryView query={study} what="the check" skeleton={<SkeletonLines count={2} height={32} />}>
-        {(found) =>
-          found === null ? (
+      <QueryView query={studies} what="the check" skeleton={<SkeletonLines count={2} height={32} />}>
+        {({ data: [newest], min_train: minTrain, min_heldout: minHeldout }) =>
+          version.num_train < minTrain || version.num_heldout < minHeldout ? (
+            <p>
+              There are {plural(version.num_train, "example")} to learn from and {count(version.num_heldout)}{" "}
+              kept back to judge by. It takes at least {count(minTrain)} and {count(minHeldout)}, about a
+              hundred together, to say anything: so few are rarely enough.
+            </p>
+          ) : newest === undefined ? (
             <Offer versionId={version.id} canAsk={canAsk} action="Find out" />
           ) : (
-            <Study study={found} canAsk={canAsk} />
+            <Study study={newest} canAsk={canAsk} />
           )
         }
       </QueryView>
