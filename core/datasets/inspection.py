@@ -40,15 +40,19 @@ _NO_EXAMPLES: Final = frozenset({"file_empty", "too_few_rows", "too_few_columns"
 class Portion:
     """How much is read: so many rows that are looked at closely, and as many whole ones as begin in so many bytes.
 
-    With `skimmed_bytes` those in which surely nothing is wrong are but parsed, and the file is read so far.
+    With `skimmed_bytes` those in which surely nothing is wrong are but parsed, and the file is read so far. After
+    `max_s` it is enough in any case: a store that is slow, or a machine that is busy, is no fault of the file.
     """
 
     num_records: int
     num_bytes: int
     skimmed_bytes: int = 0
+    max_s: float | None = None
 
-    def is_of(self, table: Table) -> bool:
-        """Whether the table was read so far."""
+    def is_of(self, table: Table, *, after_s: float = 0) -> bool:
+        """Whether the table was read so far, or for so long."""
+        if self.max_s is not None and after_s >= self.max_s:
+            return True
         num_bytes, passed = table.num_bytes_read(), table.passed
         return (
             table.num_records - passed.num_records >= self.num_records
@@ -59,7 +63,7 @@ class Portion:
 
 # about a second's worth of reading, and three; a dataset version reads everything
 FIRST_LOOK = Portion(200_000, 32 * _MIB, skimmed_bytes=32 * _MIB)
-VALIDATED = Portion(200_000, 32 * _MIB, skimmed_bytes=1024 * _MIB)
+VALIDATED = Portion(200_000, 32 * _MIB, skimmed_bytes=1024 * _MIB, max_s=30)
 
 
 def inspect(
@@ -132,9 +136,10 @@ def _inspected(
     proposed = proposals.propose(table.columns, table.first_rows) if table.columns else None
     wanted = proposed if mapping is None else mapping
     sheets, sheet = list(table.sheets[:_MAX_SHEETS]), table.sheet
+    began_s = time.monotonic()
 
     def is_enough() -> bool:
-        return not reads_all and portion.is_of(table)
+        return not reads_all and portion.is_of(table, after_s=time.monotonic() - began_s)
 
     if wanted is not None and wanted.missing() == ["assistant_speakers"]:
         table.hear(wanted, is_enough=is_enough)

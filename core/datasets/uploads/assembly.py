@@ -22,6 +22,7 @@ from core.datasets.formats import refusals
 from core.datasets.formats.lines import StreamGuard
 from core.datasets.formats.registry import is_of_lines
 from core.datasets.incoming import entered_after_all, forget
+from core.datasets.inspection import VALIDATED
 from core.datasets.models import Upload, UploadPart
 from core.datasets.purposes import Purpose
 from core.datasets.reading.service import inspect_apart
@@ -215,10 +216,10 @@ def _assemble(
 
 
 def _inspected(work: _Work, purpose: Purpose, blobs: BlobStore) -> tuple[Inspection | None, FileFormat | None]:
-    """A first look, before everything is read: most of what is wrong with a file shows in its beginning."""
+    """As a file of one piece, before anything is written: what is refused costs no copy."""
     if purpose is not Purpose.FINE_TUNE:
         return None, None
-    found = inspect_apart(_opened(work, blobs), work.upload.filename)
+    found = inspect_apart(_opened(work, blobs), work.upload.filename, portion=VALIDATED)
     return found, found.format
 
 

@@ -52,6 +52,22 @@ def keys_of(backends: Backends, workspace_id: str, kind: str) -> list[str]:
 
 
 class TestComplete:
+    def test_every_row_is_validated_as_in_a_file_of_one_piece(self, ai: OpenAI, begin: Begin) -> None:
+        row = b'{"messages": [{"role": "user", "content": "%s"}, {"role": "assistant", "content": "It is."}]}\n' % (
+            b"What is it? " * 80_000
+        )
+        upload = begin(38 * len(row))
+        whole = ai.uploads.parts.create(upload.id, data=row * 37)
+        last = ai.uploads.parts.create(upload.id, data=row.replace(b'"user"', b'"usre"'))
+        with pytest.raises(openai.BadRequestError) as refused:
+            ai.uploads.complete(upload.id, part_ids=[whole.id, last.id])
+        assert refused.value.body["details"]["row"] == 38  # type: ignore[index]
+        mended = ai.uploads.parts.create(upload.id, data=row)
+        done = ai.uploads.complete(upload.id, part_ids=[whole.id, mended.id])
+        assert done.file is not None
+        found = done.file.model_dump()["inspection"]
+        assert (found["num_records"], found["is_complete"]) == (38, True)
+
     def test_makes_a_file_of_the_parts_in_the_order_named(
         self, ai: OpenAI, begin: Begin, rows: bytes, backends: Backends, workspace_id: str
     ) -> None:

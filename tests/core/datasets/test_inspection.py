@@ -143,3 +143,13 @@ def test_of_giant_rows_only_a_few_are_held_in_memory(monkeypatch: pytest.MonkeyP
     table = Table(open_file(io.BytesIO(GOOD_JSONL * 10), FileFormat.JSONL))
     assert len(table.first_rows) == 10
     assert sum(1 for _ in table.examples(None)) == 120
+
+
+def test_what_takes_too_long_is_enough_as_far_as_it_was_read() -> None:
+    content = b"question,answer\n" + b"".join(b"What is %d?,It is.\n" % number for number in range(5000))
+    whole = inspect(io.BytesIO(content), FileFormat.CSV, portion=Portion(10_000, 2**20, skimmed_bytes=2**20))
+    assert (whole.num_records, whole.is_complete) == (5000, True)
+    hurried = inspect(io.BytesIO(content), FileFormat.CSV, portion=Portion(10_000, 2**20, 2**20, max_s=0))
+    assert (len(hurried.columns), hurried.is_complete) == (2, False)
+    assert hurried.num_records is not None
+    assert hurried.num_records < 5000
