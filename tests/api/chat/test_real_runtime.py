@@ -46,8 +46,8 @@ class Runtime:
         }
         return subprocess.Popen([sys.executable, "-m", "worker.inference"], env=environment)
 
-    def wait_until_ready(self) -> None:
-        eventually(self._is_ready)
+    def wait_until_ready(self, *, timeout_s: float = 60) -> None:
+        eventually(self._is_ready, timeout_s=timeout_s)
 
     def _is_ready(self) -> bool:
         try:

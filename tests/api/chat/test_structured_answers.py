@@ -29,9 +29,11 @@ def runtime(bundled_model: Path) -> Iterator[Runtime]:
     runtime = Runtime(
         Settings(home=home, inference_url=f"http://127.0.0.1:{port}", inference_token="a token for tests")
     )
-    runtime.wait_until_ready()
-    yield runtime
-    runtime.close()
+    try:
+        runtime.wait_until_ready(timeout_s=240)
+        yield runtime
+    finally:
+        runtime.close()
 
 
 @pytest.fixture
