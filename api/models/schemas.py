@@ -21,6 +21,12 @@ class ProofBody(ResponseBody):
     num_places: int
     max_difference: float | None
     tolerance: float
+    typical_difference: float | None = Field(
+        None, description="Root mean square, where the rounding of the base is known."
+    )
+    typical_tolerance: float | None = Field(
+        None, description="Three times what rounding does to the base's own scores."
+    )
     effect: float | None = Field(description="The largest change that the adapter makes.")
     min_effect: float
     training_dtype: str

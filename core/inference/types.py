@@ -122,6 +122,9 @@ class Proof(_Value):
     num_places: int = 0
     max_difference: float | None = None
     tolerance: float
+    # root mean squares, where the base's own rounding says what they may be
+    typical_difference: float | None = None
+    typical_tolerance: float | None = None
     effect: float | None = None
     min_effect: float
     training_dtype: str

@@ -243,10 +243,16 @@ def _proof_told(proof: Proof | None) -> list[str]:
     if proof.is_passed:
         said = (
             f"Checked at {proof.num_places} places of {proof.num_rows} examples: it answers where it is served as it "
-            f"was trained (scores differ by at most {proof.max_difference:.2g}; {proof.tolerance:g} is allowed)."
+            f"was trained ({_difference_told(proof)})."
         )
         return [said]
     return [f"The model is not put to use, since a check failed. {proof.reason}"]
+
+
+def _difference_told(proof: Proof) -> str:
+    if proof.typical_difference is None or proof.typical_tolerance is None:
+        return f"scores differ by at most {proof.max_difference:.2g}; {proof.tolerance:g} is allowed"
+    return f"scores differ by {proof.typical_difference:.2g}; rounding explains up to {proof.typical_tolerance:.2g}"
 
 
 def _finish(session: Session, lease: Lease, run: Run, state: JobState, *, bus: EventBus | None) -> None:

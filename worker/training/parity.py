@@ -54,6 +54,8 @@ class ReferenceRow:
     token_ids: tuple[int, ...]
     score_ids_PK: Tensor
     scores_PK: Tensor
+    base_scores_PK: Tensor | None
+    """Of the base without what was learned; None where a method changes the base, and in files older than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +90,35 @@ def answered(model: TunableModel, rows: Sequence[Sequence[int]]) -> Tensors:
     if not rows:
         return {}
     model.set_dropout(is_on=False)
+    tuned = _scores(model, rows)
+    base = None
+    if model.keeps_base:
+        with model.reference():
+            base = _scores(model, rows)
     found: Tensors = {}
-    token_ids_T = torch.tensor([one for row in rows for one in row], device=model.device)
-    hidden_TD = model.hidden(token_ids_T, sequence_lengths=[len(row) for row in rows])
-    end = 0
     for at, row in enumerate(rows):
-        end += len(row)
-        scores_PV = model.head(hidden_TD[end - min(NUM_PLACES, len(row)) : end]).float()
-        if model.logit_softcap is not None:
-            scores_PV = (scores_PV / model.logit_softcap).tanh() * model.logit_softcap
-        top = scores_PV.topk(min(_NUM_SCORES, scores_PV.shape[-1]), dim=-1)
+        top = tuned[at].topk(min(_NUM_SCORES, tuned[at].shape[-1]), dim=-1)
         name = f"{_PREFIX}{at}"
         found[f"{name}.token_ids"] = torch.tensor(row, dtype=torch.int32)
         found[f"{name}.score_ids"] = top.indices.to("cpu", torch.int32).contiguous()
         found[f"{name}.scores"] = top.values.to("cpu").contiguous()
+        if base is not None:
+            found[f"{name}.base_scores"] = base[at].gather(1, top.indices).to("cpu").contiguous()
+    return found
+
+
+def _scores(model: TunableModel, rows: Sequence[Sequence[int]]) -> list[Tensor]:
+    """Of each row, at its last places (PV)."""
+    token_ids_T = torch.tensor([one for row in rows for one in row], device=model.device)
+    hidden_TD = model.hidden(token_ids_T, sequence_lengths=[len(row) for row in rows])
+    found = []
+    end = 0
+    for row in rows:
+        end += len(row)
+        scores_PV = model.head(hidden_TD[end - min(NUM_PLACES, len(row)) : end]).float()
+        if model.logit_softcap is not None:
+            scores_PV = (scores_PV / model.logit_softcap).tanh() * model.logit_softcap
+        found.append(scores_PV)
     return found
 
 
@@ -140,6 +157,9 @@ def read(content: bytes) -> Reference:
 def _row(tensors: Tensors, name: str) -> ReferenceRow:
     token_ids = tuple(int(one) for one in tensors[f"{name}.token_ids"].tolist())
     ids, scores = tensors[f"{name}.score_ids"].long(), tensors[f"{name}.scores"]
+    base = tensors.get(f"{name}.base_scores")
     if not 1 < len(token_ids) <= MAX_TOKENS or ids.shape != scores.shape or len(ids) > len(token_ids):
         raise ValueError(name)
-    return ReferenceRow(token_ids=token_ids, score_ids_PK=ids, scores_PK=scores)
+    if base is not None and base.shape != scores.shape:
+        raise ValueError(name)
+    return ReferenceRow(token_ids=token_ids, score_ids_PK=ids, scores_PK=scores, base_scores_PK=base)

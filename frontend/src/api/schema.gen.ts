@@ -7915,6 +7915,16 @@ export interface components {
             tolerance: number;
             /** Training Dtype */
             training_dtype: string;
+            /**
+             * Typical Difference
+             * @description Root mean square, where the rounding of the base is known.
+             */
+            typical_difference: number | null;
+            /**
+             * Typical Tolerance
+             * @description Three times what rounding does to the base's own scores.
+             */
+            typical_tolerance: number | null;
         };
         /**
          * ProofStatus

@@ -9,6 +9,8 @@ export const PROOF: NonNullable<Model["proof"]> = {
   num_places: 32,
   max_difference: 0.00012,
   tolerance: 0.01,
+  typical_difference: null,
+  typical_tolerance: null,
   effect: 8.4,
   min_effect: 0.0001,
   training_dtype: "float32",

@@ -33,7 +33,7 @@ def prove(base: Base, reference: Reference, ask: Ask, *, adapter: str, fingerpri
     return proof.judged(served, reference, lambda: _compared(reference, ask, adapter, name_of_plain(base)))
 
 
-def _compared(reference: Reference, ask: Ask, adapter: str, plain: str) -> tuple[float, float]:
+def _compared(reference: Reference, ask: Ask, adapter: str, plain: str) -> proof.Compared:
     places = list(_places(reference))
     questions: list[Question] = [
         (model, prompt, ids.tolist()) for prompt, ids, _ in places for model in (adapter, plain)
@@ -44,7 +44,7 @@ def _compared(reference: Reference, ask: Ask, adapter: str, plain: str) -> tuple
         tuned, untuned = answers[2 * at : 2 * at + 2]
         difference = max(difference, _largest(tuned - scores.float().log_softmax(0)))
         effect = max(effect, _largest(tuned - untuned))
-    return difference, effect
+    return proof.Compared(difference, effect)
 
 
 def _places(reference: Reference) -> Iterator[tuple[tuple[int, ...], torch.Tensor, torch.Tensor]]:

@@ -39,15 +39,17 @@ LOW_RANK = [name for name in METHODS if not name.startswith(("prompt", "full"))]
 KEEP_BASE = [name for name in METHODS if name not in {"pissa", "full"}]
 
 
-def prepare(base_model_dir: Path, name: str, *, seed: int = 0, **machine: bool) -> TunableModel:
+def prepare(
+    base_model_dir: Path, name: str, *, seed: int = 0, dtype: torch.dtype = torch.float32, **machine: bool
+) -> TunableModel:
     """As a run begins."""
     torch.manual_seed(seed)
-    return registry.prepare(METHODS[name], base_model_dir, machine=Machine("cpu", torch.float32, **machine))
+    return registry.prepare(METHODS[name], base_model_dir, machine=Machine("cpu", dtype, **machine))
 
 
-def learned(base_model_dir: Path, name: str, **machine: bool) -> TunableModel:
+def learned(base_model_dir: Path, name: str, *, dtype: torch.dtype = torch.float32, **machine: bool) -> TunableModel:
     """Moved away from its start in every number: a B of zeros would hide half of an adapter."""
-    model = prepare(base_model_dir, name, **machine)
+    model = prepare(base_model_dir, name, dtype=dtype, **machine)
     torch.manual_seed(1)
     with torch.no_grad():
         for weight in model.trainable().values():

@@ -49,20 +49,24 @@ def mark(folder: Path, sha256: str) -> None:
     (folder / "tailorbird.json").write_text(json.dumps({"id": "tiny", "revision": "r1", "files": files}))
 
 
-def ship(folder: Path, model: TunableModel, name: str, base: Path) -> Path:
+def ship(folder: Path, model: TunableModel, name: str, base: Path, *, dtype: torch.dtype = torch.float32) -> Path:
     made = Made(
         model=model,
         run=RunInput(base_model="tiny", method=METHODS[name], base_model_dir=base),
         identity=parity.identity_of(base, ChatFormat.load(base)),
-        compute_dtype=torch.float32,
+        compute_dtype=dtype,
         results={"best_step": 8, "steps": 8},
     )
     adapter_output.write(folder, made, model.adapter_tensors() | parity.answered(model, ROWS))
     return folder
 
 
-def proved(scheduler: Scheduler, shipped: Path, base: Path, name: str = "lora") -> Proof:
+def proved(
+    scheduler: Scheduler, shipped: Path, base: Path, name: str = "lora", *, dtype: torch.dtype = torch.float32
+) -> Proof:
     runtime = load_runtime(base, quantization_of(METHODS[name]))
+    runtime._model.to(dtype)
+    runtime.dtype = dtype
     adapter = read_adapter_weights(
         (shipped / adapter_output.WEIGHTS).read_bytes(),
         parse_adapter_config((shipped / adapter_output.CONFIG).read_bytes()),
@@ -148,6 +152,77 @@ def change(shipped: Path, spoil: Callable[[str, torch.Tensor], object]) -> None:
     for name, tensor in tensors.items():
         spoil(name, tensor)
     save_file(tensors, path)
+
+
+class TestInHalfTheBits:
+    """Rounding to bfloat16 is let through, and what is not rounding is found, by what it does to the base alone."""
+
+    @pytest.fixture(params=[torch.float32, torch.bfloat16], ids=["served in float32", "served in bfloat16"])
+    def served(self, request: pytest.FixtureRequest) -> torch.dtype:
+        dtype: torch.dtype = request.param
+        return dtype
+
+    @pytest.fixture
+    def shipped(self, base: Path, tmp_path: Path) -> Path:
+        model = learned(base, "lora", dtype=torch.bfloat16)
+        return ship(tmp_path / "adapter", model, "lora", base, dtype=torch.bfloat16)
+
+    def test_what_is_only_rounded_passes(
+        self, scheduler: Scheduler, base: Path, tmp_path: Path, served: torch.dtype
+    ) -> None:
+        for name in ("lora", "dora", "prompt_tuning", "qlora"):
+            model = learned(base, name, dtype=torch.bfloat16)
+            shipped = ship(tmp_path / name, model, name, base, dtype=torch.bfloat16)
+            proof = proved(scheduler, shipped, base, name, dtype=served)
+            assert (proof.is_passed, proof.code, proof.tolerance) == (True, None, 3.0), name
+            assert proof.typical_difference is not None
+            assert proof.typical_tolerance is not None
+            assert 0.0005 < proof.typical_difference < 0.8 * proof.typical_tolerance, name
+
+    @pytest.mark.parametrize("times", [2.0, 0.5])
+    def test_an_adapter_at_another_strength_is_found(
+        self, scheduler: Scheduler, base: Path, shipped: Path, served: torch.dtype, times: float
+    ) -> None:
+        path = shipped / adapter_output.CONFIG
+        config = json.loads(path.read_text())
+        path.write_text(json.dumps(config | {"lora_alpha": config["lora_alpha"] * times}))
+        self.is_found(proved(scheduler, shipped, base, dtype=served))
+
+    def test_a_missing_layer_is_found(
+        self, scheduler: Scheduler, base: Path, shipped: Path, served: torch.dtype
+    ) -> None:
+        change(shipped, lambda name, tensor: tensor.zero_() if "layers.1." in name and "lora_B" in name else None)
+        self.is_found(proved(scheduler, shipped, base, dtype=served))
+
+    def is_found(self, proof: Proof) -> None:
+        assert (proof.is_passed, proof.code) == (False, "proof_answers_differ")
+        assert proof.typical_difference is not None
+        assert proof.typical_tolerance is not None
+        assert proof.typical_difference > proof.typical_tolerance
+
+    def test_a_changed_template_is_found(
+        self, scheduler: Scheduler, base: Path, shipped: Path, served: torch.dtype
+    ) -> None:
+        path = base / "chat_template.jinja"
+        path.write_text(path.read_text().replace("<|im_end|>\n", "<|im_end|>"))
+        assert proved(scheduler, shipped, base, dtype=served).code == "proof_template_differs"
+
+    def test_a_base_that_is_computed_otherwise_does_not_widen_the_bound(
+        self, scheduler: Scheduler, base: Path, shipped: Path, served: torch.dtype
+    ) -> None:
+        """Else both would differ alike, and the one would excuse the other."""
+        weights = load_file(base / "model.safetensors")
+        weights["model.layers.1.mlp.down_proj.weight"] *= 3
+        save_file(weights, base / "model.safetensors", metadata={"format": "pt"})
+        assert proved(scheduler, shipped, base, dtype=served).code == "proof_answers_differ"
+
+    def test_without_the_bases_scores_the_bound_of_all_bases_is_left(
+        self, scheduler: Scheduler, base: Path, tmp_path: Path, served: torch.dtype
+    ) -> None:
+        model = learned(base, "pissa", dtype=torch.bfloat16)  # what it learns changes the base
+        shipped = ship(tmp_path / "pissa", model, "pissa", base, dtype=torch.bfloat16)
+        proof = proved(scheduler, shipped, base, "pissa", dtype=served)
+        assert (proof.is_passed, proof.tolerance, proof.typical_tolerance) == (True, 3.0, None)
 
 
 def test_what_is_compared_is_the_same_file_for_the_same_training(base: Path, tmp_path: Path) -> None:

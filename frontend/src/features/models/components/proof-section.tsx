@@ -43,8 +43,7 @@ export function ProofSection({ model }: { model: Model }) {
                   Difference from the training
                 </Tip>
               ),
-              value: small(proof.max_difference),
-              note: `at most ${proof.tolerance} is allowed`,
+              ...difference(proof),
             },
             {
               label: "Difference from the base model",
@@ -61,6 +60,14 @@ export function ProofSection({ model }: { model: Model }) {
       )}
     </Section>
   );
+}
+
+/** By what the base's own rounding explains, where that is known; else by the one bound for all. */
+function difference(proof: NonNullable<Model["proof"]>) {
+  const { typical_difference: typical, typical_tolerance: allowed, max_difference: largest } = proof;
+  if (typical != null && allowed != null)
+    return { value: small(typical), note: `as a rule; rounding explains up to ${small(allowed)}` };
+  return { value: small(largest ?? 0), note: `at most ${proof.tolerance} is allowed` };
 }
 
 function CheckAgain({ model }: { model: Model }) {
