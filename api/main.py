@@ -39,6 +39,7 @@ from api.members.routes import router as members
 from api.middleware import BodyLimit, RequestContext
 from api.model_exports.routes import router as model_exports
 from api.models.routes import router as models
+from api.monitoring.chat_metrics import ChatMetrics
 from api.monitoring.http_metrics import HttpMetrics, RequestMetrics
 from api.monitoring.metrics import router as metrics
 from api.monitoring.routes import router as monitoring
@@ -141,6 +142,7 @@ def create_app(
     app.state.oidc_provider = OidcProvider(settings)
     app.state.storage_probe = StorageProbe(app.state.backends.blobs)
     app.state.http_metrics = HttpMetrics()
+    app.state.chat_metrics = ChatMetrics(app.state.http_metrics.registry)
     app.state.ledger_totals = LedgerTotals()
     add_error_handlers(app)
     app.router.route_class = RetriedRoute

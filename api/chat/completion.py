@@ -25,6 +25,7 @@ from api.chat.schemas import (
     UsageBlock,
 )
 from api.chat.token_limit import TokenAllowance
+from api.monitoring.chat_metrics import AnsweredChat, ChatMetrics
 from api.streaming import run_to_the_end
 from core.db.session import Database, workspace_scope
 from core.errors import Unavailable
@@ -56,19 +57,36 @@ class Spoken:
     usage: Usage | None = None
     prompt_tokens: int = 0
     num_pieces: int = 0
+    asked_s: float = 0.0
     began_s: float = 0.0
+    latest_s: float = 0.0
 
     def hear(self, piece: ChatDelta) -> None:
         if piece.start:
             self.prompt_tokens = piece.start.prompt_tokens
             return
-        self.began_s = self.began_s or monotonic()
+        self.latest_s = monotonic()
+        self.began_s = self.began_s or self.latest_s
         self.num_pieces += 1
         self.texts.append(piece.text)
         self.logprobs += piece.logprobs
         self.tool_calls += piece.tool_calls
         self.finish_reason = piece.finish_reason or self.finish_reason
         self.usage = piece.usage or self.usage
+
+    def told(self, *, model: str, alias: str) -> AnsweredChat:
+        """For the metrics."""
+        used, has_begun = self.use(), bool(self.num_pieces)
+        num_more = used.completion_tokens - 1
+        return AnsweredChat(
+            model=model,
+            alias=alias,
+            outcome=self.finish_reason or "unfinished",
+            completion_tokens=used.completion_tokens,
+            waiting_s=used.waiting_s,
+            first_token_s=self.began_s - self.asked_s if has_begun else None,
+            next_token_s=(self.latest_s - self.began_s) / num_more if has_begun and num_more > 0 else None,
+        )
 
     def use(self) -> Usage:
         """What was used. Of an answer that was cut off a piece is about a token, and our own clock is the best."""
@@ -93,6 +111,7 @@ class Conversation:
     keeper: CompletionKeeper
     allowance: TokenAllowance
     shadows: Shadows
+    metrics: ChatMetrics
     completion_id: str = field(default_factory=lambda: new_id("chatcmpl-"))
     created: int = field(default_factory=lambda: unix_s(utc_now()))
     fingerprint: str | None = None
@@ -103,6 +122,8 @@ class Conversation:
 
     async def listen(self) -> AsyncGenerator[tuple[int, ChatDelta] | None, None]:
         """The pieces of all answers, noted down as they come; None now and then where there are none."""
+        for one in self.spoken:
+            one.asked_s = monotonic()
         sources = [self.inference.stream(self._request(index)) for index in range(len(self.spoken))]
         async with aclosing(side_by_side(sources, heartbeat_s=_HEARTBEAT_S)) as pieces:
             async for found in pieces:
@@ -211,8 +232,17 @@ class Conversation:
 
     async def settle(self) -> None:
         """Pay for what was used, and count it. Never raises: the answer is given."""
+        self._count()
         await self.allowance.settle(self.usage.total_tokens)
         await run_to_the_end(self._enter_in_the_ledger)
+
+    def _count(self) -> None:
+        model, alias = self.route.voice.target.model_id, "" if self.route.release is None else self.route.asked
+        usage = self.usage
+        recalled = usage.prompt_tokens_details.cached_tokens
+        self.metrics.note_prompt(model=model, alias=alias, num_tokens=usage.prompt_tokens, num_recalled=recalled)
+        for one in self.spoken:
+            self.metrics.note(one.told(model=model, alias=alias))
 
     def _enter_in_the_ledger(self) -> None:
         """In a short session of its own."""

@@ -86,6 +86,7 @@ async def create_chat_completion(
         inference=inference,
         keeper=keeper,
         shadows=request.app.state.shadows,
+        metrics=request.app.state.chat_metrics,
     )
     served_by = {_SERVED_BY: conversation.route.voice.target.model_id}
     if body.stream:

@@ -162,6 +162,8 @@ class Usage(_Value):
     seconds: float
     # the key of the price of where it was worked on
     hardware: str = "cpu"
+    # before anything of it was computed: for a place, behind others; null where the runtime does not say
+    waiting_s: float | None = None
 
 
 class Start(_Value):
@@ -194,6 +196,7 @@ class ChatResult(_Value):
     completion_tokens: int
     seconds: float
     hardware: str = "cpu"
+    waiting_s: float | None = None
 
 
 RuntimeName = Literal["tailorbird", "vllm"]

@@ -38,6 +38,7 @@ class Delivery:
         # of the prompt's tokens, those that were not read again
         self.num_recalled = 0
         self.seconds = 0.0
+        self.waiting_s: float | None = None
 
     def take(self, token_id: int, scores: torch.Tensor | Told, *, is_complete: bool = False) -> bool:
         """The next token, and what the model thought of its place. True when this was the last.
@@ -62,6 +63,7 @@ class Delivery:
             completion_tokens=self.num_tokens,
             seconds=round(self.seconds, 6),
             hardware=self._writer.hardware,
+            waiting_s=self.waiting_s,
         )
         told: FinishReason = reason
         if self._answer.has_calls:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Collection, Sequence
+from time import monotonic
 
 import torch
 
@@ -50,6 +51,7 @@ class Generation:
             may_call_several=may_call_several,
         )
         self._token_ids: list[int] = []
+        self._made_s = monotonic()
         self._cancelled = threading.Event()
 
     @property
@@ -82,6 +84,8 @@ class Generation:
         self._cancelled.set()
 
     def spend(self, seconds: float) -> None:
+        if self._delivery.waiting_s is None:
+            self._delivery.waiting_s = round(max(0.0, monotonic() - self._made_s - seconds), 6)
         self._delivery.seconds += seconds
 
     def next_row(self) -> DecodeRow:

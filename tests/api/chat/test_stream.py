@@ -5,11 +5,13 @@ import pytest
 from anyio import Event, fail_after
 from anyio.lowlevel import checkpoint
 from openai import OpenAI
+from prometheus_client import CollectorRegistry
 
 from api.chat.completion import Conversation
 from api.chat.requests import ChatBody
 from api.chat.stream import begin_stream
 from api.chat.token_limit import TokenAllowance
+from api.monitoring.chat_metrics import ChatMetrics
 from api.streaming import COMMENT_HEARTBEAT, EventStream
 from core.backends.limits import NullRateLimiter
 from core.db.session import Database
@@ -85,6 +87,7 @@ def conversation_of(database: Database, principal: Principal, model: str, infere
         inference=inference,  # type: ignore[arg-type] # has what is used of it
         keeper=CompletionKeeper(database),
         shadows=Shadows(database),
+        metrics=ChatMetrics(CollectorRegistry()),
         allowance=TokenAllowance(NullRateLimiter(), "tokens", per_minute=0),
     )
 

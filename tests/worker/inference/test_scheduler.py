@@ -260,3 +260,20 @@ def test_the_context_bounds_the_answer(scheduler: Scheduler, endless: BaseRuntim
     _, done = answer.finish()
     assert isinstance(done, DoneLine)
     assert (done.finish_reason, done.usage.completion_tokens) == ("length", 5)
+
+
+def test_an_answer_says_how_long_it_waited_for_others(endless: BaseRuntime) -> None:
+    lane = Lane(endless)
+    first, second = Answer(endless, PROMPTS[0]), Answer(endless, PROMPTS[1])
+    lane.waiting.append(first.generation)
+    drive(lane)  # the second was asked for and is not let in meanwhile
+    lane.waiting.append(second.generation)
+    drive(lane)
+    waits = []
+    for answer in (first, second):
+        done = answer.finish()[1]
+        assert isinstance(done, DoneLine)
+        assert done.usage.waiting_s is not None
+        waits.append(done.usage.waiting_s)
+    assert waits[1] > waits[0]
+    assert waits[1] > first.generation._delivery.seconds
