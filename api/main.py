@@ -43,6 +43,7 @@ from api.monitoring.chat_metrics import ChatMetrics
 from api.monitoring.http_metrics import HttpMetrics, RequestMetrics
 from api.monitoring.metrics import router as metrics
 from api.monitoring.routes import router as monitoring
+from api.preferences.routes import router as preferences
 from api.profile.routes import router as profile
 from api.profile.totp_routes import router as totp
 from api.rate_limits import RateLimits
@@ -80,6 +81,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     oidc,
     password_resets,
     kept_completions,
+    preferences,
     checkpoint_permissions,
     health,
     invitations,

@@ -10,6 +10,7 @@ import core.identity.models
 import core.jobs.models
 import core.serving.aliases.models
 import core.serving.completions.models
+import core.serving.preferences.models
 import core.training.models
 import core.usage.models
 import core.webhooks.models

@@ -85,6 +85,7 @@ class ErasureBody(ResponseBody):
     )
     num_completions: int = Field(description="Kept answers, which go.")
     num_shadow_answers: int = Field(description="Answers beside those that were sent, which go.")
+    num_preferences: int = Field(description="Votes whose words go; that they were cast stays.")
     num_drafts: int = Field(description="Datasets whose unsaved changes go.")
     num_grounds: int = Field(description="Grounds on which findings are kept: their words go, the decisions stay.")
     by_hand: list[ErasureByHandBody] = Field(description="What stays until somebody changes it.")
@@ -134,6 +135,7 @@ def erasure_body(told: Told) -> ErasureBody:
         ],
         num_completions=found.num_completions,
         num_shadow_answers=found.num_shadow_answers,
+        num_preferences=found.num_preferences,
         num_drafts=found.num_drafts,
         num_grounds=found.num_grounds,
         by_hand=[ErasureByHandBody(kind=one.kind, id=one.id, name=told.by_hand[one.id]) for one in found.by_hand],

@@ -86,17 +86,7 @@ class IncomingFile:
 
         What `attempt_of` knows as done already is not entered again: the first file is the answer.
         """
-        found, file_format = self._inspected(purpose)
-        new = NewFile(
-            id=new_id("file-"),
-            filename=self.filename,
-            purpose=purpose,
-            format=file_format,
-            num_bytes=self._spool.num_bytes,
-            sha256=self._spool.sha256,
-            inspection=found,
-            expires_after_s=expires_after_s,
-        )
+        new = self._new_file(purpose, expires_after_s)
         key = files.object_key(principal.workspace_id, new.id)
         try:
             blobs.put_stream(key, self._spool.rewound())
@@ -115,6 +105,33 @@ class IncomingFile:
         if file.id != new.id:
             forget(blobs, key)
         return file
+
+    def enter(self, session: Session, *, principal: Principal, blobs: BlobStore, max_stored_bytes: int = 0) -> File:
+        """Inspect, store and enter it in this session's transaction, for what the service itself wrote to learn from.
+
+        A transaction that fails after it leaves bytes that no row names.
+        """
+        new = self._new_file(Purpose.FINE_TUNE, None)
+        key = files.object_key(principal.workspace_id, new.id)
+        blobs.put_stream(key, self._spool.rewound())
+        try:
+            return files.record(session, principal=principal, new=new, max_stored_bytes=max_stored_bytes)
+        except BaseException:
+            forget(blobs, key)
+            raise
+
+    def _new_file(self, purpose: Purpose, expires_after_s: int | None) -> NewFile:
+        found, file_format = self._inspected(purpose)
+        return NewFile(
+            id=new_id("file-"),
+            filename=self.filename,
+            purpose=purpose,
+            format=file_format,
+            num_bytes=self._spool.num_bytes,
+            sha256=self._spool.sha256,
+            inspection=found,
+            expires_after_s=expires_after_s,
+        )
 
     def _inspected(self, purpose: Purpose) -> tuple[Inspection | None, FileFormat | None]:
         if purpose is not Purpose.FINE_TUNE:

@@ -152,6 +152,7 @@ def succeed(session: Session, lease: Lease, work: Work, *, bus: EventBus | None 
     found = Found.model_validate(erasure.found)
     repository.delete_completions()
     repository.delete_shadow_answers()
+    repository.blank_preferences()
     repository.delete_drafts([dataset.dataset_id for dataset in found.datasets])
     repository.delete_mappings()
     repository.blank_grounds()
@@ -201,6 +202,7 @@ def _with_earlier(before: Found, now: Found) -> Found:
             "num_rows_erased": before.num_rows_erased,
             "num_completions": max(before.num_completions, now.num_completions),
             "num_shadow_answers": max(before.num_shadow_answers, now.num_shadow_answers),
+            "num_preferences": max(before.num_preferences, now.num_preferences),
             "num_drafts": max(before.num_drafts, now.num_drafts),
             "num_grounds": max(before.num_grounds, now.num_grounds),
         }

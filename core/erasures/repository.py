@@ -19,6 +19,7 @@ from core.identity.models import User
 from core.kit.pagination import Page, PageRequest
 from core.serving.aliases.models import Alias, PromptProfile, ShadowAnswer
 from core.serving.completions.models import Completion
+from core.serving.preferences.models import Preference
 
 _ROWS_PER_FETCH = 1000
 _ROW_WORDS = (Row.messages, Row.tools, Row.chosen, Row.rejected, Row.text, Row.tags)
@@ -29,6 +30,7 @@ _VERSION_WORDS = (DatasetVersion.changes, DatasetVersion.mapping)
 # of a mapping; the others are names of columns, which must stay to be understood
 MAPPING_WORDS = ("sheet", "system_text", "assistant_speakers")
 _COMPLETION_WORDS = (Completion.messages, Completion.answer, Completion.user_metadata, Completion.parameters)
+_PREFERENCE_WORDS = (Preference.messages, Preference.answers, Preference.parameters)
 _INSPECTED = ("columns", "sample", "speakers", "mapping", "sheets")
 
 
@@ -211,6 +213,21 @@ class WordsRepository:
 
     def delete_shadow_answers(self) -> None:
         self._session.execute(delete(ShadowAnswer).where(*self._of_shadows()))
+
+    def preference_ids(self) -> list[str]:
+        return self._ids(Preference, _PREFERENCE_WORDS)
+
+    def blank_preferences(self) -> None:
+        """Nothing of what was said is left; that somebody preferred one model to another stays."""
+        found = select(Preference).where(
+            Preference.workspace_id == self._workspace_id, Preference.id.in_(self.preference_ids())
+        )
+        for preference in self._session.scalars(found):
+            preference.messages, preference.parameters = [], {}
+            preference.answers = [
+                {**answer, "content": "", "system_prompt": None, "messages": None} for answer in preference.answers
+            ]
+            preference.erased_at = func.now()
 
     def drafts(self, dataset_ids: Iterable[str]) -> set[str]:
         """The datasets of unsaved changes that say the words, or of those among these datasets that have any."""

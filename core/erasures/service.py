@@ -190,6 +190,7 @@ def find(session: Session, *, workspace_id: str, terms: Sequence[str], max_rows:
         models=models_of(session, workspace_id=workspace_id, version_ids=[one.id for one in touched]),
         num_completions=len(repository.completion_ids()),
         num_shadow_answers=repository.num_shadow_answers(),
+        num_preferences=len(repository.preference_ids()),
         num_drafts=len(repository.drafts(dataset_ids)),
         num_grounds=len(repository.grounds()),
         by_hand=[

@@ -73,6 +73,7 @@ class Found(_Value):
     models: list[FoundModel]
     num_completions: int
     num_shadow_answers: int
+    num_preferences: int = 0
     num_drafts: int
     num_grounds: int = 0
     by_hand: list[ByHand]
@@ -84,5 +85,11 @@ class Found(_Value):
 
     @property
     def is_empty(self) -> bool:
-        others = self.num_completions + self.num_shadow_answers + self.num_drafts + self.num_grounds
-        return not (self.datasets or self.files or others)
+        kept = (
+            self.num_completions,
+            self.num_shadow_answers,
+            self.num_preferences,
+            self.num_drafts,
+            self.num_grounds,
+        )
+        return not (self.datasets or self.files or any(kept))

@@ -60,6 +60,7 @@ PARAMETERS = {
     "session_id": "session",
     "identity_id": "identity",
     "completion_id": "completion",
+    "preference_id": "preference",
     "alias_name": "alias",
     "webhook_endpoint_id": "webhook",
     "delivery_id": "delivery",
@@ -85,6 +86,16 @@ FIELDS = {
 }
 # whom something is given to: it may be anybody
 GIVEN_TO = frozenset({"project_ids"})
+VOTE: dict[str, object] = {
+    "messages": [{"role": "user", "content": "Hello?"}],
+    "answers": [
+        {"model": "smollm2-135m-instruct", "content": "Hello."},
+        {"model": "ft:ours", "content": "Go away."},
+    ],
+    "verdict": "best",
+    "best": 0,
+    "is_blind": True,
+}
 # what a body needs beside an id; else it would be refused before anybody looks for the thing
 BODIES: dict[str, dict[str, object]] = {
     "POST /v1/datasets/{dataset_id}/versions": {"mapping": {"question": "question", "answer": "answer"}},
@@ -95,6 +106,7 @@ BODIES: dict[str, dict[str, object]] = {
         "change": {"type": "resplit", "strategy": "last"},
     },
     "POST /v1/chat/completions/{completion_id}": {"metadata": {}},
+    "POST /v1/preferences": VOTE,
     "POST /v1/aliases": {"name": "mine", "model": "smollm2-135m-instruct"},
     "POST /v1/aliases/{alias_name}/releases": {"arms": [{"model": "smollm2-135m-instruct", "percent": 100}]},
     "POST /v1/aliases/{alias_name}/profiles": {"system_prompt": "mine now"},
@@ -146,6 +158,7 @@ class Things:
     session: str
     identity: str
     completion: str
+    preference: str
     alias: str
     webhook: str
     delivery: str
@@ -207,7 +220,6 @@ def seed(
     invitation_id = made("/v1/invitations", {"email": "bo@example.com"})
     user_id = client.get("/v1/auth/session", headers=headers).json()["user"]["id"]
     upload_id = made("/v1/uploads", _UPLOAD)
-    part = client.post(f"/v1/uploads/{upload_id}/parts", headers=headers, files={"data": b"four"})
     with database.session(SYSTEM) as session:
         model_id = _tuned_model(session, workspace_id=workspace_id, run_id=run_id)
         guest = workspaces.create_workspace(session, name="Guest", slug=f"guest-of-{workspace_id[-6:]}").id
@@ -221,7 +233,7 @@ def seed(
             file=file_id,
             upload=upload_id,
             file_import=made("/v1/files/import", {"url": "https://example.com/rows.csv"}),
-            part=part.json()["id"],
+            part=_part(client, headers, upload_id),
             column_mapping=_chosen_columns(client, headers, file_id),
             dataset=dataset_id,
             version=version_id,
@@ -239,12 +251,19 @@ def seed(
             session=identity.open_session(session, user_id=user_id, max_s=3600).session.id,
             identity=_linked_identity(session, user_id),
             completion=_kept_completion(session, workspace_id),
+            preference=made("/v1/preferences", VOTE),
             alias=_alias(client, headers, workspace_id, model),
             webhook=made("/v1/webhook_endpoints", _WEBHOOK),
             delivery=_delivery(session, workspace_id),
             worker=worker,
             worker_token=tokens.create_token(session, name="cellar", created_by=None)[0].id,
         )
+
+
+def _part(client: TestClient, headers: Headers, upload_id: str) -> str:
+    made = client.post(f"/v1/uploads/{upload_id}/parts", headers=headers, files={"data": b"four"})
+    found: str = made.json()["id"]
+    return found
 
 
 def _chosen_columns(client: TestClient, headers: Headers, file_id: str) -> str:

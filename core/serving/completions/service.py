@@ -1,7 +1,5 @@
 """Answers that somebody asked to keep: read, labelled, deleted, and swept when their time is over."""
 
-from typing import TypeVar, cast
-
 from sqlalchemy.orm import Session
 
 from core.audit import service as audit
@@ -10,13 +8,11 @@ from core.kit.pagination import Page, PageRequest
 from core.serving.completions.models import Completion
 from core.serving.completions.repository import CompletionRepository, ExpiredRepository
 from core.serving.completions.types import CompletionFilter, NewCompletion
+from core.serving.storable import storable
 from core.workspaces.principal import Principal
 
 # a transaction that deletes more holds its locks for long
 _SWEPT_AT_ONCE = 1000
-_UNSTORABLE = "\0"
-
-Value = TypeVar("Value")
 
 
 def keep(session: Session, new: NewCompletion) -> None:
@@ -30,10 +26,10 @@ def keep(session: Session, new: NewCompletion) -> None:
             workspace_id=new.workspace_id,
             created_by=new.created_by,
             model=new.model,
-            messages=_storable(new.messages),
-            parameters=_storable(new.parameters),
-            answer=_storable(new.answer),
-            user_metadata=_storable(new.metadata),
+            messages=storable(new.messages),
+            parameters=storable(new.parameters),
+            answer=storable(new.answer),
+            user_metadata=storable(new.metadata),
         )
     )
 
@@ -54,7 +50,7 @@ def label(session: Session, *, principal: Principal, completion_id: str, metadat
     """Put these pairs in the place of those it has."""
     repository = CompletionRepository(session, principal.workspace_id)
     completion = _found(repository.get(completion_id, for_update=True), completion_id)
-    completion.user_metadata = _storable(metadata)
+    completion.user_metadata = storable(metadata)
     session.flush()
     audit.record(session, principal=principal, action="completion.labelled", target_id=completion.id)
     return completion
@@ -88,14 +84,3 @@ def _found(completion: Completion | None, completion_id: str) -> Completion:
             param="completion_id",
         )
     return completion
-
-
-def _storable(value: Value) -> Value:
-    kept: object = value
-    if isinstance(value, str):
-        kept = value.replace(_UNSTORABLE, "\N{REPLACEMENT CHARACTER}")
-    elif isinstance(value, dict):
-        kept = {_storable(key): _storable(item) for key, item in value.items()}
-    elif isinstance(value, list):
-        kept = [_storable(item) for item in value]
-    return cast("Value", kept)

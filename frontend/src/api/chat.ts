@@ -5,20 +5,36 @@ import { readEventStream } from "@/lib/event-stream";
 
 export interface ChatRequest {
   model: string;
-  messages: Message[];
+  messages: Pick<Message, "role" | "content">[];
   temperature?: number;
+  top_p?: number;
   max_tokens?: number;
+  seed?: number;
+  stop?: string[];
   /** Keeps the question and the answer among the kept answers. */
   store?: boolean;
 }
 
+/** Which model answered for a stable name. */
+export interface ServedBy {
+  model: string;
+  release: number;
+  profile: number | null;
+}
+
+export interface ChatPiece {
+  text: string;
+  servedBy: ServedBy | null;
+}
+
 interface Chunk {
   choices?: { delta?: { content?: string | null }; finish_reason?: string | null }[];
+  served_by?: ServedBy;
   error?: ErrorBody;
 }
 
 /** Yields the answer piece by piece until the model has finished or `signal` stops it. */
-export async function* streamChat(request: ChatRequest, signal: AbortSignal): AsyncGenerator<string> {
+export async function* streamChat(request: ChatRequest, signal: AbortSignal): AsyncGenerator<ChatPiece> {
   const response = await post(request, signal);
   if (!response.ok || !response.body) {
     const payload: unknown = await response.json().catch(() => null);
@@ -28,8 +44,8 @@ export async function* streamChat(request: ChatRequest, signal: AbortSignal): As
     if (event.data === "[DONE]") return;
     const chunk = JSON.parse(event.data) as Chunk;
     if (chunk.error) throw new ApiError(502, chunk.error);
-    const piece = chunk.choices?.[0]?.delta?.content;
-    if (piece) yield piece;
+    const text = chunk.choices?.[0]?.delta?.content;
+    if (text) yield { text, servedBy: chunk.served_by ?? null };
   }
 }
 

@@ -118,6 +118,17 @@ export type ShadowAnswer = Schemas["ShadowAnswerView"];
 export type Share = Schemas["CheckpointPermissionBody"];
 export type KeptAnswer = Schemas["KeptCompletion"];
 export type KeptMessage = Schemas["KeptMessage"];
+export type Preference = Schemas["PreferenceBody"];
+export type NewVote = Omit<Partial<Schemas["NewPreferenceBody"]>, "messages" | "answers"> & {
+  messages: { role: string; content: string | null }[];
+  answers: (Omit<Schemas["PreferenceAnswer"], "messages"> & {
+    messages: { role: string; content: string | null }[] | null;
+  })[];
+  verdict: Verdict;
+};
+export type Verdict = Preference["verdict"];
+export type Duel = Schemas["DuelBody"];
+export type Voice = Schemas["VoiceBody"];
 export type ApiKey = Schemas["ApiKeyBody"];
 export type CreatedApiKey = Schemas["MadeApiKeyBody"];
 export type NewApiKey = Partial<Schemas["NewApiKeyBody"]> & { name: string };

@@ -119,11 +119,18 @@ const alias = createRoute({
 const playground = createRoute({
   getParentRoute: () => app,
   path: "/playground",
-  validateSearch: (search: Search) => pick(search, "left", "right"),
+  validateSearch: (search: Search) => pick(search, "left", "right", "third", "fourth"),
   component: lazyRouteComponent(
     () => import("@/features/playground/pages/playground-page"),
     "PlaygroundPage",
   ),
+});
+
+const votes = createRoute({
+  getParentRoute: () => app,
+  path: "/playground/votes",
+  validateSearch: (search: Search) => pick(search, "after"),
+  component: lazyRouteComponent(() => import("@/features/playground/pages/votes-page"), "VotesPage"),
 });
 
 const keptAnswers = createRoute({
@@ -231,6 +238,7 @@ const pages = [
   aliases,
   alias,
   playground,
+  votes,
   keptAnswers,
   keptAnswer,
   usage,

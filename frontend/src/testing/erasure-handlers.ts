@@ -34,6 +34,7 @@ export function makeErasure(changes: Partial<Erasure> = {}): Erasure {
     ],
     num_completions: 1,
     num_shadow_answers: 0,
+    num_preferences: 1,
     num_drafts: 1,
     num_grounds: 1,
     by_hand: [
@@ -85,6 +86,7 @@ export const ERASURES: Erasure[] = [
     files: [],
     models: [],
     num_completions: 0,
+    num_preferences: 0,
     num_drafts: 0,
     num_grounds: 0,
     by_hand: [],

@@ -21,6 +21,7 @@ import { findKept, KEPT, KEPT_MESSAGES } from "@/testing/kept-fixtures";
 import { ALIAS_HANDLERS } from "@/testing/alias-handlers";
 import { MODELS } from "@/testing/model-fixtures";
 import { makeBook, makeBookPreview, makePreview } from "@/testing/preview-fixtures";
+import { preferenceHandlers } from "@/testing/preference-handlers";
 import { rowHandlers } from "@/testing/row-handlers";
 import { signInHandlers } from "@/testing/sign-in-handlers";
 import { DATASETS_OF_KINDS, findDataset } from "@/testing/kind-fixtures";
@@ -199,6 +200,7 @@ export const handlers = [
   ...ALIAS_HANDLERS,
   ...erasureHandlers,
   ...exportHandlers,
+  ...preferenceHandlers,
   http.get("*/v1/chat/completions", ({ request }) => {
     const model = new URL(request.url).searchParams.get("model");
     return HttpResponse.json(listOf(KEPT.filter((kept) => !model || kept.model === model)));
@@ -210,7 +212,10 @@ export const handlers = [
   ),
   http.post("*/v1/chat/completions", async ({ request }) => {
     const { model } = (await request.json()) as { model: string };
-    return eventStream(chunks(model.startsWith("ft:") ? ANSWER : BASE_ANSWER), 15);
+    return eventStream(
+      chunks(model.startsWith("ft:") ? ANSWER : BASE_ANSWER),
+      model.startsWith("ft:") ? 15 : 20,
+    );
   }),
   http.get("*/v1/usage/summary", () => HttpResponse.json(USAGE)),
   http.get("*/v1/usage/storage", () => HttpResponse.json(STORAGE)),

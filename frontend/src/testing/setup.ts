@@ -60,6 +60,7 @@ afterEach(() => {
   notifications.clean();
   server.resetHandlers();
   window.localStorage.clear();
+  window.sessionStorage.clear();
   FakeEventSource.opened = [];
 });
 afterAll(() => server.close());

@@ -17,6 +17,7 @@ from core.jobs import service as jobs
 from core.jobs.kinds import QueueName
 from core.serving.completions import service as completions
 from core.training.models import Run
+from tests.api.seeded import VOTE
 from tests.conftest import Headers
 from tests.factories.completions import new_completion
 from tests.worker.tasks.versions_bench import Bench, edit
@@ -62,7 +63,7 @@ class Office:
         kept = [blobs.read_bytes(key) for key in blobs.keys(f"workspaces/{self.bench.workspace_id}/")]
         tables = (
             "rows", "dataset_versions", "files", "draft_changes", "completions", "erasures", "job_events", "jobs",
-            "kept_findings", "idempotency_keys",
+            "kept_findings", "preferences", "idempotency_keys",
         )  # fmt: skip
         with self.bench.context.database.session(SYSTEM) as session:
             for table in tables:
@@ -112,6 +113,8 @@ def test_the_person_is_nowhere_any_more_and_a_receipt_says_so(
     with bench.context.database.session(SYSTEM) as session:
         said = [{"role": "user", "content": f"Where is {NAME.lower()}?"}]
         completions.keep(session, new_completion(workspace_id, "chatcmpl-ada", messages=said))
+    vote = VOTE | {"messages": said}
+    vote_id = bench.client.post("/v1/preferences", headers=office.headers, json=vote).json()["id"]
     draft = f"/v1/datasets/{bench.dataset['id']}/draft/changes"
     body = {"version_id": office.third["id"], "change": edit(7, f"Ask {NAME}", "Yes")}
     assert bench.client.post(draft, headers=bench.headers, json=body).status_code == 200
@@ -120,7 +123,7 @@ def test_the_person_is_nowhere_any_more_and_a_receipt_says_so(
     assert bench.client.post(keep, headers=bench.headers, json={"ground": f"{NAME} agreed"}).status_code == 200
     learned = bench.learned(office.third)
     found = office.search(NAME)
-    assert found["num_grounds"] == 1
+    assert (found["num_grounds"], found["num_preferences"]) == (1, 1)
     assert [one["num_rows"] for one in found["datasets"][0]["versions"]] == [1]
     # packed, so that no search of the bytes would find the name in what stayed
     objects_before = office.objects(office.second)
@@ -135,6 +138,10 @@ def test_the_person_is_nowhere_any_more_and_a_receipt_says_so(
     assert NAME.lower() not in office.everything_kept().lower()
     assert not objects_before & office.stored()
     assert office.objects(office.second) <= office.stored()
+    voted = bench.client.get(f"/v1/preferences/{vote_id}", headers=office.headers).json()
+    assert (voted["is_erased"], voted["messages"], [one["content"] for one in voted["answers"]]) == (True, [], ["", ""])
+    [duel] = bench.client.get("/v1/preferences/wins", headers=office.headers).json()["data"]
+    assert duel["num_votes"] == 1
     second = office.version(office.second)
     assert (second["num_erased"], second["num_visible"], second["num_rows"]) == (1, 41, 41)
     assert 5 not in bench.rows(second)

@@ -48,6 +48,7 @@ const PAGES = [
   "/aliases",
   "/aliases/support-bot",
   "/playground",
+  "/playground/votes",
   "/playground/kept",
   "/playground/kept/chatcmpl-1",
   "/playground/kept/chatcmpl-2",

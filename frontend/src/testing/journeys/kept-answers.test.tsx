@@ -19,10 +19,10 @@ describe("kept answers", () => {
     );
     const { user } = openPage("/playground?left=smollm2-135m-instruct");
     await user.type(await screen.findByLabelText("Your question"), "One{Enter}");
-    await user.click(screen.getByRole("switch", { name: "Keep the answers" }));
+    await user.click(await screen.findByRole("switch", { name: "Keep the answers" }));
     await user.type(screen.getByLabelText("Your question"), "Two{Enter}");
     await vi.waitFor(() => expect(stores).toHaveLength(2));
-    expect(stores).toEqual([false, true]);
+    expect(stores).toEqual([undefined, true]);
   });
 
   it("are listed newest first and opened with what was asked", async () => {

@@ -29,6 +29,7 @@ function Counts({ erasure }: { erasure: Erasure }) {
     { label: "Examples", value: count(erasure.num_rows) },
     { label: "Uploaded files", value: count(erasure.files.length), note: "each as a whole" },
     { label: "Kept answers", value: count(erasure.num_completions + erasure.num_shadow_answers) },
+    { label: "Votes", value: count(erasure.num_preferences), note: "only their words go" },
     { label: "Unsaved changes", value: count(erasure.num_drafts), note: "all those of their examples" },
     ...(erasure.num_grounds > 0
       ? [

@@ -1,21 +1,28 @@
 import { Button, Switch } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
-import { useState } from "react";
+import { useCallback, useRef } from "react";
 import type { Model } from "@/api/types";
 import { ButtonLink } from "@/components/ui/button-link";
+import { tellFailure } from "@/components/ui/notices";
 import { Page } from "@/components/ui/page";
 import { SkeletonLines } from "@/components/ui/skeletons";
 import { Empty, Forbidden, QueryView } from "@/components/ui/states";
 import { modelsQuery } from "@/features/models/queries";
-import { ChatColumn } from "@/features/playground/components/chat-column";
 import { Composer } from "@/features/playground/components/composer";
+import { Contestants, newContestant } from "@/features/playground/components/contestants";
+import { RoundView } from "@/features/playground/components/round-view";
+import { SamplingSettings } from "@/features/playground/components/sampling-settings";
 import { SampleQuestions } from "@/features/playground/components/sample-questions";
-import { useChat } from "@/features/playground/components/use-chat";
-import { useCan } from "@/features/session/queries";
+import { useRounds } from "@/features/playground/components/use-rounds";
+import { useVote } from "@/features/playground/preference-queries";
+import { type Contestant, NO_SETTINGS, type Round, type Vote, voteBody } from "@/features/playground/rounds";
+import { useCan, useSession } from "@/features/session/queries";
+import { useDraft } from "@/lib/use-draft";
 import classes from "./playground-page.module.css";
 
 const route = getRouteApi("/app/playground");
+const PLACES = ["left", "right", "third", "fourth"] as const;
 
 export function PlaygroundPage() {
   const can = useCan();
@@ -23,13 +30,18 @@ export function PlaygroundPage() {
   return (
     <Page
       title="Playground"
-      lead="The same question to two models, side by side."
+      lead="One question to several models, side by side."
       width="full"
       actions={
         can("chat:use") && (
-          <ButtonLink variant="default" to="/playground/kept">
-            Kept answers
-          </ButtonLink>
+          <>
+            <ButtonLink variant="default" to="/playground/votes">
+              Votes
+            </ButtonLink>
+            <ButtonLink variant="default" to="/playground/kept">
+              Kept answers
+            </ButtonLink>
+          </>
         )
       }
     >
@@ -37,24 +49,27 @@ export function PlaygroundPage() {
         <Forbidden what="the playground" />
       ) : (
         <QueryView query={models} what="the models" skeleton={<SkeletonLines count={4} height={44} />}>
-          {(list) => <Columns models={list.filter((model) => model.is_ready)} />}
+          {(list) => <Room models={list.filter((model) => model.is_ready)} />}
         </QueryView>
       )}
     </Page>
   );
 }
 
-function Columns({ models }: { models: Model[] }) {
-  const search = route.useSearch();
-  const navigate = route.useNavigate();
-  const newest = models.find((model) => model.kind === "tuned");
-  const right = search.right ?? (search.left ? "" : (newest?.id ?? ""));
-  const chosenRight = models.find((model) => model.id === right);
-  const left =
-    search.left ?? chosenRight?.base_model ?? models.find((model) => model.kind === "base")?.id ?? "";
-  const [isKept, setKept] = useState(false);
-  const leftChat = useChat(left, { isKept });
-  const rightChat = useChat(right, { isKept });
+function Room({ models }: { models: Model[] }) {
+  const { workspace } = useSession();
+  const { draft, change } = useDraft(`playground:${workspace.id}`, () => ({
+    settings: NO_SETTINGS,
+    contestants: [] as Contestant[],
+    isBlind: false,
+    isKept: false,
+  }));
+  const [contestants, setContestants] = useContestants(models, draft.contestants, (chosen) =>
+    change({ contestants: chosen }),
+  );
+  const talk = useRounds(workspace.id);
+  const input = useRef<HTMLTextAreaElement>(null);
+  const { vote, isVoting } = useVoting(talk.rounds, talk.keepVote, () => input.current?.focus());
   if (models.length === 0) {
     return (
       <Empty title="No model is ready yet">
@@ -62,53 +77,55 @@ function Columns({ models }: { models: Model[] }) {
       </Empty>
     );
   }
-  const isTwo = right !== "";
-  const chats = isTwo ? [leftChat, rightChat] : [leftChat];
-  const ask = (question: string) => chats.forEach((chat) => chat.ask(question));
-  const isAnswering = chats.some((chat) => chat.isAnswering);
-  const hasTurns = chats.some((chat) => chat.turns.length > 0);
-  const show = (change: { left?: string; right?: string }) =>
-    void navigate({ search: { left, ...(right ? { right } : {}), ...change }, replace: true });
+  const { settings, isKept } = draft;
+  const isBlind = draft.isBlind && contestants.length > 1;
+  const ask = (question: string) => talk.ask({ question, contestants, settings, isBlind, isKept });
+  const tuned = models.find((one) => contestants.some(({ model }) => model === one.id) && one.run_id);
   return (
     <div className={classes.room}>
-      <div className={classes.columns} data-two={isTwo}>
-        <ChatColumn
-          side="Left"
-          models={models}
-          model={left}
-          onModel={(id) => show({ left: id })}
-          chat={leftChat}
-        />
-        {isTwo ? (
-          <ChatColumn
-            side="Right"
+      <Contestants
+        models={models}
+        contestants={contestants}
+        onChange={setContestants}
+        isBlind={isBlind}
+        onBlind={(blind) => change({ isBlind: blind })}
+        isBusy={talk.isBusy}
+      />
+      <ol className={classes.rounds}>
+        {talk.rounds.map((round) => (
+          <RoundView
+            key={round.id}
+            round={round}
+            rounds={talk.rounds}
             models={models}
-            model={right}
-            onModel={(id) => show({ right: id })}
-            chat={rightChat}
+            isVoting={isVoting}
+            onVote={(given) => vote(round, given)}
+            onAskAgain={(place) => talk.askAgain(round, place)}
           />
-        ) : (
-          <NothingToCompare models={models} left={left} onCompare={(id) => show({ right: id })} />
-        )}
-      </div>
+        ))}
+      </ol>
       <div className={classes.below}>
-        {!hasTurns && <SampleQuestions runId={chosenRight?.run_id ?? null} onAsk={ask} />}
+        {talk.rounds.length === 0 && <SampleQuestions runId={tuned?.run_id ?? null} onAsk={ask} />}
         <Composer
+          workspaceId={workspace.id}
           onAsk={ask}
-          isAnswering={isAnswering}
-          isDisabled={left === ""}
-          onStop={() => chats.forEach((chat) => chat.stop())}
+          isAnswering={talk.isBusy}
+          isDisabled={contestants.some((one) => one.model === "")}
+          onStop={talk.stop}
+          numAsked={contestants.length}
+          input={input}
         />
+        <SamplingSettings settings={settings} onChange={(changed) => change({ settings: changed })} />
         <div className={classes.hint}>
-          <span>Enter asks, Shift and Enter begins a new line.</span>
+          <span>Enter asks, Shift and Enter begins a new line, Escape stops.</span>
           <Switch
             size="xs"
             label="Keep the answers"
             checked={isKept}
-            onChange={(event) => setKept(event.currentTarget.checked)}
+            onChange={(event) => change({ isKept: event.currentTarget.checked })}
           />
-          {hasTurns && (
-            <Button size="compact-xs" variant="subtle" onClick={() => chats.forEach((chat) => chat.clear())}>
+          {talk.rounds.length > 0 && (
+            <Button size="compact-xs" variant="subtle" onClick={talk.clear}>
               Start over
             </Button>
           )}
@@ -118,28 +135,51 @@ function Columns({ models }: { models: Model[] }) {
   );
 }
 
-interface NothingToCompareProps {
-  models: Model[];
-  left: string;
-  onCompare: (id: string) => void;
+/** Who takes part: the models stand in the address, what each is told first in the draft. */
+function useContestants(
+  models: Model[],
+  drafted: Contestant[],
+  draft: (contestants: Contestant[]) => void,
+): [Contestant[], (contestants: Contestant[]) => void] {
+  const search = route.useSearch();
+  const navigate = route.useNavigate();
+  const named = PLACES.map((place) => search[place]).filter((id) => id !== undefined);
+  const ids =
+    named.length > 0 ? named : drafted.length > 0 ? drafted.map((one) => one.model) : defaults(models);
+  const contestants = ids.map((id, at) => {
+    const known = drafted[at];
+    return known?.model === id ? known : newContestant(id, models);
+  });
+  const choose = (chosen: Contestant[]) => {
+    draft(chosen);
+    const places = chosen.map((one, at) => [PLACES[at] ?? "left", one.model]);
+    void navigate({ search: Object.fromEntries(places) as Record<string, string>, replace: true });
+  };
+  return [contestants, choose];
 }
 
-function NothingToCompare({ models, left, onCompare }: NothingToCompareProps) {
-  const other = models.find((model) => model.kind === "tuned" && model.id !== left);
-  return (
-    <div className={classes.aside}>
-      {other ? (
-        <Button variant="default" onClick={() => onCompare(other.id)}>
-          Compare with a model of yours
-        </Button>
-      ) : (
-        <>
-          <p>A model of your own would stand here, answering the same question.</p>
-          <ButtonLink variant="default" to="/train/new">
-            Make a model
-          </ButtonLink>
-        </>
-      )}
-    </div>
+/** The newest model of one's own beside what it was made from. */
+function defaults(models: Model[]): string[] {
+  const newest = models.find((model) => model.kind === "tuned");
+  const base = newest?.base_model ?? models.find((model) => model.kind === "base")?.id ?? models[0]?.id ?? "";
+  return newest ? [base, newest.id] : [base];
+}
+
+function useVoting(rounds: Round[], keepVote: (id: string, vote: Vote) => void, onDone: () => void) {
+  const { mutate, isPending } = useVote();
+  const vote = useCallback(
+    (round: Round, given: Vote) =>
+      mutate(
+        { key: round.id, vote: voteBody(round, rounds, given) },
+        {
+          onError: tellFailure,
+          onSuccess: () => {
+            keepVote(round.id, given);
+            onDone();
+          },
+        },
+      ),
+    [mutate, rounds, keepVote, onDone],
   );
+  return { vote, isVoting: isPending };
 }
