@@ -47,6 +47,7 @@ from api.preferences.routes import router as preferences
 from api.profile.routes import router as profile
 from api.profile.totp_routes import router as totp
 from api.rate_limits import RateLimits
+from api.request_log.routes import router as request_log
 from api.retries import RetriedRoute
 from api.samples.routes import router as samples
 from api.schemas import ErrorBody
@@ -82,6 +83,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     password_resets,
     kept_completions,
     preferences,
+    request_log,
     checkpoint_permissions,
     health,
     invitations,

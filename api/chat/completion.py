@@ -3,11 +3,13 @@
 No database session is held while it is spoken.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import Any
 
 from api.chat.choices import side_by_side
 from api.chat.messages import with_system_prompt
@@ -28,7 +30,7 @@ from api.chat.token_limit import TokenAllowance
 from api.monitoring.chat_metrics import AnsweredChat, ChatMetrics
 from api.streaming import run_to_the_end
 from core.db.session import Database, workspace_scope
-from core.errors import Unavailable
+from core.errors import AppError, Unavailable
 from core.inference.client import InferenceClient
 from core.inference.types import ChatDelta, ChatRequest, FinishReason, TokenLogprob, ToolCall, Usage
 from core.kit.clock import unix_s, utc_now
@@ -36,7 +38,7 @@ from core.kit.ids import new_id
 from core.serving import service as serving
 from core.serving.aliases.shadows import Shadows, ShadowTask
 from core.serving.completions.keeper import CompletionKeeper
-from core.serving.completions.types import NewCompletion
+from core.serving.completions.types import LogRule, NewCompletion, Origin, Outcome
 from core.serving.routing import Route, Voice
 from core.workspaces.principal import Principal
 
@@ -113,7 +115,9 @@ class Conversation:
     shadows: Shadows
     metrics: ChatMetrics
     completion_id: str = field(default_factory=lambda: new_id("chatcmpl-"))
+    log: LogRule = field(default_factory=LogRule)
     created: int = field(default_factory=lambda: unix_s(utc_now()))
+    began_s: float = field(default_factory=monotonic)
     fingerprint: str | None = None
     spoken: list[Spoken] = field(default_factory=list)
 
@@ -194,10 +198,35 @@ class Conversation:
         return Choice(index=index, message=message, finish_reason=spoken.finish_reason, logprobs=logprobs)
 
     def keep(self) -> None:
-        """Hand the whole answer to the keeper, if the request asks for it. Returns at once."""
-        if not self.body.store:
+        """Hand the whole answer to the keeper, if the request asks for it or the log is on. Returns at once."""
+        answer = self.answer()
+        if self.body.store or self._is_logged:
+            origin = Origin.STORED if self.body.store else Origin.LOGGED
+            self._give(answer.model_dump(mode="json", exclude={"id", "object", "model"}), origin=origin)
+
+    def log_broken(self, error: BaseException) -> None:
+        """Hand to the keeper that there was no answer, and why, if the log is on."""
+        if not self._is_logged:
             return
-        answer = self.answer().model_dump(mode="json", exclude={"id", "object", "model"})
+        is_gone = isinstance(error, asyncio.CancelledError | GeneratorExit)
+        code = error.error_code if isinstance(error, AppError) else None if is_gone else "internal_error"
+        answer = {"created": self.created, "choices": [], "usage": self.usage.model_dump(mode="json")}
+        outcome = Outcome.CANCELLED if is_gone else Outcome.FAILED
+        self._give(answer, origin=Origin.LOGGED, outcome=outcome, error_code=code)
+
+    @property
+    def _is_logged(self) -> bool:
+        """`store: false` is heard, too."""
+        return self.log.is_on and self.body.store is not False
+
+    def _give(
+        self,
+        answer: dict[str, Any],
+        *,
+        origin: Origin,
+        outcome: Outcome = Outcome.SUCCEEDED,
+        error_code: str | None = None,
+    ) -> None:
         self.keeper.give(
             NewCompletion(
                 id=self.completion_id,
@@ -208,6 +237,14 @@ class Conversation:
                 parameters=self.body.parameters_to_keep(),
                 answer=answer,
                 metadata=self.body.metadata or {},
+                origin=origin,
+                outcome=outcome,
+                served_model=self.route.voice.target.model_id,
+                release=self.route.release,
+                api_key_id=self.principal.api_key_id,
+                latency_ms=round((monotonic() - self.began_s) * 1000),
+                error_code=error_code,
+                is_masked=self.log.is_on and self.log.is_masked,
             )
         )
 
@@ -270,12 +307,16 @@ class Conversation:
 async def answer_whole(conversation: Conversation) -> ChatCompletion:
     """Raises the runtime's error; what was spoken before it is paid."""
     try:
-        async with aclosing(conversation.listen()) as heard:
-            async for _ in heard:
-                pass
-    finally:
-        await conversation.settle()
-    answer = conversation.answer()
+        try:
+            async with aclosing(conversation.listen()) as heard:
+                async for _ in heard:
+                    pass
+        finally:
+            await conversation.settle()
+        answer = conversation.answer()
+    except BaseException as error:
+        conversation.log_broken(error)
+        raise
     conversation.keep()
     conversation.ask_shadow()
     return answer

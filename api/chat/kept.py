@@ -1,5 +1,7 @@
 """Answers that were kept (`store: true`), as the OpenAI clients list, read, label and delete them."""
 
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -15,10 +17,11 @@ from core.config import Settings
 from core.errors import Unavailable
 from core.kit.clock import unix_s
 from core.kit.pagination import Page, PageRequest
+from core.serving.completions import log as request_log
 from core.serving.completions import service as completions
 from core.serving.completions.keeper import CompletionKeeper
 from core.serving.completions.models import Completion
-from core.serving.completions.types import CompletionFilter
+from core.serving.completions.types import CompletionFilter, LogRule, Origin, Outcome
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Permission
 
@@ -28,10 +31,39 @@ router = APIRouter(prefix="/v1/chat/completions", tags=["chat"], route_class=Ret
 _STORED_WITHIN_S = 2.0
 _QUESTION_CHARS = 200
 _DAY_S = 24 * 3600
+_LAST_S = 2**35
 
 ReaderDep = Annotated[Principal, Depends(require(Permission.CHAT_USE))]
 EditorDep = Annotated[Principal, Depends(require(Permission.DATASETS_WRITE))]
 Order = Annotated[Literal["asc", "desc"], Query(description="By time: the oldest first, or the newest.")]
+
+
+@dataclass(frozen=True, slots=True)
+class LogFilter:
+    """Ours, for whoever searches the request log."""
+
+    q: Annotated[str | None, Query(max_length=200, description="Words that were said, in any case.")] = None
+    origin: Annotated[Origin | None, Query(description="`logged` for the request log alone.")] = None
+    outcome: Annotated[
+        Literal["succeeded", "failed", "cancelled", "any"], Query(description="Only answers by default.")
+    ] = "succeeded"
+    created_after: Annotated[int | None, Query(ge=0, le=_LAST_S, description="Unix seconds.")] = None
+    created_before: Annotated[int | None, Query(ge=0, le=_LAST_S, description="Unix seconds.")] = None
+
+    def to_filter(self, *, model: str | None, metadata: dict[str, str]) -> CompletionFilter:
+        return CompletionFilter(
+            model=model,
+            metadata=metadata,
+            query=self.q,
+            origin=self.origin,
+            outcome=None if self.outcome == "any" else Outcome(self.outcome),
+            after=_moment(self.created_after),
+            before=_moment(self.created_before),
+        )
+
+
+def _moment(unix: int | None) -> datetime | None:
+    return None if unix is None else datetime.fromtimestamp(unix, UTC)
 
 
 class LabelsBody(RequestBody):
@@ -59,7 +91,8 @@ def list_chat_completions(
     session: SessionDep,
     settings: SettingsDep,
     page: PageDep,
-    model: Annotated[str | None, Query(description="Only answers of this model.")] = None,
+    also: Annotated[LogFilter, Depends()],
+    model: Annotated[str | None, Query(description="Only answers of this model, or to this name.")] = None,
     order: Order = "asc",
 ) -> ListBody[KeptCompletion]:
     """Kept answers, filtered by `metadata[key]=value` too."""
@@ -73,9 +106,10 @@ def list_chat_completions(
         session,
         workspace_id=principal.workspace_id,
         page=PageRequest(after=page.after, limit=page.limit, ascending=order == "asc"),
-        wanted=CompletionFilter(model=model, metadata=pairs),
+        wanted=also.to_filter(model=model, metadata=pairs),
     )
-    return list_body(found, lambda completion: _body(completion, settings))
+    log = request_log.rule(session, workspace_id=principal.workspace_id)
+    return list_body(found, lambda completion: _body(completion, settings, log))
 
 
 @router.get("/{completion_id}")
@@ -84,7 +118,7 @@ def get_chat_completion(
 ) -> KeptCompletion:
     """A kept answer."""
     found = completions.get(session, workspace_id=principal.workspace_id, completion_id=completion_id)
-    return _body(found, settings)
+    return _body(found, settings, request_log.rule(session, workspace_id=principal.workspace_id))
 
 
 @router.post("/{completion_id}")
@@ -93,7 +127,7 @@ def update_chat_completion(
 ) -> KeptCompletion:
     """Put other metadata in the place of what it has."""
     found = completions.label(session, principal=principal, completion_id=completion_id, metadata=body.metadata or {})
-    return _body(found, settings)
+    return _body(found, settings, request_log.rule(session, workspace_id=principal.workspace_id))
 
 
 @router.delete("/{completion_id}")
@@ -116,9 +150,9 @@ def list_chat_completion_messages(
     return list_body(Page.cut(messages[begin : begin + page.limit + 1], page.limit), lambda message: message)
 
 
-def _body(completion: Completion, settings: Settings) -> KeptCompletion:
+def _body(completion: Completion, settings: Settings, log: LogRule) -> KeptCompletion:
     asked = completion.parameters
-    days = settings.stored_completions_days
+    days = log.retention_days if completion.origin is Origin.LOGGED else settings.stored_completions_days
     return KeptCompletion(
         id=completion.id,
         model=completion.model,
@@ -131,6 +165,14 @@ def _body(completion: Completion, settings: Settings) -> KeptCompletion:
         tools=asked.get("tools"),
         tool_choice=asked.get("tool_choice"),
         response_format=asked.get("response_format"),
+        origin=completion.origin,
+        outcome=completion.outcome,
+        error_code=completion.error_code,
+        served_model=completion.served_model,
+        release=completion.release,
+        api_key_id=completion.api_key_id,
+        latency_ms=completion.latency_ms,
+        is_masked=completion.is_masked,
         question=_question(completion.messages),
         expires_at=unix_s(completion.created_at) + days * _DAY_S if days else None,
         **completion.answer,

@@ -16,7 +16,9 @@ from core.config import Settings
 from core.db.session import workspace_scope
 from core.errors import Invalid
 from core.serving import proofs, routing
+from core.serving.completions import log as request_log
 from core.serving.completions.keeper import CompletionKeeper
+from core.serving.completions.types import LogRule
 from core.serving.routing import Route
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Permission
@@ -56,7 +58,7 @@ async def create_chat_completion(
     """Talk to a base or a tuned model."""
     _check(body, settings)
 
-    def resolve() -> Route:
+    def resolve() -> tuple[Route, LogRule]:
         with database.session(workspace_scope(principal.workspace_id)) as session:
             found = routing.route(
                 session,
@@ -66,10 +68,11 @@ async def create_chat_completion(
                 settings=settings,
                 blobs=backends.blobs,
             )
+            log = request_log.rule(session, workspace_id=principal.workspace_id)
         proofs.prove_if_needed(database, inference, found.voice.target)
-        return found
+        return found, log
 
-    found = await run_in_threadpool(resolve)
+    found, log = await run_in_threadpool(resolve)
     allowance = await take_tokens(
         request,
         body,
@@ -85,6 +88,7 @@ async def create_chat_completion(
         database=database,
         inference=inference,
         keeper=keeper,
+        log=log,
         shadows=request.app.state.shadows,
         metrics=request.app.state.chat_metrics,
     )

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from core.inference.types import FinishReason
+from core.serving.completions.types import Origin, Outcome
 
 
 def _is_none(value: object) -> bool:
@@ -101,6 +102,14 @@ class KeptCompletion(ChatCompletion):
     response_format: dict[str, Any] | None
     # ours
     question: str = Field(description="The beginning of what a user said last, for lists.")
+    origin: Origin = Field(description="`stored` if the request asked for it, `logged` by the workspace's request log.")
+    outcome: Outcome = Field(description="Of a request that is `failed` or `cancelled` there are no choices.")
+    error_code: str | None
+    served_model: str | None = Field(description="Who answered; `model` is the name that was asked for.")
+    release: int | None = Field(description="Of an alias.")
+    api_key_id: str | None
+    latency_ms: int | None = Field(description="From the question to the end of the answer.")
+    is_masked: bool = Field(description="Personal data was taken out before it was written.")
     expires_at: int | None = Field(description="When it is swept, in unix seconds; null if it stays.")
 
 

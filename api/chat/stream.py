@@ -1,5 +1,6 @@
 """An answer in pieces, as server-sent events."""
 
+import asyncio
 import logging
 import secrets
 from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -34,8 +35,9 @@ async def begin_stream(conversation: Conversation) -> AsyncGenerator[str, None]:
             begun.append(found)
             if found is None or not found[1].start:
                 break
-    except BaseException:
+    except BaseException as error:
         await conversation.settle()
+        conversation.log_broken(error)
         raise
     return _speak(conversation, begun, pieces)
 
@@ -57,9 +59,14 @@ async def _speak(
         conversation.keep()
         conversation.ask_shadow()
     except AppError as error:
+        conversation.log_broken(error)
         yield _broken(error)
-    except Exception:
+    except (asyncio.CancelledError, GeneratorExit) as gone:
+        conversation.log_broken(gone)
+        raise
+    except Exception as error:
         logger.exception("the stream %s broke", conversation.completion_id)
+        conversation.log_broken(error)
         yield _broken(Unavailable("The answer broke off on our side. Try again.", code="internal_error"))
     finally:
         # also when the client is gone: what was spoken is paid

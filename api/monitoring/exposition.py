@@ -130,3 +130,17 @@ def _add_quantiles(summary: SummaryMetricFamily, labels: dict[str, str], values:
     # without _count and _sum: over a sliding hour they would fall, which counters must not
     for quantile, value in zip(QUANTILES, values, strict=True):
         summary.add_sample(summary.name, labels | {"quantile": str(quantile)}, value)
+
+
+class LostCompletionsCollector(Collector):
+    """Answers that this process should have kept and could not."""
+
+    def __init__(self, num_lost: int) -> None:
+        self._num_lost = num_lost
+
+    def collect(self) -> Iterator[Metric]:
+        yield CounterMetricFamily(
+            "tailorbird_completions_lost",
+            "Answers that were to be kept and are lost, of this process.",
+            value=self._num_lost,
+        )

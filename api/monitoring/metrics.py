@@ -4,8 +4,9 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from api.chat.routes import KeeperDep
 from api.dependencies import DatabaseDep, InferenceDep, SettingsDep, require
-from api.monitoring.exposition import FiguresCollector, ModelServersCollector
+from api.monitoring.exposition import FiguresCollector, LostCompletionsCollector, ModelServersCollector
 from api.monitoring.http_metrics import HttpMetrics
 from api.retries import RetriedRoute
 from core.db.session import SYSTEM
@@ -36,6 +37,7 @@ def get_metrics(
     inference: InferenceDep,
     ledger: Annotated[LedgerTotals, Depends(_ledger_totals)],
     http_metrics: Annotated[HttpMetrics, Depends(_http_metrics)],
+    keeper: KeeperDep,
 ) -> Response:
     """For Prometheus: queues, workers, jobs and money by the database, model servers, and this process's requests."""
     del principal
@@ -44,4 +46,5 @@ def get_metrics(
     registry = CollectorRegistry()
     registry.register(FiguresCollector(figures))
     registry.register(ModelServersCollector(model_servers.look(inference)))
+    registry.register(LostCompletionsCollector(keeper.num_lost))
     return Response(generate_latest(registry) + generate_latest(http_metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -83,6 +83,7 @@ FIELDS = {
     "service_account_id": "account",
     "workspace_id": "workspace",
     "part_ids": "part",
+    "completion_ids": "completion",
 }
 # whom something is given to: it may be anybody
 GIVEN_TO = frozenset({"project_ids"})

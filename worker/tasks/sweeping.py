@@ -80,16 +80,19 @@ class Sweeper:
 
 
 def sweep_completions(database: Database, *, older_than_days: int) -> int:
-    """Delete the answers kept for longer than this, and shadows'; 0 days keep them for ever. How many that were."""
+    """Delete the answers kept for longer than this, and shadows'; 0 days keep them for ever. How many that were.
+
+    What was logged goes when its workspace says so.
+    """
     num_removed = 0
-    while older_than_days:
+    while True:
         with database.session(SYSTEM) as session:
             removed = completions.sweep(session, older_than_days=older_than_days)
-            removed += aliases.sweep(session, older_than_days=older_than_days)
+            if older_than_days:
+                removed += aliases.sweep(session, older_than_days=older_than_days)
         num_removed += removed
         if not removed:
-            break
-    return num_removed
+            return num_removed
 
 
 def sweep_objects(database: Database, blobs: BlobStore, *, since_s: float = _LATELY_S) -> int:

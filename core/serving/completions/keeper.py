@@ -8,7 +8,8 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import islice, takewhile
 
 import orjson
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -25,6 +26,8 @@ _MAX_BYTES = 64 << 20
 _PATIENCE_S = 600.0
 _PAUSE_S = 2.0
 _IDLE_S = 10.0
+# in one transaction, of one workspace
+_MAX_BATCH = 50
 
 
 class CompletionKeeper:
@@ -42,6 +45,8 @@ class CompletionKeeper:
         self._max_bytes, self._patience_s, self._pause_s = max_bytes, patience_s, pause_s
         self._pending: OrderedDict[str, NewCompletion] = OrderedDict()
         self._num_bytes = 0
+        self.num_lost = 0
+        """Since the process began; the log names each."""
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
@@ -49,6 +54,7 @@ class CompletionKeeper:
         num_bytes = _size(completion)
         with self._changed:
             if self._num_bytes + num_bytes > self._max_bytes:
+                self.num_lost += 1
                 logger.error("the answer %s is not kept: too many wait for the database", completion.id)
                 return
             self._pending[completion.id] = completion
@@ -71,20 +77,37 @@ class CompletionKeeper:
             return self._changed.wait_for(is_done, timeout=timeout_s)
 
     def _run(self) -> None:
-        while (completion := self._oldest()) is not None:
-            self._store(completion)
+        while batch := self._oldest():
+            self._store_all(batch)
             with self._changed:
-                del self._pending[completion.id]
-                self._num_bytes -= _size(completion)
+                for completion in batch:
+                    del self._pending[completion.id]
+                    self._num_bytes -= _size(completion)
                 self._changed.notify_all()
 
-    def _oldest(self) -> NewCompletion | None:
-        """None when there was none for a while, and then the thread ends."""
+    def _oldest(self) -> list[NewCompletion]:
+        """The oldest, with those of its workspace that follow it. None when there was none for a while."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._pending, timeout=_IDLE_S):
                 self._thread = None
-                return None
-            return next(iter(self._pending.values()))
+                return []
+            first = next(iter(self._pending.values()))
+            following = takewhile(lambda one: one.workspace_id == first.workspace_id, self._pending.values())
+            return list(islice(following, _MAX_BATCH))
+
+    def _store_all(self, batch: Sequence[NewCompletion]) -> None:
+        """In one transaction; if that fails each in its own, so that one that cannot be stored takes no other along."""
+        if len(batch) > 1:
+            try:
+                with self._database.session(workspace_scope(batch[0].workspace_id)) as session:
+                    for completion in batch:
+                        service.keep(session, completion)
+            except Exception as error:  # noqa: BLE001 - told by who tries it alone
+                logger.warning("%d answers are kept one by one: %s", len(batch), type(error).__name__)
+            else:
+                return
+        for completion in batch:
+            self._store(completion)
 
     def _store(self, completion: NewCompletion) -> None:
         deadline = time.monotonic() + self._patience_s
@@ -95,10 +118,12 @@ class CompletionKeeper:
             except SQLAlchemyError as error:
                 if not _may_pass(error) or time.monotonic() + self._pause_s > deadline:
                     name = type(error).__name__
+                    self.num_lost += 1
                     logger.error("the answer %s could not be kept: %s", completion.id, name)  # noqa: TRY400 - its text may quote
                     return
                 time.sleep(self._pause_s)
             except Exception:
+                self.num_lost += 1
                 logger.exception("the answer %s could not be kept", completion.id)
                 return
             else:

@@ -1,13 +1,17 @@
 """Queries of kept answers."""
 
+import json
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, Select, Text, cast, delete, func, or_, select
+from sqlalchemy.dialects.postgresql import INTERVAL
 from sqlalchemy.orm import Session
 
 from core.kit.pagination import Page, PageRequest
-from core.serving.completions.models import Completion
-from core.serving.completions.types import CompletionFilter
+from core.serving.completions.models import Completion, RequestLog
+from core.serving.completions.types import CompletionFilter, Origin
 
 
 class CompletionRepository:
@@ -30,11 +34,34 @@ class CompletionRepository:
         if page.after:
             query = query.where(Completion.id > page.after if page.ascending else Completion.id < page.after)
         if wanted.model is not None:
-            query = query.where(Completion.model == wanted.model)
+            query = query.where(or_(Completion.model == wanted.model, Completion.served_model == wanted.model))
         if wanted.metadata:
             query = query.where(Completion.user_metadata.contains(wanted.metadata))
+        if wanted.query:
+            query = query.where(_says(wanted.query))
+        if wanted.origin is not None:
+            query = query.where(Completion.origin == wanted.origin)
+        if wanted.outcome is not None:
+            query = query.where(Completion.outcome == wanted.outcome)
+        if wanted.after is not None:
+            query = query.where(Completion.created_at >= wanted.after)
+        if wanted.before is not None:
+            query = query.where(Completion.created_at < wanted.before)
         order = Completion.id.asc() if page.ascending else Completion.id.desc()
         return Page.cut(self._session.scalars(query.order_by(order).limit(page.limit + 1)).all(), page.limit)
+
+    def by_ids(self, ids: Sequence[str]) -> dict[str, Completion]:
+        query = select(Completion).where(Completion.workspace_id == self._workspace_id, Completion.id.in_(ids))
+        return {completion.id: completion for completion in self._session.scalars(query)}
+
+    def log(self, *, for_update: bool = False) -> RequestLog | None:
+        query = select(RequestLog).where(RequestLog.workspace_id == self._workspace_id)
+        return self._session.scalar(query.with_for_update() if for_update else query)
+
+    def add_log(self, log: RequestLog) -> RequestLog:
+        self._session.add(log)
+        self._session.flush()
+        return log
 
     def remove(self, completion: Completion) -> None:
         self._session.delete(completion)
@@ -47,13 +74,36 @@ class ExpiredRepository:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def remove(self, *, older_than_days: int, limit: int) -> int:
+    def remove_stored(self, *, older_than_days: int, limit: int) -> int:
         """The oldest first, at most `limit`; how many that were."""
-        expired = (
+        return self._remove(
             select(Completion.id)
-            .where(Completion.created_at < func.now() - timedelta(days=older_than_days))
+            .where(
+                Completion.created_at < func.now() - timedelta(days=older_than_days),
+                Completion.origin == Origin.STORED,
+            )
             .order_by(Completion.created_at)
             .limit(limit)
         )
+
+    def remove_logged(self, *, limit: int) -> int:
+        """By what each workspace's log says now; also where it was turned off since."""
+        kept_for = cast(func.concat(RequestLog.retention_days, " days"), INTERVAL)
+        return self._remove(
+            select(Completion.id)
+            .join(RequestLog, RequestLog.workspace_id == Completion.workspace_id)
+            .where(Completion.origin == Origin.LOGGED, Completion.created_at < func.now() - kept_for)
+            .limit(limit)
+        )
+
+    def _remove(self, expired: Select[Any]) -> int:
         removed = self._session.execute(delete(Completion).where(Completion.id.in_(expired)).returning(Completion.id))
         return len(removed.all())
+
+
+def _says(words: str) -> ColumnElement[bool]:
+    """Somebody said it, in any case; as it stands in JSON."""
+    written = json.dumps(words, ensure_ascii=False)[1:-1]
+    return or_(
+        *(cast(said, Text).icontains(written, autoescape=True) for said in (Completion.messages, Completion.answer))
+    )

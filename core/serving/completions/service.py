@@ -5,6 +5,7 @@ from sqlalchemy.orm import Session
 from core.audit import service as audit
 from core.errors import NotFound
 from core.kit.pagination import Page, PageRequest
+from core.serving.completions.masking import mask, mask_answer
 from core.serving.completions.models import Completion
 from core.serving.completions.repository import CompletionRepository, ExpiredRepository
 from core.serving.completions.types import CompletionFilter, NewCompletion
@@ -26,10 +27,18 @@ def keep(session: Session, new: NewCompletion) -> None:
             workspace_id=new.workspace_id,
             created_by=new.created_by,
             model=new.model,
-            messages=storable(new.messages),
-            parameters=storable(new.parameters),
-            answer=storable(new.answer),
-            user_metadata=storable(new.metadata),
+            messages=storable(mask(new.messages) if new.is_masked else new.messages),
+            parameters=storable(mask(new.parameters) if new.is_masked else new.parameters),
+            answer=storable(mask_answer(new.answer) if new.is_masked else new.answer),
+            user_metadata=storable(mask(new.metadata) if new.is_masked else new.metadata),
+            origin=new.origin,
+            outcome=new.outcome,
+            served_model=new.served_model,
+            release=new.release,
+            api_key_id=new.api_key_id,
+            latency_ms=new.latency_ms,
+            error_code=new.error_code,
+            is_masked=new.is_masked,
         )
     )
 
@@ -71,15 +80,22 @@ def delete(session: Session, *, principal: Principal, completion_id: str) -> Non
 
 
 def sweep(session: Session, *, older_than_days: int) -> int:
-    """Delete some of what was kept for its time; how many, 0 when all of it is gone. Needs a system session."""
-    return ExpiredRepository(session).remove(older_than_days=older_than_days, limit=_SWEPT_AT_ONCE)
+    """Delete some of what was kept for its time; how many, 0 when all of it is gone. Needs a system session.
+
+    What was stored is kept for `older_than_days` (0 for ever), what was logged for as long as its workspace says.
+    """
+    expired = ExpiredRepository(session)
+    num_removed = expired.remove_logged(limit=_SWEPT_AT_ONCE)
+    if older_than_days:
+        num_removed += expired.remove_stored(older_than_days=older_than_days, limit=_SWEPT_AT_ONCE)
+    return num_removed
 
 
 def _found(completion: Completion | None, completion_id: str) -> Completion:
     if completion is None:
         raise NotFound(
-            f"There is no kept answer {completion_id} here. Only answers that were asked for with `store: true` are "
-            "kept, and only for a while.",
+            f"There is no kept answer {completion_id} here. Only answers that were asked for with `store: true`, "
+            "or while the request log was on, are kept, and only for a while.",
             code="completion_not_found",
             param="completion_id",
         )

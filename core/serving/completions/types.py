@@ -1,5 +1,36 @@
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+MIN_LOGGED_DAYS: Final = 1
+MAX_LOGGED_DAYS: Final = 365
+DEFAULT_LOGGED_DAYS: Final = 30
+
+
+class Origin(StrEnum):
+    """Why an answer is kept."""
+
+    STORED = "stored"
+    """The request asked for it."""
+    LOGGED = "logged"
+    """The workspace's request log is on."""
+
+
+class Outcome(StrEnum):
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    """Who asked hung up."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogRule:
+    """What a workspace's request log does."""
+
+    is_on: bool = False
+    retention_days: int = DEFAULT_LOGGED_DAYS
+    is_masked: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +45,15 @@ class NewCompletion:
     parameters: dict[str, Any]
     answer: dict[str, Any]
     metadata: dict[str, str]
+    origin: Origin = Origin.STORED
+    outcome: Outcome = Outcome.SUCCEEDED
+    served_model: str | None = None
+    release: int | None = None
+    api_key_id: str | None = None
+    latency_ms: int | None = None
+    error_code: str | None = None
+    is_masked: bool = False
+    """Personal data is taken out before it is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,4 +61,10 @@ class CompletionFilter:
     """`metadata` pairs that an answer must have."""
 
     model: str | None = None
+    """The name that was asked for, or the model that answered."""
     metadata: dict[str, str] = field(default_factory=dict)
+    query: str | None = None
+    origin: Origin | None = None
+    outcome: Outcome | None = None
+    after: datetime | None = None
+    before: datetime | None = None

@@ -118,6 +118,8 @@ export type ShadowAnswer = Schemas["ShadowAnswerView"];
 export type Share = Schemas["CheckpointPermissionBody"];
 export type KeptAnswer = Schemas["KeptCompletion"];
 export type KeptMessage = Schemas["KeptMessage"];
+export type RequestLog = Schemas["RequestLogBody"];
+export type RequestLogChange = Schemas["RequestLogChange"];
 export type Preference = Schemas["PreferenceBody"];
 export type NewVote = Omit<Partial<Schemas["NewPreferenceBody"]>, "messages" | "answers"> & {
   messages: { role: string; content: string | null }[];

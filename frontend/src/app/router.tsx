@@ -136,7 +136,11 @@ const votes = createRoute({
 const keptAnswers = createRoute({
   getParentRoute: () => app,
   path: "/playground/kept",
-  validateSearch: (search: Search) => pick(search, "model", "after"),
+  validateSearch: (search: Search) => ({
+    ...pick(search, "model", "q", "from", "to", "after"),
+    ...oneOf(search, "origin", ["stored", "logged"] as const),
+    ...oneOf(search, "outcome", ["failed", "cancelled", "any"] as const),
+  }),
   component: lazyRouteComponent(
     () => import("@/features/playground/pages/kept-answers-page"),
     "KeptAnswersPage",

@@ -17,7 +17,7 @@ import {
 } from "@/testing/fixtures";
 import { erasureHandlers } from "@/testing/erasure-handlers";
 import { exportHandlers } from "@/testing/export-handlers";
-import { findKept, KEPT, KEPT_MESSAGES } from "@/testing/kept-fixtures";
+import { findKept, KEPT, KEPT_MESSAGES, REQUEST_LOG } from "@/testing/kept-fixtures";
 import { ALIAS_HANDLERS } from "@/testing/alias-handlers";
 import { MODELS } from "@/testing/model-fixtures";
 import { makeBook, makeBookPreview, makePreview } from "@/testing/preview-fixtures";
@@ -201,6 +201,11 @@ export const handlers = [
   ...erasureHandlers,
   ...exportHandlers,
   ...preferenceHandlers,
+  http.get("*/v1/request_log", () => HttpResponse.json(REQUEST_LOG)),
+  http.patch("*/v1/request_log", async ({ request }) =>
+    HttpResponse.json({ ...REQUEST_LOG, ...((await request.json()) as object) }),
+  ),
+  http.post("*/v1/request_log/dataset", () => HttpResponse.json(makeDataset())),
   http.get("*/v1/chat/completions", ({ request }) => {
     const model = new URL(request.url).searchParams.get("model");
     return HttpResponse.json(listOf(KEPT.filter((kept) => !model || kept.model === model)));

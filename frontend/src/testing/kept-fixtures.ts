@@ -1,4 +1,4 @@
-import type { KeptAnswer, KeptMessage } from "@/api/types";
+import type { KeptAnswer, KeptMessage, RequestLog } from "@/api/types";
 import { BASE, NOW_S, TUNED } from "@/testing/fixtures";
 
 export function makeKept(changes: Partial<KeptAnswer> = {}): KeptAnswer {
@@ -26,6 +26,14 @@ export function makeKept(changes: Partial<KeptAnswer> = {}): KeptAnswer {
     tools: null,
     tool_choice: null,
     response_format: null,
+    origin: "stored",
+    outcome: "succeeded",
+    error_code: null,
+    served_model: TUNED,
+    release: null,
+    api_key_id: "key_1",
+    latency_ms: 2340,
+    is_masked: false,
     question: "Can I move my appointment to next week?",
     expires_at: NOW_S + 29 * 86_400,
     ...changes,
@@ -52,6 +60,8 @@ export const KEPT: KeptAnswer[] = [
       makeChoice(1, "I do not know the opening hours of this clinic."),
     ],
     metadata: {},
+    origin: "logged",
+    is_masked: true,
     question: "When are you open on Saturdays, and may I bring my dog if it waits quietly in the hall?",
     expires_at: null,
   }),
@@ -69,3 +79,10 @@ function makeKeptMessage(at: number, role: string, content: string): KeptMessage
 export function findKept(id: unknown): KeptAnswer {
   return KEPT.find((kept) => kept.id === id) ?? makeKept();
 }
+
+export const REQUEST_LOG: RequestLog = {
+  object: "request_log",
+  is_on: false,
+  retention_days: 30,
+  is_masked: true,
+};

@@ -5,7 +5,8 @@ from sqlalchemy import text
 
 from core.db.session import SYSTEM, Database, workspace_scope
 from core.serving.completions import service as completions
-from core.serving.completions.models import Completion
+from core.serving.completions.models import Completion, RequestLog
+from core.serving.completions.types import Origin
 from tests.factories.completions import new_completion
 
 pytestmark = pytest.mark.stack
@@ -54,3 +55,24 @@ def test_only_what_was_kept_for_its_time_is_swept(
     assert removed == [2, 1, 0]
     with database.session(SYSTEM) as session:
         assert {row.id for row in session.query(Completion)} == {"chatcmpl-0", "chatcmpl-1"}
+
+
+def test_what_was_logged_goes_when_its_workspace_says_so(
+    database: Database, workspace_id: str, other_workspace_id: str
+) -> None:
+    ages = {"chatcmpl-0": 2, "chatcmpl-1": 8, "chatcmpl-2": 8}
+    with database.session(SYSTEM) as session:
+        for workspace, is_on in ((workspace_id, True), (other_workspace_id, False)):
+            log = RequestLog(workspace_id=workspace, is_on=is_on, retention_days=7 if is_on else 30, is_masked=True)
+            session.add(log)
+        for completion_id, days in ages.items():
+            workspace = other_workspace_id if completion_id == "chatcmpl-2" else workspace_id
+            completions.keep(session, new_completion(workspace, completion_id, origin=Origin.LOGGED))
+            session.execute(
+                text("update completions set created_at = now() - :age where id = :id"),
+                {"age": timedelta(days=days), "id": completion_id},
+            )
+    with database.session(SYSTEM) as session:
+        assert completions.sweep(session, older_than_days=0) == 1
+        assert completions.sweep(session, older_than_days=1) == 0
+        assert {row.id for row in session.query(Completion)} == {"chatcmpl-0", "chatcmpl-2"}

@@ -142,3 +142,37 @@ def test_waiting_for_one_does_not_wait_for_the_others(
     assert keeper.wait_for("chatcmpl-2", timeout_s=0)
     assert not keeper.wait_for("chatcmpl-1", timeout_s=0.01)
     assert keeper.wait_for("chatcmpl-1", timeout_s=10)
+
+
+def test_those_that_wait_are_stored_together_and_one_that_cannot_be_takes_no_other_along(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In one transaction a workspace, then each in its own."""
+    opened, stored = [], []
+    first_is_tried, may_go_on = threading.Event(), threading.Event()
+
+    class Counted:
+        @contextmanager
+        def session(self, scope: Scope) -> Iterator[Session]:
+            opened.append(scope.workspace_id)
+            yield Session()
+
+    def keep(_: Session, new: NewCompletion) -> None:
+        first_is_tried.set()
+        may_go_on.wait(10)
+        if new.id == "bad":
+            raise DataError("insert", {}, Exception("no"))
+        stored.append(new.id)
+
+    monkeypatch.setattr(completions, "keep", keep)
+    keeper = CompletionKeeper(cast("Database", Counted()))
+    keeper.give(new_completion("w", "first"))
+    assert first_is_tried.wait(10)
+    for completion_id in ("a", "b"):
+        keeper.give(new_completion("w", completion_id))
+    keeper.give(new_completion("other", "c"))
+    keeper.give(new_completion("other", "bad"))
+    may_go_on.set()
+    assert keeper.flush(timeout_s=10)
+    assert (opened, keeper.num_lost) == (["w", "w", "other", "other", "other"], 1)
+    assert stored == ["first", "a", "b", "c", "c"]

@@ -3,6 +3,7 @@ import { getRouteApi } from "@tanstack/react-router";
 import { Page } from "@/components/ui/page";
 import { Forbidden } from "@/components/ui/states";
 import { AuditLog } from "@/features/audit/components/audit-log";
+import { RequestLogSection } from "@/features/playground/components/request-log-section";
 import { useCan } from "@/features/session/queries";
 import { KeysPanel } from "@/features/settings/components/keys-panel";
 import { MembersPanel } from "@/features/settings/components/members-panel";
@@ -52,7 +53,9 @@ export function SettingsPage() {
           {can("webhooks:manage") ? <WebhooksPanel /> : <Forbidden what="the webhooks" />}
         </Tabs.Panel>
         <Tabs.Panel value="workspace">
-          <WorkspacePanel />
+          <WorkspacePanel>
+            <RequestLogSection />
+          </WorkspacePanel>
         </Tabs.Panel>
         <Tabs.Panel value="audit">
           {can("audit:read") ? (

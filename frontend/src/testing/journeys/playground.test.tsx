@@ -35,24 +35,27 @@ function listen() {
 
 describe("comparing blind", () => {
   it("hides who is who until the vote, by the keyboard alone, and goes on from the best answer", async () => {
-    vi.spyOn(Math, "random").mockReturnValue(0);
     const { asked, votes } = listen();
     const { user } = openPage("/playground");
     await user.click(await screen.findByRole("switch", { name: "Compare without knowing which is which" }));
     await user.type(screen.getByLabelText("Your question"), "Where can I park?{Control>}{Enter}{/Control}");
-    const first = await screen.findByRole("region", { name: "Answer A" });
-    await within(first).findByText("Six places, Mill Lane.");
-    const talk = screen.getByRole("region", { name: "Answer B" }).closest("ol");
+    const group = await screen.findByRole("group", { name: "Which answer is best?" });
+    const talk = screen.getByRole("region", { name: "Answer A" }).closest("ol");
+    const better = screen.getByText("Six places, Mill Lane.").closest("section");
+    const letter = better?.getAttribute("aria-label") === "Answer A" ? "A" : "B";
+    const place = letter === "A" ? 0 : 1;
     expect(talk?.textContent).not.toMatch(/Claims helper|SmolLM2/);
     expect(screen.queryByRole("button", { name: /^Code/ })).toBeNull();
-    await waitFor(() => expect(screen.getByRole("group", { name: "Which answer is best?" })).toHaveFocus());
-    await user.keyboard("1");
-    expect(await screen.findByRole("region", { name: "Answer of A · Claims helper" })).toBeVisible();
+    await waitFor(() => expect(group).toHaveFocus());
+    await user.keyboard(String(place + 1));
+    expect(await screen.findByRole("region", { name: `Answer of ${letter} · Claims helper` })).toBeVisible();
     expect(screen.getByText(/You preferred Claims helper/)).toBeVisible();
     const [cast] = votes;
     expect(cast?.key).toMatch(/^[0-9a-f]{32}$/);
-    expect(cast?.vote).toMatchObject({ verdict: "best", best: 0, is_blind: true });
-    expect(cast?.vote.answers.map((answer) => answer.model)).toEqual([TUNED, BASE]);
+    expect(cast?.vote).toMatchObject({ verdict: "best", best: place, is_blind: true });
+    expect(cast?.vote.answers.map((answer) => answer.model)).toEqual(
+      place === 0 ? [TUNED, BASE] : [BASE, TUNED],
+    );
     await waitFor(() => expect(screen.getByLabelText("Your question")).toHaveFocus());
     await user.keyboard("And my bicycle?{Enter}");
     await waitFor(() => expect(asked).toHaveLength(4));
@@ -96,7 +99,7 @@ describe("several models", () => {
     expect(screen.getByLabelText("Third model")).toBeVisible();
     await user.type(screen.getByLabelText("Your question"), "Where can I park?{Enter}");
     expect(await screen.findByText("The model is too busy.")).toBeVisible();
-    expect(await screen.findByText("Six places, Mill Lane.")).toBeVisible();
+    expect(await screen.findAllByText("Six places, Mill Lane.")).toHaveLength(2);
     await waitFor(() => expect(asked).toHaveLength(2));
     await user.click(screen.getByRole("button", { name: "Ask again" }));
     await waitFor(() => expect(screen.queryByText("The model is too busy.")).toBeNull());
@@ -149,13 +152,14 @@ describe("several models", () => {
   });
 
   it("show the very request as code", async () => {
+    listen();
     const { user } = openPage(`/playground?left=${BASE}`);
     await user.type(await screen.findByLabelText("Your question"), "It's me{Enter}");
-    await user.click(await screen.findByRole("button", { name: "Code: SmolLM2 135M Instruct" }));
-    const code = await screen.findByLabelText(/Put a key of yours/);
+    await user.click(await screen.findByLabelText("Code: SmolLM2 135M Instruct"));
+    const code = await screen.findByLabelText(/^Put a key of yours/);
     expect(code.textContent).toContain(`"content": "It'\\''s me"`);
     await user.click(screen.getByText("Python"));
-    expect(screen.getByLabelText(/Put a key of yours/).textContent).toContain("temperature=0.3,");
+    expect(screen.getByLabelText(/^Put a key of yours/).textContent).toContain("temperature=0.3,");
   });
 });
 

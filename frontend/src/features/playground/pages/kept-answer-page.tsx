@@ -6,6 +6,7 @@ import type { KeptAnswer, KeptMessage, Message } from "@/api/types";
 import { Confirm } from "@/components/ui/confirm";
 import { Conversation } from "@/components/ui/conversation";
 import { Facts } from "@/components/ui/facts";
+import { Notice } from "@/components/ui/notice";
 import { tell, tellFailure } from "@/components/ui/notices";
 import { Page, Section } from "@/components/ui/page";
 import { SkeletonLines } from "@/components/ui/skeletons";
@@ -17,6 +18,12 @@ import { useCan } from "@/features/session/queries";
 import { count, plural, whenLabel } from "@/lib/format";
 import { useNow } from "@/lib/use-now";
 import classes from "./kept-answer-page.module.css";
+
+const ENDINGS: Record<KeptAnswer["choices"][number]["finish_reason"], string> = {
+  stop: "by itself",
+  length: "at its longest",
+  tool_calls: "to look something up",
+};
 
 const route = getRouteApi("/app/playground/kept/$answerId");
 
@@ -100,7 +107,19 @@ function About({ kept }: { kept: KeptAnswer }) {
               </Link>
             ),
           },
-          { label: "Kept", value: <TimeAgo at={kept.created} /> },
+          {
+            label: "Kept",
+            value: <TimeAgo at={kept.created} />,
+            note: kept.origin === "logged" ? "by the request log" : "as the request asked",
+          },
+          ...(kept.latency_ms === null
+            ? []
+            : [{ label: "Took", value: `${(kept.latency_ms / 1000).toFixed(1)} s` }]),
+          ...(kept.served_model && kept.served_model !== kept.model
+            ? [{ label: "Answered by", value: modelName(kept.served_model), note: `release ${kept.release}` }]
+            : []),
+          ...(kept.choices[0] ? [{ label: "Ended", value: ENDINGS[kept.choices[0].finish_reason] }] : []),
+          ...(kept.api_key_id ? [{ label: "API key", value: <code>{kept.api_key_id}</code> }] : []),
           {
             label: "Deleted by itself",
             value: kept.expires_at ? whenLabel(kept.expires_at, now) : "never",
@@ -112,6 +131,16 @@ function About({ kept }: { kept: KeptAnswer }) {
           },
         ]}
       />
+      {kept.outcome !== "succeeded" && (
+        <Notice tone="warn" title="There is no answer">
+          {kept.outcome === "cancelled"
+            ? "Whoever asked gave up before it was there."
+            : `The request failed: ${kept.error_code ?? "no reason is known"}.`}
+        </Notice>
+      )}
+      {kept.is_masked && (
+        <p className={classes.masked}>What looked like personal data was taken out before this was kept.</p>
+      )}
       {labels.length > 0 && (
         <ul className={classes.labels} aria-label="Labels">
           {labels.map(([name, value]) => (

@@ -1,7 +1,7 @@
 import { Button, TextInput } from "@mantine/core";
 import { useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { useState, type SubmitEvent } from "react";
+import { useState, type ReactNode, type SubmitEvent } from "react";
 import { messageOf } from "@/api/errors";
 import { CodeBlock } from "@/components/ui/code-block";
 import { Confirm } from "@/components/ui/confirm";
@@ -13,7 +13,8 @@ import { leaveWorkspace, useCan, useSession } from "@/features/session/queries";
 import { restoreWorkspace, useArchiveWorkspace, useRenameWorkspace } from "@/features/workspaces/queries";
 import classes from "./workspace-panel.module.css";
 
-export function WorkspacePanel() {
+/** `children` are what else is set for a workspace. */
+export function WorkspacePanel({ children }: { children?: ReactNode }) {
   const { workspace, role } = useSession();
   const isAdmin = useCan()("workspace:admin");
   return (
@@ -37,6 +38,7 @@ export function WorkspacePanel() {
       >
         <CodeBlock label="The id of this workspace" code={workspace.id} />
       </Section>
+      {children}
       {isAdmin && <Archive />}
     </div>
   );

@@ -1,0 +1,27 @@
+"""Personal data taken out of what was said, before it is written down."""
+
+from typing import Any
+
+from core.datasets.health.personal import SORTS
+
+# these say how a message is built and not what anybody said
+_STRUCTURE = frozenset({"role", "type", "id", "tool_call_id", "finish_reason", "created", "system_fingerprint"})
+
+
+def mask(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """A JSON value with a placeholder for whatever looks like personal data (`core.datasets.health.personal`)."""
+    if isinstance(value, str):
+        for sort in SORTS:
+            value = sort.mask(value)
+        return value
+    if isinstance(value, list):
+        return [mask(one) for one in value]
+    if isinstance(value, dict):
+        return {name: one if name in _STRUCTURE else mask(one) for name, one in value.items()}
+    return value
+
+
+def mask_answer(answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer's choices masked. Log probabilities go: they spell the words token by token."""
+    choices = [{**mask(choice | {"logprobs": None})} for choice in answer.get("choices", [])]
+    return {**answer, "choices": choices}
