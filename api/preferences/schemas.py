@@ -3,10 +3,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from api.chat.messages import MessageBody, as_stored, to_messages
 from api.chat.requests import Int64
 from api.chat.schemas import ServedBy
-from api.schemas import JsonBody, RequestBody, ResponseBody
+from api.schemas import RequestBody, ResponseBody
 from core.errors import Invalid
 from core.kit.clock import unix_s
 from core.serving.preferences.models import Preference
@@ -24,7 +23,16 @@ from core.serving.preferences.types import (
 
 _MAX_MESSAGES = 500
 Name = Annotated[str, Field(min_length=1, max_length=300)]
-Messages = Annotated[list[MessageBody], Field(min_length=1, max_length=_MAX_MESSAGES)]
+
+
+class SaidMessage(RequestBody):
+    """Of a conversation in text."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+Messages = Annotated[list[SaidMessage], Field(min_length=1, max_length=_MAX_MESSAGES)]
 
 
 class PromptProfileRef(RequestBody):
@@ -34,7 +42,7 @@ class PromptProfileRef(RequestBody):
     version: int = Field(ge=1, le=1_000_000)
 
 
-class AnsweredBy(JsonBody):
+class AnsweredBy(RequestBody):
     """As a chat answer names it."""
 
     model: Name
@@ -71,7 +79,7 @@ class PreferenceAnswer(RequestBody):
                 prompt_sha256=prompt_digest(own) if own else None,
             ),
             system_prompt=self.system_prompt or None,
-            messages=None if self.messages is None else [as_stored(message) for message in self.messages],
+            messages=None if self.messages is None else [message.model_dump() for message in self.messages],
         )
 
 
@@ -102,7 +110,7 @@ class NewPreferenceBody(RequestBody):
         _check_said(self.messages, "messages")
         given = self.parameters
         return NewPreference(
-            messages=[as_stored(message) for message in self.messages],
+            messages=[message.model_dump() for message in self.messages],
             answers=[answer.to_answer(f"answers.{at}") for at, answer in enumerate(self.answers)],
             parameters={} if given is None else given.model_dump(mode="json", exclude_none=True),
             verdict=self.verdict,
@@ -111,11 +119,8 @@ class NewPreferenceBody(RequestBody):
         )
 
 
-def _check_said(messages: list[MessageBody] | None, place: str) -> None:
-    if messages is None:
-        return
-    to_messages(messages)
-    if messages[-1].role == "assistant":
+def _check_said(messages: list[SaidMessage] | None, place: str) -> None:
+    if messages is not None and messages[-1].role == "assistant":
         raise Invalid(
             "The conversation ends with an answer; send it up to the question, and the answers beside it.",
             code="invalid_value",

@@ -1,11 +1,10 @@
 import { writeHeaders } from "@/api/client";
 import { toApiError, unreachable, type ErrorBody, ApiError } from "@/api/errors";
-import type { Message } from "@/api/types";
 import { readEventStream } from "@/lib/event-stream";
 
 export interface ChatRequest {
   model: string;
-  messages: Pick<Message, "role" | "content">[];
+  messages: { role: "system" | "user" | "assistant"; content: string }[];
   temperature?: number;
   top_p?: number;
   max_tokens?: number;

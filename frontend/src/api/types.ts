@@ -121,13 +121,7 @@ export type KeptMessage = Schemas["KeptMessage"];
 export type RequestLog = Schemas["RequestLogBody"];
 export type RequestLogChange = Schemas["RequestLogChange"];
 export type Preference = Schemas["PreferenceBody"];
-export type NewVote = Omit<Partial<Schemas["NewPreferenceBody"]>, "messages" | "answers"> & {
-  messages: { role: string; content: string | null }[];
-  answers: (Omit<Schemas["PreferenceAnswer"], "messages"> & {
-    messages: { role: string; content: string | null }[] | null;
-  })[];
-  verdict: Verdict;
-};
+export type NewVote = Schemas["NewPreferenceBody"];
 export type Verdict = Preference["verdict"];
 export type Duel = Schemas["DuelBody"];
 export type Voice = Schemas["VoiceBody"];

@@ -35,7 +35,7 @@ export function useVote() {
     mutationFn: ({ key, vote }: { key: string; vote: NewVote }) =>
       unwrap<Preference>(
         api.POST("/v1/preferences", {
-          body: { is_blind: false, ...vote },
+          body: vote,
           headers: { "idempotency-key": key },
         }),
       ),

@@ -76,7 +76,7 @@ export interface Round {
   vote: Vote | null;
 }
 
-type Said = ChatRequest["messages"];
+type Said = NewVote["messages"];
 
 export function isAnswering(round: Round): boolean {
   return round.answers.some((answer) => answer.state === "waiting");
