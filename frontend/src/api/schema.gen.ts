@@ -2466,6 +2466,91 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/preferences": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Preferences
+         * @description Votes, the newest first.
+         */
+        get: operations["list_preferences"];
+        put?: never;
+        /**
+         * Create Preference
+         * @description Keep a vote: which of two to four answers to one question is best, or that all are equal, or all bad.
+         */
+        post: operations["create_preference"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/preferences/dataset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make Preference Dataset
+         * @description Make examples to learn from (DPO) of all votes that chose an answer: it, and each that it was preferred to.
+         */
+        post: operations["make_preference_dataset"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/preferences/wins": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Preference Wins
+         * @description Of every two that blind votes compared: how often each won, with a 95 % interval.
+         */
+        get: operations["list_preference_wins"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/preferences/{preference_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get Preference */
+        get: operations["get_preference"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete Preference
+         * @description Delete a vote for good. It counts no more; examples that were made of it stay.
+         */
+        delete: operations["delete_preference"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/prices": {
         parameters: {
             query?: never;
@@ -2679,6 +2764,50 @@ export interface paths {
         get: operations["get_readiness"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/request_log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Request Log
+         * @description Whether every chat completion of the workspace is kept, for how long, and whether masked.
+         */
+        get: operations["get_request_log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Update Request Log
+         * @description Turn it on or off. Off, what was logged stays until its days are over, or somebody deletes it.
+         */
+        patch: operations["update_request_log"];
+        trace?: never;
+    };
+    "/v1/request_log/dataset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make Request Dataset
+         * @description Make examples to learn from of picked answers: what was asked, with the answer to it.
+         */
+        post: operations["make_request_dataset"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3579,6 +3708,18 @@ export interface components {
             role: "assistant";
             /** Tool Calls */
             tool_calls?: components["schemas"]["AnsweredToolCall"][] | null;
+        };
+        /**
+         * AnsweredBy
+         * @description As a chat answer names it.
+         */
+        AnsweredBy: {
+            /** Model */
+            model: string;
+            /** Profile */
+            profile?: number | null;
+            /** Release */
+            release: number;
         };
         /** AnsweredToolCall */
         AnsweredToolCall: {
@@ -4533,6 +4674,23 @@ export interface components {
              */
             object: "checkpoint.permission";
         };
+        /** DeletedPreferenceBody */
+        DeletedPreferenceBody: {
+            /**
+             * Deleted
+             * @default true
+             * @constant
+             */
+            deleted: true;
+            /** Id */
+            id: string;
+            /**
+             * Object
+             * @default preference
+             * @constant
+             */
+            object: "preference";
+        };
         /** DeletedServiceAccountBody */
         DeletedServiceAccountBody: {
             /**
@@ -4775,6 +4933,55 @@ export interface components {
             /** Would Start */
             would_start: boolean;
         };
+        /**
+         * DuelBody
+         * @description How blind votes between two went. `share` is the first's, of the votes that chose between them.
+         */
+        DuelBody: {
+            first: components["schemas"]["VoiceBody"];
+            /**
+             * High
+             * @description Where it ends.
+             */
+            high: number | null;
+            /** @description `too_few` below ten votes that chose, `undecided` where the interval holds a half. */
+            lead: components["schemas"]["Lead"];
+            /**
+             * Low
+             * @description Where the 95 % interval of the share begins (Wilson).
+             */
+            low: number | null;
+            /** Num Bad */
+            num_bad: number;
+            /** Num Equal */
+            num_equal: number;
+            /** Num First */
+            num_first: number;
+            /** Num Second */
+            num_second: number;
+            /** Num Votes */
+            num_votes: number;
+            /**
+             * Object
+             * @default preference.duel
+             * @constant
+             */
+            object: "preference.duel";
+            second: components["schemas"]["VoiceBody"];
+            /** Share */
+            share: number | null;
+        };
+        /** DuelListBody */
+        DuelListBody: {
+            /** Data */
+            data: components["schemas"]["DuelBody"][];
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
         /** EditRow */
         EditRow: {
             content: components["schemas"]["RowContent"];
@@ -4843,6 +5050,11 @@ export interface components {
              * @description Grounds on which findings are kept: their words go, the decisions stay.
              */
             num_grounds: number;
+            /**
+             * Num Preferences
+             * @description Votes whose words go; that they were cast stays.
+             */
+            num_preferences: number;
             /**
              * Num Rows
              * @description Rows as they are stored: of one that was edited, each form counts.
@@ -5858,10 +6070,14 @@ export interface components {
          * @description An answer that was asked for with `store`, with what it was asked with.
          */
         KeptCompletion: {
+            /** Api Key Id */
+            api_key_id: string | null;
             /** Choices */
             choices: components["schemas"]["Choice"][];
             /** Created */
             created: number;
+            /** Error Code */
+            error_code: string | null;
             /**
              * Expires At
              * @description When it is swept, in unix seconds; null if it stays.
@@ -5871,6 +6087,16 @@ export interface components {
             frequency_penalty: number;
             /** Id */
             id: string;
+            /**
+             * Is Masked
+             * @description Personal data was taken out before it was written.
+             */
+            is_masked: boolean;
+            /**
+             * Latency Ms
+             * @description From the question to the end of the answer.
+             */
+            latency_ms: number | null;
             /** Metadata */
             metadata: {
                 [key: string]: string;
@@ -5883,6 +6109,10 @@ export interface components {
              * @constant
              */
             object: "chat.completion";
+            /** @description `stored` if the request asked for it, `logged` by the workspace's request log. */
+            origin: components["schemas"]["Origin"];
+            /** @description Of a request that is `failed` or `cancelled` there are no choices. */
+            outcome: components["schemas"]["Outcome"];
             /** Presence Penalty */
             presence_penalty: number;
             /**
@@ -5890,6 +6120,11 @@ export interface components {
              * @description The beginning of what a user said last, for lists.
              */
             question: string;
+            /**
+             * Release
+             * @description Of an alias.
+             */
+            release: number | null;
             /** Response Format */
             response_format: {
                 [key: string]: unknown;
@@ -5898,6 +6133,11 @@ export interface components {
             seed: number | null;
             /** @description Ours: who answered for an alias. */
             served_by?: components["schemas"]["ServedBy"] | null;
+            /**
+             * Served Model
+             * @description Who answered; `model` is the name that was asked for.
+             */
+            served_model: string | null;
             /** Service Tier */
             service_tier?: "default" | null;
             /** System Fingerprint */
@@ -5968,6 +6208,12 @@ export interface components {
                 [key: string]: string;
             } | null;
         };
+        /**
+         * Lead
+         * @description What the votes on two tell.
+         * @enum {string}
+         */
+        Lead: "first" | "second" | "undecided" | "too_few";
         /**
          * LeakageBody
          * @description Rows to measure with that are learned from too: they make the result look better than it is.
@@ -6429,6 +6675,23 @@ export interface components {
         ListBody_PastVersionBody_: {
             /** Data */
             data: components["schemas"]["PastVersionBody"][];
+            /** First Id */
+            first_id: string | null;
+            /** Has More */
+            has_more: boolean;
+            /** Last Id */
+            last_id: string | null;
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
+        /** ListBody[PreferenceBody] */
+        ListBody_PreferenceBody_: {
+            /** Data */
+            data: components["schemas"]["PreferenceBody"][];
             /** First Id */
             first_id: string | null;
             /** Has More */
@@ -7304,6 +7567,32 @@ export interface components {
              */
             model: string;
         };
+        /** NewPreferenceBody */
+        NewPreferenceBody: {
+            /**
+             * Answers
+             * @description In the order in which they were shown.
+             */
+            answers: components["schemas"]["PreferenceAnswer"][];
+            /**
+             * Best
+             * @description The place of the preferred answer, counted from 0, with `best` only.
+             */
+            best?: number | null;
+            /**
+             * Is Blind
+             * @description Whether who voted did not know which was which.
+             * @default false
+             */
+            is_blind: boolean;
+            /**
+             * Messages
+             * @description The conversation up to the question, as it was sent to all of them.
+             */
+            messages: components["schemas"]["SaidMessage"][];
+            parameters?: components["schemas"]["PreferenceParameters"] | null;
+            verdict: components["schemas"]["VoteVerdict"];
+        };
         /** NewPreview */
         NewPreview: {
             /** @description When absent, what the workspace chose for the same columns before, else what is suggested. */
@@ -7470,6 +7759,12 @@ export interface components {
              */
             sends_mail: boolean;
         };
+        /**
+         * Origin
+         * @description Why an answer is kept.
+         * @enum {string}
+         */
+        Origin: "stored" | "logged";
         /** OrpoBody */
         OrpoBody: {
             hyperparameters?: components["schemas"]["OrpoHyperparametersBody"] | null;
@@ -7516,6 +7811,11 @@ export interface components {
         OrpoMethod: {
             hyperparameters: components["schemas"]["OrpoHyperparameters"];
         };
+        /**
+         * Outcome
+         * @enum {string}
+         */
+        Outcome: "succeeded" | "failed" | "cancelled";
         /** PartBody */
         PartBody: {
             /** Text */
@@ -7678,6 +7978,16 @@ export interface components {
          * @enum {string}
          */
         Permission: "datasets:read" | "datasets:write" | "datasets:erase" | "runs:read" | "runs:write" | "models:read" | "models:write" | "models:export" | "chat:use" | "keys:manage" | "members:read" | "members:manage" | "usage:read" | "audit:read" | "webhooks:manage" | "workspace:admin" | "installation:admin";
+        /** PickedRequests */
+        PickedRequests: {
+            /** Completion Ids */
+            completion_ids: string[];
+            /**
+             * Name
+             * @description Else by the day.
+             */
+            name?: string | null;
+        };
         /**
          * PlanBody
          * @description Who answers from now on.
@@ -7732,6 +8042,112 @@ export interface components {
             warmup_ratio: number;
             /** Weight Decay */
             weight_decay: number;
+        };
+        /** PreferenceAnswer */
+        PreferenceAnswer: {
+            /** Content */
+            content: string;
+            /**
+             * Messages
+             * @description What was said before this answer, where that is not what was said before the others.
+             */
+            messages?: components["schemas"]["SaidMessage"][] | null;
+            /**
+             * Model
+             * @description The name that was asked for.
+             */
+            model: string;
+            /** @description Where that is a version of a prompt profile. */
+            prompt_profile?: components["schemas"]["PromptProfileRef"] | null;
+            /** @description Of an alias: who answered, as the chat answer said it. */
+            served_by?: components["schemas"]["AnsweredBy"] | null;
+            /**
+             * System Prompt
+             * @description What only this one was told first.
+             */
+            system_prompt?: string | null;
+        };
+        /**
+         * PreferenceBody
+         * @description What somebody preferred among answers to one question.
+         */
+        PreferenceBody: {
+            /** Answers */
+            answers: components["schemas"]["PreferredAnswerBody"][];
+            /** Best */
+            best: number | null;
+            /** Created At */
+            created_at: number;
+            /** Created By */
+            created_by: string | null;
+            /** Created By Name */
+            created_by_name: string | null;
+            /** Id */
+            id: string;
+            /** Is Blind */
+            is_blind: boolean;
+            /**
+             * Is Erased
+             * @description Its words were removed with those of a person; the vote still counts.
+             */
+            is_erased: boolean;
+            /** Messages */
+            messages: {
+                [key: string]: unknown;
+            }[];
+            /**
+             * Object
+             * @default preference
+             * @constant
+             */
+            object: "preference";
+            /** Parameters */
+            parameters: {
+                [key: string]: unknown;
+            };
+            verdict: components["schemas"]["VoteVerdict"];
+        };
+        /** PreferenceDatasetBody */
+        PreferenceDatasetBody: {
+            /**
+             * Name
+             * @description Else by the day.
+             */
+            name?: string | null;
+        };
+        /**
+         * PreferenceParameters
+         * @description How all of them answered.
+         */
+        PreferenceParameters: {
+            /** Max Tokens */
+            max_tokens?: number | null;
+            /** Seed */
+            seed?: number | null;
+            /** Stop */
+            stop?: string[] | null;
+            /** Temperature */
+            temperature?: number | null;
+            /** Top P */
+            top_p?: number | null;
+        };
+        /** PreferredAnswerBody */
+        PreferredAnswerBody: {
+            /** Content */
+            content: string;
+            /** Messages */
+            messages: {
+                [key: string]: unknown;
+            }[] | null;
+            /**
+             * Model
+             * @description The name that was asked for.
+             */
+            model: string;
+            served_by: components["schemas"]["ServedBy"] | null;
+            /** System Prompt */
+            system_prompt: string | null;
+            voice: components["schemas"]["VoiceBody"];
         };
         /** PriceBody */
         PriceBody: {
@@ -7857,6 +8273,16 @@ export interface components {
             step: number;
             /** Total Steps */
             total_steps: number;
+        };
+        /**
+         * PromptProfileRef
+         * @description A version of an alias's prompt profile.
+         */
+        PromptProfileRef: {
+            /** Alias */
+            alias: string;
+            /** Version */
+            version: number;
         };
         /** PromptTokensDetails */
         PromptTokensDetails: {
@@ -8154,6 +8580,36 @@ export interface components {
             /** Rolled Back To */
             rolled_back_to: number | null;
             shadow: components["schemas"]["ShadowView"] | null;
+        };
+        /** RequestLogBody */
+        RequestLogBody: {
+            /**
+             * Is Masked
+             * @description Personal data is taken out before anything is written.
+             */
+            is_masked: boolean;
+            /** Is On */
+            is_on: boolean;
+            /**
+             * Object
+             * @default request_log
+             * @constant
+             */
+            object: "request_log";
+            /** Retention Days */
+            retention_days: number;
+        };
+        /**
+         * RequestLogChange
+         * @description What is left out stays as it is.
+         */
+        RequestLogChange: {
+            /** Is Masked */
+            is_masked?: boolean | null;
+            /** Is On */
+            is_on?: boolean | null;
+            /** Retention Days */
+            retention_days?: number | null;
         };
         /** ResetAskBody */
         ResetAskBody: {
@@ -8550,6 +9006,19 @@ export interface components {
              * @description Makes one link to this one object, and is neither kept nor logged.
              */
             secret_access_key: string;
+        };
+        /**
+         * SaidMessage
+         * @description Of a conversation in text.
+         */
+        SaidMessage: {
+            /** Content */
+            content: string;
+            /**
+             * Role
+             * @enum {string}
+             */
+            role: "system" | "user" | "assistant";
         };
         /** SampleBody */
         SampleBody: {
@@ -9474,6 +9943,34 @@ export interface components {
          * @enum {string}
          */
         VersionStatus: "validating" | "ready" | "failed";
+        /**
+         * VoiceBody
+         * @description Who answered: a model, with what it alone was told first.
+         */
+        VoiceBody: {
+            /**
+             * Alias
+             * @description Whose prompt profile was in use.
+             */
+            alias: string | null;
+            /** Model */
+            model: string;
+            /**
+             * Profile
+             * @description The version of that prompt profile.
+             */
+            profile: number | null;
+            /**
+             * Prompt
+             * @description The beginning of the SHA-256 of a prompt of its own, to tell it from others.
+             */
+            prompt: string | null;
+        };
+        /**
+         * VoteVerdict
+         * @enum {string}
+         */
+        VoteVerdict: "best" | "all_equal" | "all_bad";
         /** WebhookAttemptBody */
         WebhookAttemptBody: {
             /**
@@ -11632,13 +12129,23 @@ export interface operations {
     list_chat_completions: {
         parameters: {
             query?: {
-                /** @description Only answers of this model. */
+                /** @description Only answers of this model, or to this name. */
                 model?: string | null;
                 /** @description By time: the oldest first, or the newest. */
                 order?: "asc" | "desc";
                 /** @description Id of the last item of the page before. */
                 after?: string | null;
                 limit?: number;
+                /** @description Words that were said, in any case. */
+                q?: string | null;
+                /** @description `logged` for the request log alone. */
+                origin?: components["schemas"]["Origin"] | null;
+                /** @description Only answers by default. */
+                outcome?: "succeeded" | "failed" | "cancelled" | "any";
+                /** @description Unix seconds. */
+                created_after?: number | null;
+                /** @description Unix seconds. */
+                created_before?: number | null;
             };
             header?: never;
             path?: never;
@@ -14780,6 +15287,198 @@ export interface operations {
             };
         };
     };
+    list_preferences: {
+        parameters: {
+            query?: {
+                /** @description Only votes with this verdict. */
+                verdict?: components["schemas"]["VoteVerdict"] | null;
+                /** @description Id of the last item of the page before. */
+                after?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBody_PreferenceBody_"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    create_preference: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPreferenceBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PreferenceBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    make_preference_dataset: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PreferenceDatasetBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DatasetBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_preference_wins: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DuelListBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_preference: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                preference_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PreferenceBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    delete_preference: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                preference_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletedPreferenceBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     list_prices: {
         parameters: {
             query?: never;
@@ -15181,6 +15880,101 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ReadyBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_request_log: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RequestLogBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    update_request_log: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RequestLogChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RequestLogBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    make_request_dataset: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PickedRequests"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DatasetBody"];
                 };
             };
             /** @description A refusal or a failure. */
