@@ -18,7 +18,7 @@ from core.errors import Invalid
 from core.inference import schemas
 from core.inference.types import Constraint, JsonShape
 from core.kit.hashing import sha256_bytes
-from worker.inference.grammar import grammar_of, schema_of
+from worker.inference.grammar import grammar_of, schema_of, without_blanks
 from worker.inference.lru_cache import LruCache
 from worker.training.data.chat_format import ChatFormat
 
@@ -82,10 +82,10 @@ class Constraints:
         return TokenMask(self._matcher_of(grammar, constraint).deep_copy(), self._num_scores)
 
     def checked_grammar(self, constraint: Constraint, *, may_call_several: bool = True) -> str:
-        """The same, for another who has the library; raises and blocks as `mask` does."""
+        """The same, for vLLM, which has an older version of the library; raises and blocks as `mask` does."""
         grammar = self._grammar(constraint, may_call_several=may_call_several)
         self._matcher_of(grammar, constraint)
-        return grammar
+        return without_blanks(grammar)
 
     def _grammar(self, constraint: Constraint, *, may_call_several: bool) -> str:
         syntax = self._chat_format.call_syntax

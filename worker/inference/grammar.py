@@ -55,6 +55,12 @@ def schema_of(shape: JsonShape) -> dict[str, Any]:
     return schema | {"x-guidance": options}
 
 
+def without_blanks(grammar: str) -> str:
+    """The same, with no blanks between the parts of JSON: for llguidance 1.7, which lets a model write any number."""
+    blanks = json.dumps({"whitespace_pattern": _BLANKS})[1:-1]
+    return grammar.replace(blanks, '"whitespace_flexible": false')
+
+
 def _json_of(shape: JsonShape) -> str:
     return f"%json {json.dumps(schema_of(shape))}"
 

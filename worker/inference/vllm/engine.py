@@ -29,6 +29,7 @@ _MAX_PAUSE_S: Final = 60.0
 # a first start that fails so often will not succeed by itself: an admin is told
 _FAILED_AFTER: Final = 3
 _STEADY_AFTER_S: Final = 300.0
+_GONE_WITHIN_S: Final = 10.0
 _CALL_TIMEOUT_S: Final = 310.0
 
 T = TypeVar("T")
@@ -203,8 +204,12 @@ class Engine:
 def _end(child: Child) -> None:
     """All of its processes: those that it started outlive it when it is killed."""
     stop_all([child])
+    deadline = time.monotonic() + _GONE_WITHIN_S
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.process.pid, signal.SIGKILL)
+        while time.monotonic() < deadline:
+            time.sleep(0.05)
+            os.killpg(child.process.pid, 0)
 
 
 def _nothing(_load: Load) -> None:
