@@ -99,7 +99,7 @@ $(TOKENIZERS)/packages/.installed: $(TOKENIZERS)/requirements.txt | .venv/.insta
 # strict: a package that the service does not know, or a service that does not answer, is no clean bill
 audit: setup ## Ask the advisory services about every locked package, Python's and JavaScript's; fails if they cannot be asked
 	$(BIN)/pip-audit --strict --no-deps --disable-pip --progress-spinner off \
-		--requirement <(cat requirements.lock; grep -o 'torch==[0-9.]*' pyproject.toml | head -1)
+		--requirement <(cat requirements.lock requirements-gguf.lock; grep -o 'torch==[0-9.]*' pyproject.toml | head -1)
 	@for folder in frontend $(TOKENIZERS) tests/assets/node_client; do \
 		( $(call npm,audit --package-lock-only --audit-level=high,"$$folder") ); done
 
