@@ -16,6 +16,7 @@ from api.auth.oidc_routes import router as oidc
 from api.auth.reset_routes import router as password_resets
 from api.auth.routes import router as auth
 from api.chat.kept import router as kept_completions
+from api.chat.metrics import ChatMetrics
 from api.chat.routes import router as chat
 from api.column_mappings.routes import router as column_mappings
 from api.datasets.finding_routes import router as dataset_findings
@@ -39,7 +40,6 @@ from api.members.routes import router as members
 from api.middleware import BodyLimit, RequestContext
 from api.model_exports.routes import router as model_exports
 from api.models.routes import router as models
-from api.monitoring.chat_metrics import ChatMetrics
 from api.monitoring.http_metrics import HttpMetrics, RequestMetrics
 from api.monitoring.metrics import router as metrics
 from api.monitoring.routes import router as monitoring

@@ -13,6 +13,7 @@ from typing import Any
 
 from api.chat.choices import side_by_side
 from api.chat.messages import with_system_prompt
+from api.chat.metrics import AnsweredChat, ChatMetrics
 from api.chat.requests import ChatBody
 from api.chat.schemas import (
     AnsweredToolCall,
@@ -27,7 +28,6 @@ from api.chat.schemas import (
     UsageBlock,
 )
 from api.chat.token_limit import TokenAllowance
-from api.monitoring.chat_metrics import AnsweredChat, ChatMetrics
 from api.streaming import run_to_the_end
 from core.db.session import Database, workspace_scope
 from core.errors import AppError, Unavailable

@@ -8,10 +8,10 @@ from openai import OpenAI
 from prometheus_client import CollectorRegistry
 
 from api.chat.completion import Conversation
+from api.chat.metrics import ChatMetrics
 from api.chat.requests import ChatBody
 from api.chat.stream import begin_stream
 from api.chat.token_limit import TokenAllowance
-from api.monitoring.chat_metrics import ChatMetrics
 from api.streaming import COMMENT_HEARTBEAT, EventStream
 from core.backends.limits import NullRateLimiter
 from core.db.session import Database

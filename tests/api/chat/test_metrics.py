@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
 
-from api.monitoring.chat_metrics import MAX_MODELS, AnsweredChat, ChatMetrics
+from api.chat.metrics import MAX_MODELS, AnsweredChat, ChatMetrics
 from core.base_models.service import default_base_model
 from core.config import Settings
 from core.errors import Unavailable
