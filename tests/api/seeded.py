@@ -224,9 +224,6 @@ def seed(
     with database.session(SYSTEM) as session:
         model_id = _tuned_model(session, workspace_id=workspace_id, run_id=run_id)
         guest = workspaces.create_workspace(session, name="Guest", slug=f"guest-of-{workspace_id[-6:]}").id
-    given = client.post(
-        f"/v1/fine_tuning/checkpoints/{model_id}/permissions", headers=headers, json={"project_ids": [guest]}
-    )
     with database.session(SYSTEM) as session:
         workers.beat(session, worker_id=worker, hostname="h", queue_name=QueueName.CPU, pid=1, version="0")
         return Things(
@@ -244,7 +241,7 @@ def seed(
             run=run_id,
             job=training.get(session, workspace_id=workspace_id, run_id=run_id).job.id,
             model=model_id,
-            permission=given.json()["data"][0]["id"],
+            permission=_permission(client, headers, model_id, guest),
             user=user_id,
             key=key_id,
             account=account_id,
@@ -288,6 +285,12 @@ def _alias(client: TestClient, headers: Headers, workspace_id: str, model: str) 
 def _linked_identity(session: Session, user_id: str) -> str:
     claims = Claims(issuer="https://id.example.com", subject=user_id, email=None, name="")
     return oidc.link(session, user_id=user_id, claims=claims).id
+
+
+def _permission(client: TestClient, headers: Headers, model_id: str, guest: str) -> str:
+    url = f"/v1/fine_tuning/checkpoints/{model_id}/permissions"
+    found: str = client.post(url, headers=headers, json={"project_ids": [guest]}).json()["data"][0]["id"]
+    return found
 
 
 def _packed(session: Session, export_id: str) -> str:
