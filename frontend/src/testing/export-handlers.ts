@@ -58,7 +58,10 @@ export const exportHandlers = [
   http.get("*/v1/model_exports/choices/:model", () => HttpResponse.json({ object: "list", data: CHOICES })),
   http.get("*/v1/model_exports", () =>
     HttpResponse.json(
-      listOf([makeExport(), makeExport({ ...UNDER_WAY, id: "export_2", format: "merged", stage: "merging" })]),
+      listOf([
+        makeExport(),
+        makeExport({ ...UNDER_WAY, id: "export_2", format: "merged", stage: "merging" }),
+      ]),
     ),
   ),
   http.post("*/v1/model_exports", () => HttpResponse.json(makeExport(UNDER_WAY))),

@@ -62,7 +62,10 @@ describe("taking a model away", () => {
     has();
     server.use(
       http.get("*/v1/model_exports/choices/:model", () =>
-        HttpResponse.json({ object: "list", data: [{ format: "adapter", reason: "All of it has learned." }] }),
+        HttpResponse.json({
+          object: "list",
+          data: [{ format: "adapter", reason: "All of it has learned." }],
+        }),
       ),
     );
     openPage(ADDRESS);
