@@ -4,7 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING
 
-from core.inference.types import ChatDelta, ChatRequest, ChatResult, FinishReason, Proof, ProofRequest, Start, Usage
+from core.inference.types import (
+    ChatDelta,
+    ChatRequest,
+    ChatResult,
+    FinishReason,
+    Proof,
+    ProofRequest,
+    RuntimeHealth,
+    Start,
+    Usage,
+)
 
 if TYPE_CHECKING:
     from core.errors import AppError
@@ -49,6 +59,9 @@ class FakeInference:
         self.stalls_after: int | None = None
         self.num_closed = 0
         self.is_endless = False
+
+    def health(self) -> RuntimeHealth:
+        return RuntimeHealth(status="ready")
 
     def prove(self, request: ProofRequest) -> Proof:
         self.proofs_asked.append(request)
