@@ -28,7 +28,7 @@ def messages(arena: Arena, run: Submitted) -> list[str]:
 @pytest.mark.drill(5)
 @pytest.mark.parametrize(
     ("number", "step"),
-    [pytest.param(signal.SIGKILL, 3, marks=pytest.mark.fast_drill), (signal.SIGKILL, 1), (signal.SIGTERM, 1)],
+    [(signal.SIGKILL, 3), (signal.SIGKILL, 1), (signal.SIGTERM, 1)],
     ids=["killed, every third boundary", "killed", "terminated"],
 )
 def test_a_signal_between_any_two_files_of_a_checkpoint_changes_no_bit(
@@ -73,7 +73,6 @@ def newest_checkpoint(worker: WorkerHandle, run: Submitted) -> Path:
 
 
 @pytest.mark.drill(6)
-@pytest.mark.fast_drill
 def test_a_checkpoint_with_any_damaged_file_is_noticed_and_not_used(arena: Arena, record_figure: Record) -> None:
     damages = [
         (name, damage)

@@ -78,7 +78,6 @@ def test_a_trainer_killed_at_a_random_step_ends_in_the_same_bits(
 
 
 @pytest.mark.drill(2)
-@pytest.mark.fast_drill
 def test_another_machine_goes_on_when_one_is_lost(arena: Arena, record_figure: Record) -> None:
     for _ in range(2):
         arena.worker().script(attempts=[1], step_s=0.1)
@@ -131,7 +130,6 @@ def test_an_orphan_trainer_ends_and_publishes_nothing(arena: Arena, record_figur
 
 
 @pytest.mark.drill(4)
-@pytest.mark.fast_drill
 def test_a_supervisor_that_stood_still_is_fenced_off(arena: Arena, record_figure: Record) -> None:
     for _ in range(2):
         arena.worker().script(attempts=[1], step_s=0.15)
