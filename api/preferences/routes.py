@@ -28,6 +28,7 @@ router = APIRouter(prefix="/v1/preferences", tags=["preferences"], route_class=R
 
 # who may talk to models judges them, and reads what was said as with kept answers
 JudgeDep = Annotated[Principal, Depends(require(Permission.CHAT_USE))]
+# who makes examples of what was said must be let read it, too
 EditorDep = Annotated[Principal, Depends(require(Permission.DATASETS_WRITE))]
 
 
@@ -73,6 +74,7 @@ def make_preference_dataset(
     body: PreferenceDatasetBody,
     once: OnceDep,
     principal: EditorDep,
+    _also: JudgeDep,
     session: SessionDep,
     settings: SettingsDep,
     backends: BackendsDep,

@@ -23,6 +23,7 @@ router = APIRouter(prefix="/v1/request_log", tags=["chat"], route_class=RetriedR
 
 ReaderDep = Annotated[Principal, Depends(require(Permission.CHAT_USE))]
 AdminDep = Annotated[Principal, Depends(require(Permission.WORKSPACE_ADMIN))]
+# who makes examples of what was said must be let read it, too
 EditorDep = Annotated[Principal, Depends(require(Permission.DATASETS_WRITE))]
 
 
@@ -71,6 +72,7 @@ def make_request_dataset(
     body: PickedRequests,
     once: OnceDep,
     principal: EditorDep,
+    _also: ReaderDep,
     session: SessionDep,
     settings: SettingsDep,
     backends: BackendsDep,

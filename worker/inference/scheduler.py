@@ -128,11 +128,11 @@ class Lane:
             return
         self.reading = None
         self.ready.append(generation)
-        if bool(torch.isfinite(scores).all()):
-            # not only once it is answered: whoever asks the same meanwhile is helped too
-            self._keep(row)
         if self._is_over(row, scores):
             self._leave(row)
+        else:
+            # not only once it is answered: whoever asks the same meanwhile is helped too
+            self._keep(row)
 
     def decode(self) -> None:
         """One token for every sequence that is past its prompt."""
