@@ -54,7 +54,7 @@ export function CheckedWith({
 
 function describe(version: DatasetVersion | undefined, chosen: Dataset | undefined, isBefore: boolean) {
   if (isBefore) return "As in the run that you copy";
-  if (chosen) return `${plural(chosen.latest_version.num_rows, "example")}, none of them learned`;
+  if (chosen) return plural(chosen.latest_version.num_rows, "example");
   return version ? `${plural(version.num_heldout, "example")}, held back and not learned` : "";
 }
 
