@@ -22,6 +22,8 @@ export default defineConfig(({ mode }) => ({
     include: ["src/**/*.test.{ts,tsx}"],
     css: false,
     pool: "threads",
+    // by itself it leaves a core free for an editor
+    maxWorkers: 2,
     testTimeout: 15_000,
   },
 }));
