@@ -24,6 +24,6 @@ export default defineConfig(({ mode }) => ({
     pool: "threads",
     // by itself it leaves a core free for an editor
     maxWorkers: 2,
-    testTimeout: 15_000,
+    testTimeout: 60_000,
   },
 }));

@@ -6,10 +6,16 @@ import { useState } from "react";
 import { createApp } from "@/app/create-app";
 import { cssVariables, theme } from "@/styles/theme";
 
-export function App({ history }: { history?: RouterHistory }) {
+interface AppProps {
+  history?: RouterHistory;
+  /** "test" where nothing is laid out: Mantine then neither moves things nor hides what seems out of sight. */
+  env?: "default" | "test";
+}
+
+export function App({ history, env = "default" }: AppProps) {
   const [{ router, queryClient }] = useState(() => createApp(history));
   return (
-    <MantineProvider theme={theme} cssVariablesResolver={cssVariables} defaultColorScheme="auto">
+    <MantineProvider theme={theme} cssVariablesResolver={cssVariables} defaultColorScheme="auto" env={env}>
       <QueryClientProvider client={queryClient}>
         <Notifications position="bottom-right" />
         <RouterProvider router={router} />

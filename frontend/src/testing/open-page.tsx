@@ -8,19 +8,16 @@ import { App } from "@/app/app";
 export function openPage(address: string) {
   const history = createMemoryHistory({ initialEntries: [address] });
   const user = userEvent.setup();
-  render(<App history={history} />);
+  render(<App history={history} env="test" />);
   return { user, history };
 }
 
 /** Waits until nothing on the page is loading any more. */
 export async function settled() {
-  await waitFor(
-    () => {
-      expect(document.querySelector("h1")).not.toBeNull();
-      expect(document.querySelector('[role="status"][aria-label^="Loading"]')).toBeNull();
-    },
-    { timeout: 8000 },
-  );
+  await waitFor(() => {
+    expect(document.querySelector("h1")).not.toBeNull();
+    expect(document.querySelector('[role="status"][aria-label^="Loading"]')).toBeNull();
+  });
 }
 
 export async function accessibilityProblems(): Promise<string[]> {

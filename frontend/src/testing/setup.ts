@@ -7,8 +7,8 @@ import { handlers } from "@/testing/handlers";
 
 export const server = setupServer(...handlers);
 
-// Busy machines load a lazy page slowly; the default of one second is for idle ones.
-configure({ asyncUtilTimeout: 8000 });
+// A machine that does other things may stand still for seconds; the default of one second is for idle ones.
+configure({ asyncUtilTimeout: 20_000 });
 
 class FakeObserver {
   observe() {}
