@@ -68,6 +68,9 @@ class Engine:
         self._stopping = threading.Event()
         self._state = _State()
         self._wire: Wire | None = None
+        # Lines that broke, and how many of them had when it last said that it is well. A process that is killed closes
+        # its lines before anybody can see that it ended.
+        self._num_broken = self._num_explained = 0
         self._child: Child | None = None
         self._thread = threading.Thread(target=self._run, name=f"vllm-{name}", daemon=True)
 
@@ -91,10 +94,13 @@ class Engine:
             self._thread.join()
 
     def wire(self) -> Wire:
-        """What to say something to it by. Raises `Unavailable` (`engine_starting`) while it does not answer."""
+        """What to say something to it by. Raises `Unavailable` (`engine_starting`) while it does not answer.
+
+        Where a line to it broke, nobody is sent there before it said again that it is well.
+        """
         wire = self._wire
         has_ended = self._child is not None and self._child.exit_code() is not None
-        if wire is None or has_ended:
+        if wire is None or has_ended or self._num_explained < self._num_broken:
             raise restarting() if self._stopping.is_set() else starting(self._name, self._state.problem)
         return wire
 
@@ -150,6 +156,7 @@ class Engine:
             self._state.is_isolated = place.is_isolated
             self._on_ready(lambda name, folder: self.call(wire.load(name, folder)))
             self._state.status, self._state.problem = "ready", None
+            self._num_explained = self._num_broken
             self._wire = wire
             logger.info("vLLM %s answers for %s", self._state.version, self._name)
             ready_at = time.monotonic()
@@ -191,13 +198,17 @@ class Engine:
         while not self._stopping.wait(_LOOK_EVERY_S):
             if (code := child.exit_code()) is not None:
                 return f"vLLM ended (exit {code}): {child.last_words()}."
+            num_broken = self._num_broken
             if self.call(wire.is_well()):
+                self._num_explained = num_broken
                 well_at = time.monotonic()
             elif time.monotonic() - well_at > _UNWELL_FOR_S:
                 return f"vLLM has not said for {_UNWELL_FOR_S:.0f} s that it is well."
         return "it was stopped"
 
     def _broken(self) -> Unavailable:
+        # on the loop, so no two at once
+        self._num_broken += 1
         return restarting() if self._stopping.is_set() else died(self._name)
 
 
