@@ -29,14 +29,14 @@ def test_prompts_are_those_of_the_models_own_template(bundled_model: Path, has_s
 
 
 def test_three_steps_of_qlora_lower_the_loss(bundled_model: Path, tmp_path: Path) -> None:
-    write_rows(tmp_path / "train.jsonl", [row(number, answer="yes") for number in range(12)])
-    write_rows(tmp_path / "heldout.jsonl", [row(number, answer="yes") for number in range(12, 16)])
+    write_rows(tmp_path / "train.jsonl", [row(number, answer="yes") for number in range(6)])
+    write_rows(tmp_path / "heldout.jsonl", [row(number, answer="yes") for number in range(6, 8)])
     spec = RunInput(
         base_model="smollm2-135m-instruct",
         method=QloraMethod(),
         num_epochs=1,
         learning_rate=2e-3,
-        batch_size=4,
+        batch_size=2,
         max_length_tokens=128,
         base_model_dir=bundled_model,
     )
