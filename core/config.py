@@ -213,10 +213,22 @@ class Settings(VllmSettings, BaseSettings):
     max_adapter_bytes: int = Field(
         2 << 30, ge=1, description="Memory for adapters in the inference runtime; those not asked for longest go first."
     )
+    max_base_model_bytes: int = Field(
+        0,
+        ge=0,
+        description="Memory for base models in the inference runtime, all together; the one not asked for longest goes "
+        "first. 0 takes it from the machine: 80 % of the GPU, or half of the memory where there is none, less what "
+        "adapters may take.",
+    )
+    pinned_base_models: str = Field(
+        "",
+        description="Base models that the inference runtime loads at its start and never evicts, by id with commas "
+        "between; `<id>@nf4` is one as QLoRA trains on it.",
+    )
     max_prefix_bytes: int = Field(
         256 << 20,
         ge=0,
-        description="Memory for what a base model read before, so that a conversation is not read anew at each turn; "
+        description="Memory for what one base model read before, so that a conversation is not read anew at each turn; "
         "0 reads everything anew.",
     )
     export_days: int = Field(7, ge=1, le=365, description="Days that a packed model can be fetched.")
@@ -239,6 +251,11 @@ class Settings(VllmSettings, BaseSettings):
         for name in filter(None, map(str.strip, proxies.split(","))):
             ip_network(name, strict=False)
         return proxies
+
+    @property
+    def pinned_bases(self) -> tuple[str, ...]:
+        """As they were written, each once, in the order given."""
+        return tuple(dict.fromkeys(filter(None, map(str.strip, self.pinned_base_models.split(",")))))
 
     @property
     def base_models_dir(self) -> Path:

@@ -17,6 +17,8 @@ _CATEGORIES: Final[tuple[tuple[type[AppError], Category, int], ...]] = (
 
 # a short answer of a small model: whoever comes back then finds a place soon
 _RETRY_AFTER_S: Final = 3
+# and whoever wants a base that has no place is in no hurry to have it read
+_RETRY_AFTER_BASES_S: Final = 10
 
 
 def error_line(error: AppError) -> ErrorLine:
@@ -47,6 +49,15 @@ def queue_full() -> RateLimited:
         "Too many people are talking to models right now. Try again in a few seconds.",
         code="inference_queue_full",
         details={"retry_after_s": _RETRY_AFTER_S},
+    )
+
+
+def bases_busy(name: str) -> RateLimited:
+    return RateLimited(
+        f"There is no room for the base model {name} right now: those that are loaded are answering. Try again in a "
+        "few seconds.",
+        code="bases_busy",
+        details={"retry_after_s": _RETRY_AFTER_BASES_S},
     )
 
 

@@ -1,7 +1,7 @@
 """One answer in the making, by our own runtime."""
 
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from time import monotonic
 
 import torch
@@ -53,6 +53,8 @@ class Generation:
         self._token_ids: list[int] = []
         self._made_s = monotonic()
         self._cancelled = threading.Event()
+        # holds nothing of this: a client that is slow to read the rest must not keep a base model in memory
+        self.cancel: Callable[[], None] = self._cancelled.set
 
     @property
     def fingerprint(self) -> str:
@@ -79,9 +81,6 @@ class Generation:
     @property
     def prefix_owner(self) -> Owner | None:
         return Owner(self.workspace_id, self.adapter.digest if self.adapter else None) if self.workspace_id else None
-
-    def cancel(self) -> None:
-        self._cancelled.set()
 
     def spend(self, seconds: float) -> None:
         if self._delivery.waiting_s is None:

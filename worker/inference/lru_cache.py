@@ -48,6 +48,11 @@ class LruCache(Generic[K, V]):
                     self._kept.popitem(last=False)
             return value
 
+    def forget(self, is_meant: Callable[[K], bool]) -> None:
+        with self._lock:
+            for key in [key for key in self._kept if is_meant(key)]:
+                del self._kept[key]
+
     def items(self) -> list[tuple[K, V]]:
         with self._lock:
             return list(self._kept.items())

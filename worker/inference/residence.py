@@ -1,36 +1,196 @@
-"""What is loaded: base model variants and adapters, each in a bounded cache that forgets the least recently used."""
+"""Which base models are in memory: loaded when asked for, within a budget of bytes.
 
+What a base needs is known before it is read. Where there is no room, the one not asked for longest gives its place,
+but never one that is answering and never a pinned one. Memory is real only when nobody holds the tensors any more, so
+whoever works with a base does so inside `use`, and the scheduler tells of those that it computes.
+"""
+
+import gc
 import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import monotonic
 from typing import Final
+
+import torch
 
 from core.base_models import service as base_models
 from core.config import Settings
 from core.errors import Unavailable
-from core.inference.types import AdapterRef
-from worker.inference.adapter_config import parse_adapter_config
-from worker.inference.adapter_files import CONFIG_NAME, WEIGHTS_NAME, AdapterFiles, reference_of
-from worker.inference.adapter_weights import AdapterWeights, read_adapter_weights
-from worker.inference.lru_cache import LruCache
+from worker.inference.base_memory import budget_of, need_of
+from worker.inference.failures import bases_busy, queue_full
 from worker.inference.runtime import BaseRuntime, VariantKey, load_runtime
 
 logger = logging.getLogger(__name__)
 
-MAX_VARIANTS: Final = 2
+# how long a base waits for answers of others to end, before whoever asked is told to come back
+PATIENCE_S: Final = 10.0
+# who waits for a base holds a thread of the server's
+MAX_WAITING: Final = 32
+
+
+@dataclass(slots=True)
+class _Resident:
+    runtime: BaseRuntime
+    num_bytes: int
+    num_users: int = 0
 
 
 class BaseVariants:
-    def __init__(self, settings: Settings, *, max_variants: int = MAX_VARIANTS) -> None:
-        self._settings = settings
-        self._cache: LruCache[VariantKey, BaseRuntime] = LruCache(max_size=max_variants, size_of=lambda _: 1)
+    """Safe for threads. One base is read at a time, on the thread of who asked for it; the others answer meanwhile.
 
-    def get(self, key: VariantKey) -> BaseRuntime:
-        """Raises `NotFound` for a model we do not know, `Unavailable` for one that is not on disk."""
-        return self._cache.get(key, lambda: self._load(key))
+    `is_answering` tells whether a base has work queued or under way; it is called with our lock held. `on_evicted` is
+    called when a base is gone, to release what was loaded for it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        pinned: Collection[VariantKey] = (),
+        is_answering: Callable[[BaseRuntime], bool] = lambda _: False,
+        on_evicted: Callable[[VariantKey], None] = lambda _: None,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        self._settings = settings
+        self.budget_bytes = budget_of(settings)
+        self._pinned = frozenset(pinned)
+        self._is_answering = is_answering
+        self._on_evicted = on_evicted
+        self._patience_s = patience_s
+        self._changed = threading.Condition()
+        self._resident: OrderedDict[VariantKey, _Resident] = OrderedDict()
+        self._loading: VariantKey | None = None
+        self._num_waiting = 0
+
+    @contextmanager
+    def use(self, key: VariantKey) -> Iterator[BaseRuntime]:
+        """The base, loaded, and not evicted before the block ends. May block while it is loaded.
+
+        Raises `NotFound` for a model we do not know, `Unavailable` for one that is not on disk or larger than the
+        budget, and `RateLimited` while there is no room because the others are answering.
+        """
+        found = self._acquire(key)
+        try:
+            yield found.runtime
+        finally:
+            with self._changed:
+                found.num_users -= 1
+                # the frame of this generator may outlive the block
+                del found
+                self._changed.notify_all()
 
     def loaded(self) -> list[tuple[VariantKey, BaseRuntime]]:
-        return self._cache.items()
+        """The one not asked for longest first."""
+        with self._changed:
+            return [(key, one.runtime) for key, one in self._resident.items()]
 
-    def _load(self, key: VariantKey) -> BaseRuntime:
+    @property
+    def loading(self) -> VariantKey | None:
+        """What is being read right now."""
+        return self._loading
+
+    def is_pinned(self, key: VariantKey) -> bool:
+        return key in self._pinned
+
+    def wake(self) -> None:
+        """A base may have become idle: whoever waits for room looks again."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def _acquire(self, key: VariantKey) -> _Resident:
+        if found := self._resident_now(key):
+            return found
+        need = self._need(key)
+        with self._changed:
+            if self._num_waiting >= MAX_WAITING:
+                raise queue_full()
+            self._num_waiting += 1
+        try:
+            found, evicted = self._wait_for_turn(key, need)
+            return found or self._load(key, need, evicted)
+        finally:
+            with self._changed:
+                self._num_waiting -= 1
+
+    def _resident_now(self, key: VariantKey) -> _Resident | None:
+        with self._changed:
+            return self._used(key)
+
+    def _used(self, key: VariantKey) -> _Resident | None:
+        found = self._resident.get(key)
+        if found is not None:
+            self._resident.move_to_end(key)
+            found.num_users += 1
+        return found
+
+    def _wait_for_turn(self, key: VariantKey, need: int) -> tuple[_Resident | None, list[VariantKey]]:
+        """The base if another thread loaded it meanwhile; else it is ours to load, and what went for it is told."""
+        deadline = monotonic() + self._patience_s
+        with self._changed:
+            while True:
+                if found := self._used(key):
+                    return found, []
+                self._refuse_if_too_large(key, need)
+                if self._loading is not None:
+                    self._changed.wait()
+                    # whoever was read meanwhile is answering now: a wait for room begins anew
+                    deadline = monotonic() + self._patience_s
+                    continue
+                victims = self._victims(need)
+                if victims is not None:
+                    for victim in victims:
+                        del self._resident[victim]
+                    self._loading = key
+                    return None, victims
+                if not self._changed.wait(deadline - monotonic()):
+                    raise bases_busy(base_models.get(key.base_model).name)
+
+    def _victims(self, need: int) -> list[VariantKey] | None:
+        """Who goes, so that there is room; None if not enough may go, and then nobody does."""
+        excess = need + sum(one.num_bytes for one in self._resident.values()) - self.budget_bytes
+        chosen = []
+        for key, one in self._resident.items():
+            if excess <= 0:
+                break
+            if key not in self._pinned and one.num_users == 0 and not self._is_answering(one.runtime):
+                chosen.append(key)
+                excess -= one.num_bytes
+        return chosen if excess <= 0 else None
+
+    def _load(self, key: VariantKey, need: int, evicted: list[VariantKey]) -> _Resident:
+        made: _Resident | None = None
+        try:
+            self._release(evicted)
+            logger.info("loading %s (%s)", key, _gigabytes(need))
+            runtime = load_runtime(
+                base_models.folder(self._settings, key.base_model),
+                key.quantization,
+                max_prefix_bytes=self._settings.max_prefix_bytes,
+            )
+            made = _Resident(runtime, need, num_users=1)
+        finally:
+            with self._changed:
+                self._loading = None
+                if made:
+                    self._resident[key] = made
+                self._changed.notify_all()
+        return made
+
+    def _release(self, evicted: list[VariantKey]) -> None:
+        for key in evicted:
+            logger.info("evicting %s", key)
+            self._on_evicted(key)
+        if evicted:
+            # a model refers to itself in places, and the allocator keeps what it was given back
+            gc.collect()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
+    def _need(self, key: VariantKey) -> int:
         model = base_models.get(key.base_model)
         if not base_models.is_ready(self._settings, model.id):
             raise Unavailable(
@@ -39,38 +199,23 @@ class BaseVariants:
                 code="base_model_not_ready",
                 param="model",
             )
-        logger.info("loading %s", key)
-        return load_runtime(
-            base_models.folder(self._settings, model.id),
-            key.quantization,
-            max_prefix_bytes=self._settings.max_prefix_bytes,
+        folder = base_models.folder(self._settings, model.id)
+        return need_of(folder, max_prefix_bytes=self._settings.max_prefix_bytes)
+
+    def _refuse_if_too_large(self, key: VariantKey, need: int) -> None:
+        """What waiting would not help: no place is ever so large."""
+        pinned = sum(one.num_bytes for of, one in self._resident.items() if of in self._pinned)
+        if need <= self.budget_bytes - pinned:
+            return
+        beside = f", of which pinned ones take {_gigabytes(pinned)}" if pinned else ""
+        raise Unavailable(
+            f"The base model {base_models.get(key.base_model).name} needs {_gigabytes(need)} of memory, and the model "
+            f"server may use {_gigabytes(self.budget_bytes)} for base models{beside}. An admin can allow it more "
+            "(TAILORBIRD_MAX_BASE_MODEL_BYTES), pin fewer, or choose a larger machine.",
+            code="base_model_too_large",
+            param="model",
         )
 
 
-class Adapters:
-    def __init__(self, files: AdapterFiles, *, max_bytes: int) -> None:
-        self._files = files
-        self._cache: LruCache[tuple[str, VariantKey], AdapterWeights] = LruCache(
-            max_size=max_bytes, size_of=lambda weights: weights.num_bytes
-        )
-
-    def get(self, adapter: AdapterRef, key: VariantKey, runtime: BaseRuntime) -> AdapterWeights:
-        """Raises `Invalid` for an adapter that must not be served, `Unavailable` for one that cannot be fetched."""
-        return self._cache.get((adapter.digest, key), lambda: self._load(adapter, runtime))
-
-    def reference(self, adapter: AdapterRef) -> bytes:
-        """What its trainer wrote down to compare with. Raises `Invalid` (`proof_missing`) where it wrote nothing."""
-        return reference_of(self._files.read(adapter))
-
-    def loaded(self) -> list[tuple[str, VariantKey]]:
-        """Digests, and what they are loaded for."""
-        return [key for key, _ in self._cache.items()]
-
-    def _load(self, adapter: AdapterRef, runtime: BaseRuntime) -> AdapterWeights:
-        files = self._files.read(adapter)
-        return read_adapter_weights(
-            files[WEIGHTS_NAME],
-            parse_adapter_config(files[CONFIG_NAME]),
-            digest=adapter.digest,
-            base=runtime,
-        )
+def _gigabytes(num_bytes: int) -> str:
+    return f"{num_bytes / 1e9:.2f} GB"

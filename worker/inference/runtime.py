@@ -12,10 +12,13 @@ import transformers
 from torch import nn
 from transformers import AutoModelForCausalLM, GenerationConfig
 
+from core.base_models import service as base_models
 from core.base_models.types import MARKER_NAME
+from core.errors import Invalid
 from core.kit.hashing import sha256_bytes
 from core.workers.hardware import CPU, key_of_gpu
 from worker.inference.adapter_weights import AdapterWeights
+from worker.inference.base_memory import device_and_dtype
 from worker.inference.constraints import Constraints
 from worker.inference.kv_cache import CacheView, KeyValueRows
 from worker.inference.lora_linear import LoraLinear, LoraRouting, install_lora_layers
@@ -37,6 +40,14 @@ class VariantKey:
 
     base_model: str
     quantization: Quantization = None
+
+    @classmethod
+    def of(cls, written: str) -> "VariantKey":
+        """As `str` writes it. Raises `NotFound` for a model we do not know, `Invalid` for another rounding."""
+        base_model, _, rounding = written.partition("@")
+        if rounding not in ("", "nf4"):
+            raise Invalid(f"{written!r} is no base model: after the @ there can only be nf4.", code="variant_unknown")
+        return cls(base_models.get(base_model).id, "nf4" if rounding else None)
 
     def __str__(self) -> str:
         return self.base_model if self.quantization is None else f"{self.base_model}@{self.quantization}"
@@ -152,11 +163,7 @@ def load_runtime(folder: Path, quantization: Quantization, *, max_prefix_bytes: 
 
     `max_prefix_bytes` of keys and values are kept of what was read, beside those of what is being answered.
     """
-    # CPU: float32, because it is the faster one here (SmolLM2-135M, 2 cores, one sequence: 21 tokens/s against 19 in
-    # bfloat16, prompts 740 against 550) and because some virtual machines advertise bfloat16 tile instructions
-    # that they then refuse, which kills the process. GPU: bfloat16, half the memory traffic.
-    is_gpu = torch.cuda.is_available()
-    device, dtype = torch.device("cuda" if is_gpu else "cpu"), torch.bfloat16 if is_gpu else torch.float32
+    device, dtype = device_and_dtype()
     model = AutoModelForCausalLM.from_pretrained(
         str(folder), dtype=dtype, local_files_only=True, use_safetensors=True, attn_implementation="sdpa"
     )

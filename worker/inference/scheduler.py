@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import torch
@@ -216,6 +216,8 @@ class Scheduler:
         self._lanes: dict[int, Lane] = {}
         self._changed = threading.Condition()
         self._is_stopping = False
+        self.on_idle: Callable[[], None] = lambda: None
+        """Called by the scheduler's thread when it let go of a base model that has no work left."""
         self._thread = threading.Thread(target=self._run, name="inference-scheduler", daemon=True)
 
     def start(self) -> None:
@@ -258,6 +260,10 @@ class Scheduler:
     def num_active(self) -> int:
         return sum(lane.num_active for lane in list(self._lanes.values()))
 
+    def is_busy(self, runtime: BaseRuntime) -> bool:
+        """Whether it has work, or is still held for work that just ended. Takes no lock."""
+        return id(runtime) in self._lanes
+
     def num_active_of(self, runtime: BaseRuntime) -> int:
         lane = self._lanes.get(id(runtime))
         return lane.num_active if lane else 0
@@ -267,23 +273,30 @@ class Scheduler:
         return len(lane.waiting) if lane else 0
 
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._forget_idle_lanes()
-                while not self._lanes and not self._is_stopping:
-                    self._changed.wait()
-                if self._is_stopping:
-                    return
-                lanes = list(self._lanes.values())
-            for lane in lanes:
-                self._turn(lane)
+        while self._round():
+            # before the next round waits: its lanes are no more in any variable, so that a model can be unloaded
+            if self._forget_idle_lanes():
+                self.on_idle()
 
-    def _forget_idle_lanes(self) -> None:
-        """A lane without work holds no reference to its model, so that the model can be unloaded."""
-        for key, lane in list(self._lanes.items()):
-            if not lane.has_work:
-                lane.runtime.cache.release()
-                del self._lanes[key]
+    def _round(self) -> bool:
+        """A turn of each base model that has work; waits for one. False when it is time to stop."""
+        with self._changed:
+            while not self._lanes and not self._is_stopping:
+                self._changed.wait()
+            if self._is_stopping:
+                return False
+            lanes = list(self._lanes.values())
+        for lane in lanes:
+            self._turn(lane)
+        return True
+
+    def _forget_idle_lanes(self) -> bool:
+        """A lane without work holds no reference to its model. True if there was one."""
+        with self._changed:
+            idle = [key for key, lane in self._lanes.items() if not lane.has_work]
+            for key in idle:
+                self._lanes.pop(key).runtime.cache.release()
+        return bool(idle)
 
     def _turn(self, lane: Lane) -> None:
         try:

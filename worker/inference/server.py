@@ -6,6 +6,7 @@ Internal, by bearer token.
 import asyncio
 import hmac
 from collections.abc import AsyncIterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from typing import Final, TypeVar
 
@@ -24,18 +25,21 @@ from worker.inference.failures import error_line, restarting, status_of
 from worker.inference.runtimes import Answers, Runtimes
 
 _MAX_BODY_BYTES: Final = 8 << 20
+# a call holds one until its model and its adapter are loaded; twice as many as may wait for a model
+_MAX_THREADS: Final = 64
 
 Asked = TypeVar("Asked", bound=BaseModel)
 
 
 def create_app(settings: Settings, service: Answers | None = None) -> Starlette:
     service = service or Runtimes.of(settings)
+    threads = ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="inference-call")
     expected = f"Bearer {settings.inference_token}".encode()
 
     async def generate(request: Request) -> Response:
         try:
             _check_token(request, expected)
-            return await _answer(service, await _parse(request, ChatRequest))
+            return await _answer(service, threads, await _parse(request, ChatRequest))
         except AppError as error:
             return _refusal(error)
 
@@ -43,7 +47,7 @@ def create_app(settings: Settings, service: Answers | None = None) -> Starlette:
         try:
             _check_token(request, expected)
             asked = await _parse(request, ProofRequest)
-            proof = await asyncio.to_thread(service.prove, asked)
+            proof = await asyncio.get_running_loop().run_in_executor(threads, service.prove, asked)
         except AppError as error:
             return _refusal(error)
         return JSONResponse(proof.model_dump(mode="json"))
@@ -60,6 +64,7 @@ def create_app(settings: Settings, service: Answers | None = None) -> Starlette:
         service.start()
         yield
         await asyncio.to_thread(service.stop)
+        threads.shutdown(wait=False, cancel_futures=True)
 
     routes = [
         Route("/generate", generate, methods=["POST"]),
@@ -77,7 +82,9 @@ class LineStream(Response):
     def __init__(self, answering: Answering, lines: "asyncio.Queue[StreamLine]") -> None:
         super().__init__()
         del self.headers["content-length"]
-        self._answering = answering
+        self._fingerprint = answering.fingerprint
+        self._num_prompt_tokens = answering.num_prompt_tokens
+        self._cancel = answering.cancel
         self._lines = lines
         self._has_begun = False
 
@@ -92,7 +99,7 @@ class LineStream(Response):
             # only a server that ends cancels an answer, after the time it gives to those in progress
             is_stopping = True
         finally:
-            self._answering.cancel()
+            self._cancel()
             sending.cancel()
             listening.cancel()
             await asyncio.gather(sending, listening, return_exceptions=True)
@@ -100,8 +107,7 @@ class LineStream(Response):
             await self._send(send, error_line(restarting()))
 
     async def _send_lines(self, send: Send) -> None:
-        about = self._answering
-        line: StreamLine = StartLine(fingerprint=about.fingerprint, prompt_tokens=about.num_prompt_tokens)
+        line: StreamLine = StartLine(fingerprint=self._fingerprint, prompt_tokens=self._num_prompt_tokens)
         while not _is_last(line):
             await self._send(send, line)
             line = await self._lines.get()
@@ -126,7 +132,7 @@ async def _until_gone(receive: Receive) -> None:
         pass
 
 
-async def _answer(service: Answers, request: ChatRequest) -> Response:
+async def _answer(service: Answers, threads: Executor, request: ChatRequest) -> Response:
     loop = asyncio.get_running_loop()
     lines: asyncio.Queue[StreamLine] = asyncio.Queue()
 
@@ -135,7 +141,7 @@ async def _answer(service: Answers, request: ChatRequest) -> Response:
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(lines.put_nowait, line)
 
-    answering = await asyncio.to_thread(service.generate, request, sink)
+    answering = await loop.run_in_executor(threads, service.generate, request, sink)
     return LineStream(answering, lines)
 
 

@@ -3,7 +3,7 @@
 import logging
 import threading
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import httpx
 
@@ -16,8 +16,9 @@ from worker.inference.adapter_files import AdapterFiles
 from worker.inference.asking import prompt_ids_of, refuse_if_too_long
 from worker.inference.contract import Sink
 from worker.inference.generation import Generation
-from worker.inference.residence import Adapters, BaseVariants
-from worker.inference.runtime import VariantKey
+from worker.inference.hot_adapters import Adapters
+from worker.inference.residence import BaseVariants
+from worker.inference.runtime import BaseRuntime, VariantKey
 from worker.inference.scheduler import Scheduler
 from worker.training import parity
 
@@ -32,6 +33,7 @@ class _Start:
 
     is_over: bool = False
     problem: str | None = None
+    problem_of_pinned: str | None = None
 
 
 class InferenceService:
@@ -49,17 +51,28 @@ class InferenceService:
     ) -> None:
         self._http = httpx.Client(timeout=httpx.Timeout(60, connect=5), trust_env=False)
         files = AdapterFiles(settings.home / "adapter_cache", max_bytes=disk_cache_bytes, client=self._http)
-        self._variants = BaseVariants(settings)
         self._adapters = Adapters(files, max_bytes=settings.max_adapter_bytes)
         self._scheduler = scheduler or Scheduler(max_per_workspace=settings.max_chats_per_workspace)
+        # vLLM never gives a base of its own up
+        pinned = [VariantKey.of(one) for one in settings.pinned_bases if one not in settings.base_models_of_vllm]
+        self._variants = BaseVariants(
+            settings,
+            pinned=pinned,
+            is_answering=self._scheduler.is_busy,
+            on_evicted=self._adapters.forget_all_of,
+        )
+        self._scheduler.on_idle = self._variants.wake
         self._start = _Start(is_over=not has_default)
         self._has_default = has_default
+        self._pinned = pinned
 
     def start(self) -> None:
-        """Begin to serve; the default model is read in the background, and `health` says `loading` until then."""
+        """Begin to serve; the default model is read in the background, and `health` says `loading` until then.
+
+        The pinned ones are read after it, while questions are answered.
+        """
         self._scheduler.start()
-        if self._has_default:
-            threading.Thread(target=self._load_default, name="inference-start", daemon=True).start()
+        threading.Thread(target=self._load_first, name="inference-start", daemon=True).start()
 
     def stop(self) -> None:
         self._scheduler.stop()
@@ -72,7 +85,13 @@ class InferenceService:
         """
         self._refuse_while_starting()
         key = VariantKey(request.base_model, request.quantization)
-        runtime = self._variants.get(key)
+        # the scheduler holds it from where the block ends
+        with self._variants.use(key) as runtime:
+            generation = self._prepared(request, sink, key, runtime)
+            self._scheduler.submit(generation)
+        return generation
+
+    def _prepared(self, request: ChatRequest, sink: Sink, key: VariantKey, runtime: BaseRuntime) -> Generation:
         prompt_ids = prompt_ids_of(request, runtime)
         adapter = self._adapters.get(request.adapter, key, runtime) if request.adapter else None
         num_virtual_tokens = adapter.num_virtual_tokens if adapter else 0
@@ -80,7 +99,7 @@ class InferenceService:
         mask = None
         if request.constraint:
             mask = runtime.constraints.mask(request.constraint, may_call_several=request.may_call_several)
-        generation = Generation(
+        return Generation(
             runtime,
             prompt_ids,
             request.sampling,
@@ -91,8 +110,6 @@ class InferenceService:
             mask=mask,
             workspace_id=request.workspace_id,
         )
-        self._scheduler.submit(generation)
-        return generation
 
     def prove(self, request: ProofRequest) -> Proof:
         """Compare an adapter with what its trainer wrote down. Blocks for as long as that takes.
@@ -101,10 +118,10 @@ class InferenceService:
         """
         self._refuse_while_starting()
         key = VariantKey(request.base_model, request.quantization)
-        runtime = self._variants.get(key)
-        reference = parity.read(self._adapters.reference(request.adapter))
-        adapter = self._adapters.get(request.adapter, key, runtime)
-        return proof.prove(runtime, adapter, reference, self._scheduler.submit)
+        with self._variants.use(key) as runtime:
+            reference = parity.read(self._adapters.reference(request.adapter))
+            adapter = self._adapters.get(request.adapter, key, runtime)
+            return proof.prove(runtime, adapter, reference, self._scheduler.submit)
 
     def _refuse_while_starting(self) -> None:
         if not self._start.is_over:
@@ -124,23 +141,37 @@ class InferenceService:
             for key, runtime in self._variants.loaded()
         )
         return RuntimeHealth(
-            status="ready" if served or not self._has_default else "failed" if self._start.is_over else "loading",
+            status=self._status,
             base_models=tuple(one.base_model for one in served),
             adapters=tuple(sorted({digest for digest, _ in adapters})),
             active=self._scheduler.num_active,
             waiting=self._scheduler.num_waiting,
-            problem=None if served else self._start.problem,
+            problem=(None if served else self._start.problem) or self._start.problem_of_pinned,
             served=served,
         )
 
-    def _load_default(self) -> None:
+    @property
+    def _status(self) -> Literal["loading", "ready", "failed"]:
+        if not self._start.is_over:
+            return "loading"
+        # one that was evicted since was read well; one that could not be read may be by now
+        return "failed" if self._start.problem and not self._variants.loaded() else "ready"
+
+    def _load_first(self) -> None:
+        if self._has_default:
+            self._start.problem = self._problem_of_loading(VariantKey(base_models.default_base_model().id))
+            # a model that is missing now is tried again by the first request that asks for it
+            self._start.is_over = True
+        problems = [self._problem_of_loading(key) for key in self._pinned]
+        self._start.problem_of_pinned = next(filter(None, problems), None)
+
+    def _problem_of_loading(self, key: VariantKey) -> str | None:
         try:
-            self._variants.get(VariantKey(base_models.default_base_model().id))
+            with self._variants.use(key):
+                return None
         except AppError as error:
             logger.warning("%s", error.message)
-            self._start.problem = error.message
+            return error.message
         except Exception:
-            logger.exception("the default model could not be loaded")
-            self._start.problem = "The default model could not be loaded. An admin should look at the log."
-        # a model that is missing now is tried again by the first request that asks for it
-        self._start.is_over = True
+            logger.exception("%s could not be loaded", key)
+            return f"The base model {key} could not be loaded. An admin should look at the log."

@@ -1,5 +1,7 @@
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -7,13 +9,16 @@ import pytest
 
 from core.base_models import service as base_models
 from core.config import Settings
-from core.errors import Invalid, NotFound, Unavailable
+from core.errors import AppError, Invalid, NotFound, RateLimited, Unavailable
 from core.inference.types import AdapterRef
+from tests.factories.waiting import eventually
 from worker.inference.adapter_files import AdapterFiles
+from worker.inference.hot_adapters import Adapters
 from worker.inference.lru_cache import LruCache
-from worker.inference.residence import Adapters, BaseVariants
+from worker.inference.residence import BaseVariants
 from worker.inference.runtime import BaseRuntime, VariantKey
 
+DEADLINE_S = 30
 DEFAULT = base_models.default_base_model().id
 
 
@@ -54,6 +59,14 @@ def test_several_threads_load_a_value_once() -> None:
     assert len(set(map(id, found))) == 1
 
 
+def test_what_is_meant_is_forgotten() -> None:
+    cache: LruCache[str, str] = LruCache(max_size=9, size_of=len)
+    for key in ("red", "blue", "rose"):
+        cache.get(key, lambda key=key: key[:1])
+    cache.forget(lambda key: key.startswith("r"))
+    assert [key for key, _ in cache.items()] == ["blue"]
+
+
 def test_a_failed_load_is_tried_again() -> None:
     cache: LruCache[str, str] = LruCache(max_size=9, size_of=len)
     with pytest.raises(ZeroDivisionError):
@@ -61,20 +74,226 @@ def test_a_failed_load_is_tried_again() -> None:
     assert cache.get("a", lambda: "fine") == "fine"
 
 
-def test_variants_are_loaded_when_wanted_and_forgotten_when_too_many(settings: Settings) -> None:
-    variants = BaseVariants(settings, max_variants=1)
-    plain = variants.get(VariantKey(DEFAULT))
-    assert variants.get(VariantKey(DEFAULT)) is plain
-    rounded = variants.get(VariantKey(DEFAULT, "nf4"))
-    assert rounded is not plain
-    assert [str(key) for key, _ in variants.loaded()] == [f"{DEFAULT}@nf4"]
+@dataclass
+class Bases:
+    """Base models of made-up sizes: what is read, and when reading it ends, is up to the test."""
+
+    settings: Settings
+    needs: dict[str, int] = field(default_factory=dict)
+    reads: list[str] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
+    gates: dict[str, threading.Event] = field(default_factory=dict)
+    answering: set[str] = field(default_factory=set)
+    evicted: list[str] = field(default_factory=list)
+
+    def variants(self, budget_bytes: int, *, pinned: Sequence[str] = (), patience_s: float = 0) -> BaseVariants:
+        return BaseVariants(
+            self.settings.model_copy(update={"max_base_model_bytes": budget_bytes}),
+            pinned=[VariantKey(name) for name in pinned],
+            is_answering=lambda runtime: str(runtime) in self.answering,
+            on_evicted=lambda key: self.evicted.append(str(key)),
+            patience_s=patience_s,
+        )
+
+    def read(self, folder: Path, *_args: object, **_kwargs: object) -> str:
+        name = folder.name
+        self.reads.append(name)
+        if name in self.gates:
+            assert self.gates[name].wait(DEADLINE_S)
+        if name in self.broken:
+            raise OSError(name)
+        return name
+
+
+A, B, C = "qwen3-0.6b", "qwen3-1.7b", "qwen3-4b"
+
+
+@pytest.fixture
+def bases(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Bases:
+    made = Bases(settings, needs={A: 4, B: 4, C: 6})
+    monkeypatch.setattr("worker.inference.residence.load_runtime", made.read)
+    monkeypatch.setattr("worker.inference.residence.need_of", lambda folder, **_: made.needs[folder.name])
+    monkeypatch.setattr(base_models, "is_ready", lambda *_: True)
+    return made
+
+
+def ask(variants: BaseVariants, *names: str) -> None:
+    for name in names:
+        with variants.use(VariantKey(name)) as runtime:
+            assert str(runtime) == name
+
+
+def loaded(variants: BaseVariants) -> list[str]:
+    return [str(key) for key, _ in variants.loaded()]
+
+
+def in_thread(call: Callable[[], object]) -> "Future[object]":
+    done: Future[object] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(call())
+        except (OSError, AppError) as error:
+            done.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return done
+
+
+class TestRoom:
+    def test_the_one_not_asked_for_longest_goes_first(self, bases: Bases) -> None:
+        variants = bases.variants(8)
+        ask(variants, A, B, A)
+        assert loaded(variants) == [B, A]
+        ask(variants, C)
+        assert loaded(variants) == [C]
+        ask(variants, A)
+        assert (loaded(variants), bases.evicted) == ([A], [B, A, C])
+        assert bases.reads == [A, B, C, A]
+
+    def test_nobody_goes_for_more_room_than_is_needed(self, bases: Bases) -> None:
+        variants = bases.variants(10)
+        ask(variants, A, B, C)
+        assert loaded(variants) == [B, C]
+
+    def test_what_is_used_stays_and_the_next_is_asked_to_come_back(self, bases: Bases) -> None:
+        variants = bases.variants(8)
+        with variants.use(VariantKey(A)), variants.use(VariantKey(B)):
+            with pytest.raises(RateLimited, match="Qwen3 4B") as caught:
+                ask(variants, C)
+            assert (caught.value.error_code, caught.value.details["retry_after_s"]) == ("bases_busy", 10)
+            assert loaded(variants) == [A, B]
+        ask(variants, C)
+        assert loaded(variants) == [C]
+
+    def test_what_answers_stays_and_nobody_goes_in_vain(self, bases: Bases) -> None:
+        variants = bases.variants(8)
+        ask(variants, A, B)
+        bases.answering = {A}
+        with pytest.raises(RateLimited):
+            ask(variants, C)
+        assert (loaded(variants), bases.evicted) == ([A, B], [])
+        bases.needs[C] = 4
+        ask(variants, C)
+        assert (loaded(variants), bases.evicted) == ([A, C], [B])
+
+    def test_the_pinned_one_stays(self, bases: Bases) -> None:
+        variants = bases.variants(8, pinned=[A])
+        bases.needs[C] = 4
+        ask(variants, A, B, C)
+        assert loaded(variants) == [A, C]
+        assert [variants.is_pinned(VariantKey(one)) for one in (A, C)] == [True, False]
+
+    def test_one_that_no_waiting_would_help_is_refused_with_what_to_do(self, bases: Bases) -> None:
+        bases.needs = {A: 4_000_000_000, C: 6_000_000_000}
+        with pytest.raises(Unavailable, match=r"needs 6\.00 GB .* may use 5\.00 GB.*MAX_BASE_MODEL_BYTES") as caught:
+            ask(bases.variants(5_000_000_000), C)
+        assert caught.value.error_code == "base_model_too_large"
+        variants = bases.variants(8_000_000_000, pinned=[A])
+        ask(variants, A)
+        with pytest.raises(Unavailable, match=r"of which pinned ones take 4\.00 GB"):
+            ask(variants, C)
+        assert loaded(variants) == [A]
+
+    def test_who_waits_gets_the_room_of_an_answer_that_ends(self, bases: Bases) -> None:
+        variants = bases.variants(6, patience_s=DEADLINE_S)
+        ask(variants, A)
+        bases.answering = {A}
+        waiting = in_thread(lambda: ask(variants, C))
+        eventually(lambda: variants._num_waiting == 1)
+        assert loaded(variants) == [A]
+        bases.answering = set()
+        variants.wake()
+        waiting.result(DEADLINE_S)
+        assert loaded(variants) == [C]
+
+    def test_only_so_many_wait(self, bases: Bases, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("worker.inference.residence.MAX_WAITING", 1)
+        bases.gates[A] = threading.Event()
+        variants = bases.variants(8)
+        waiting = in_thread(lambda: ask(variants, A))
+        eventually(lambda: bases.reads == [A])
+        with pytest.raises(RateLimited) as caught:
+            ask(variants, B)
+        assert caught.value.error_code == "inference_queue_full"
+        bases.gates[A].set()
+        waiting.result(DEADLINE_S)
+        ask(variants, B)
+
+
+class TestReading:
+    def test_several_that_ask_for_one_read_it_once(self, bases: Bases) -> None:
+        bases.gates[A] = threading.Event()
+        variants = bases.variants(8)
+        asked = [in_thread(lambda: ask(variants, A)) for _ in range(4)]
+        eventually(lambda: variants._num_waiting == 4)
+        bases.gates[A].set()
+        for one in asked:
+            one.result(DEADLINE_S)
+        assert bases.reads == [A]
+
+    def test_reading_one_keeps_nobody_from_another_that_is_loaded(self, bases: Bases) -> None:
+        variants = bases.variants(8)
+        ask(variants, A)
+        bases.gates[B] = threading.Event()
+        reading = in_thread(lambda: ask(variants, B))
+        eventually(lambda: variants.loading == VariantKey(B))
+        ask(variants, A)
+        assert not reading.done()
+        bases.gates[B].set()
+        reading.result(DEADLINE_S)
+        assert (loaded(variants), variants.loading) == ([A, B], None)
+
+    def test_one_is_read_at_a_time(self, bases: Bases) -> None:
+        bases.gates = {A: threading.Event(), B: threading.Event()}
+        variants = bases.variants(8)
+        first = in_thread(lambda: ask(variants, A))
+        eventually(lambda: bases.reads == [A])
+        second = in_thread(lambda: ask(variants, B))
+        eventually(lambda: variants._num_waiting == 2)
+        assert bases.reads == [A]
+        bases.gates[A].set()
+        first.result(DEADLINE_S)
+        eventually(lambda: bases.reads == [A, B])
+        bases.gates[B].set()
+        second.result(DEADLINE_S)
+
+    def test_what_could_not_be_read_takes_no_room_and_is_tried_again(self, bases: Bases) -> None:
+        bases.broken = {A}
+        variants = bases.variants(4)
+        with pytest.raises(OSError, match=A):
+            ask(variants, A)
+        assert (loaded(variants), variants.loading) == ([], None)
+        bases.broken = set()
+        ask(variants, B, A)
+        assert loaded(variants) == [A]
+
+    def test_nobody_uses_what_another_asked_for_and_could_not_have(self, bases: Bases) -> None:
+        bases.gates[A], bases.broken = threading.Event(), {A}
+        variants = bases.variants(8)
+        asked = [in_thread(lambda: ask(variants, A)) for _ in range(2)]
+        eventually(lambda: variants._num_waiting == 2)
+        bases.gates[A].set()
+        for one in asked:
+            with pytest.raises(OSError, match=A):
+                one.result(DEADLINE_S)
+        assert bases.reads == [A, A]
 
 
 def test_a_model_that_is_not_on_disk_says_how_to_get_it(settings: Settings) -> None:
     with pytest.raises(Unavailable, match=r"python -m worker\.base_models mistral-7b-instruct-v0\.3"):
-        BaseVariants(settings).get(VariantKey("mistral-7b-instruct-v0.3"))
+        ask(BaseVariants(settings), "mistral-7b-instruct-v0.3")
     with pytest.raises(NotFound):
-        BaseVariants(settings).get(VariantKey("gpt-9"))
+        ask(BaseVariants(settings), "gpt-9")
+
+
+def test_a_variant_is_read_as_it_is_written() -> None:
+    for key in (VariantKey(DEFAULT), VariantKey(DEFAULT, "nf4")):
+        assert VariantKey.of(str(key)) == key
+    with pytest.raises(NotFound):
+        VariantKey.of("gpt-9@nf4")
+    with pytest.raises(Invalid, match="only be nf4"):
+        VariantKey.of(f"{DEFAULT}@int8")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -26,6 +26,7 @@ from tests.factories.waiting import eventually
 from tests.worker.inference.tiny_models import chat_request, load_adapter
 from worker.inference.contract import Sink
 from worker.inference.generation import Generation
+from worker.inference.residence import MAX_WAITING
 from worker.inference.runtime import load_runtime
 from worker.inference.server import LineStream, create_app
 from worker.inference.service import InferenceService
@@ -245,6 +246,41 @@ def test_no_token_no_answer(served: Served, path: str, token: str | None) -> Non
     answer = httpx.get(url, headers=headers) if path == "/health" else httpx.post(url, headers=headers, content="{}")
     assert answer.status_code == 401
     assert answer.json()["code"] == "inference_token_wrong"
+
+
+def test_many_that_wait_for_a_model_keep_nobody_from_one_that_is_loaded(settings: Settings) -> None:
+    may_end = threading.Event()
+    entered: list[ChatRequest] = []
+
+    class Loading:
+        """Reads every model but the default one, for as long as the test likes."""
+
+        def generate(self, request: ChatRequest, _sink: Sink) -> Generation:
+            if request.base_model != chat_request().base_model:
+                entered.append(request)
+                assert may_end.wait(DEADLINE_S)
+            raise Unavailable("No answer here.", code="engine_died")
+
+    async def ask_all() -> None:
+        app = create_app(settings, cast("InferenceService", Loading()))
+        headers = {"authorization": f"Bearer {settings.inference_token}"}
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t", headers=headers) as http:
+
+            async def ask(base_model: str) -> int:
+                body = chat_request().model_copy(update={"base_model": base_model}).model_dump_json()
+                return (await http.post("/generate", content=body)).status_code
+
+            slow = [asyncio.create_task(ask("qwen3-8b")) for _ in range(MAX_WAITING)]
+            try:
+                async with asyncio.timeout(DEADLINE_S):
+                    await asyncio.to_thread(eventually, lambda: len(entered) == MAX_WAITING)
+                    assert await ask(chat_request().base_model) == 503
+                assert not any(one.done() for one in slow)
+            finally:
+                may_end.set()
+            assert await asyncio.gather(*slow) == [503] * MAX_WAITING
+
+    asyncio.run(ask_all())
 
 
 @pytest.mark.parametrize("body", ["", "[]", "{", json.dumps({"base_model": "x", "messages": []})])
