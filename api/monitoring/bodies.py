@@ -5,9 +5,11 @@ from datetime import datetime
 from typing import Any
 
 from api.monitoring.schemas import (
+    AdapterUseBody,
     AdminJobBody,
     AdminJobDetailBody,
     AttemptBody,
+    BaseResidenceBody,
     DeviceBody,
     JobWorkspaceBody,
     LeaseBody,
@@ -21,6 +23,7 @@ from api.monitoring.schemas import (
     WorkerTokenBody,
     WorkspaceShareBody,
 )
+from core.inference.types import ServedBase
 from core.jobs.models import Job, JobLog
 from core.kit.clock import unix_s
 from core.monitoring.model_servers import ModelServers
@@ -184,19 +187,34 @@ def _unix_s(moment: datetime | None) -> int | None:
 
 
 def model_servers_body(found: ModelServers) -> ModelServerListBody:
-    data = [
-        ModelServerBody(
-            base_model=one.base_model,
-            runtime=one.runtime,
-            status=one.status,
-            num_active=one.active,
-            num_waiting=one.waiting,
-            num_adapters=one.num_adapters,
-            num_restarts=one.num_restarts,
-            version=one.version,
-            is_isolated=one.is_isolated,
-            problem=one.problem,
-        )
-        for one in found.served
-    ]
-    return ModelServerListBody(data=data, status=found.status, problem=found.problem)
+    return ModelServerListBody(
+        data=[_model_server_body(one) for one in found.served],
+        status=found.status,
+        problem=found.problem,
+        max_base_bytes=found.base_budget_bytes,
+    )
+
+
+def _model_server_body(one: ServedBase) -> ModelServerBody:
+    residence, adapters = one.residence, one.adapters
+    return ModelServerBody(
+        base_model=one.base_model,
+        runtime=one.runtime,
+        status=one.status,
+        num_active=one.active,
+        num_waiting=one.waiting,
+        num_adapters=one.num_adapters,
+        num_restarts=one.num_restarts,
+        version=one.version,
+        is_isolated=one.is_isolated,
+        problem=one.problem,
+        residence=BaseResidenceBody(**residence.model_dump()) if residence else None,
+        adapters=AdapterUseBody(
+            num_hits=adapters.hits,
+            num_misses=adapters.misses,
+            num_evictions=adapters.evictions,
+            fetch_s=adapters.fetch_s,
+            load_s=adapters.load_s,
+            num_bytes=adapters.num_bytes,
+        ),
+    )

@@ -10,7 +10,6 @@ from prometheus_client.registry import Collector
 from core.jobs.kinds import JobKind, QueueName
 from core.jobs.states import AttemptOutcome, JobState
 from core.monitoring.metrics.types import QUANTILES, Figures
-from core.monitoring.model_servers import ModelServers
 from core.monitoring.types import QueueState, WorkerStatus
 from core.usage.models import LedgerKind
 
@@ -94,36 +93,6 @@ class FiguresCollector(Collector):
         for kind in LedgerKind:
             ledger.add_metric([kind], self._figures.ledger_micros.get(kind, 0))
         return ledger
-
-
-class ModelServersCollector(Collector):
-    """What the inference runtime told of itself just now; of one that does not answer, that it is not up."""
-
-    def __init__(self, found: ModelServers) -> None:
-        self._found = found
-
-    def collect(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily(
-            "tailorbird_model_servers_up",
-            "1 while the inference runtime answers and its default model is ready.",
-            value=self._found.status == "ready",
-        )
-        labels = ["base_model", "runtime"]
-        up = GaugeMetricFamily("tailorbird_model_server_up", "1 while a base model's answers come.", labels=labels)
-        active = GaugeMetricFamily("tailorbird_model_server_active", "Answers that are worked on.", labels=labels)
-        waiting = GaugeMetricFamily("tailorbird_model_server_waiting", "Answers that wait.", labels=labels)
-        adapters = GaugeMetricFamily("tailorbird_model_server_adapters", "Tuned models loaded.", labels=labels)
-        restarts = CounterMetricFamily(
-            "tailorbird_model_server_restarts", "Times that what computes ended and was started again.", labels=labels
-        )
-        for one in self._found.served:
-            of = [one.base_model, one.runtime]
-            up.add_metric(of, one.status == "ready")
-            active.add_metric(of, one.active)
-            waiting.add_metric(of, one.waiting)
-            adapters.add_metric(of, one.num_adapters)
-            restarts.add_metric(of, one.num_restarts)
-        yield from (up, active, waiting, adapters, restarts)
 
 
 def _add_quantiles(summary: SummaryMetricFamily, labels: dict[str, str], values: tuple[float, ...]) -> None:

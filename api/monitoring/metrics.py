@@ -6,8 +6,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from api.chat.routes import KeeperDep
 from api.dependencies import DatabaseDep, InferenceDep, SettingsDep, require
-from api.monitoring.exposition import FiguresCollector, LostCompletionsCollector, ModelServersCollector
+from api.monitoring.exposition import FiguresCollector, LostCompletionsCollector
 from api.monitoring.http_metrics import HttpMetrics
+from api.monitoring.model_server_metrics import ModelServersCollector
 from api.retries import RetriedRoute
 from core.db.session import SYSTEM
 from core.monitoring import model_servers

@@ -201,11 +201,30 @@ class MadeWorkerTokenBody(WorkerTokenBody):
     command: str = Field(description="What to run on the machine that is to work; its passwords are to be filled in.")
 
 
+class BaseResidenceBody(ResponseBody):
+    is_pinned: bool = Field(description="Loaded at the start and never evicted.")
+    num_bytes: int = Field(description="Memory that it takes, with what it may recall of prompts; 0 while evicted.")
+    num_loads: int
+    num_evictions: int
+    load_s: float = Field(description="Of all its loads together.")
+
+
+class AdapterUseBody(ResponseBody):
+    num_hits: int = Field(description="Answers whose tuned model was in memory already.")
+    num_misses: int = Field(description="Answers for which it had to be loaded.")
+    num_evictions: int
+    fetch_s: float = Field(description="Seconds in which they came from the disk or the object store, all together.")
+    load_s: float = Field(description="Seconds in which they came from there into memory, all together.")
+    num_bytes: int | None = Field(description="Of those in memory; null for vLLM, which does not say.")
+
+
 class ModelServerBody(ResponseBody):
     object: Literal["model_server"] = "model_server"
     base_model: str
     runtime: RuntimeName = Field(description="What computes the answers: Tailorbird's own runtime, or vLLM.")
-    status: Literal["starting", "ready", "restarting", "failed"]
+    status: Literal["starting", "ready", "restarting", "failed", "evicted"] = Field(
+        description="`evicted`: another base model has its place in memory, until somebody asks for it again."
+    )
     num_active: int = Field(description="Answers that are worked on.")
     num_waiting: int
     num_adapters: int = Field(description="Tuned models that are loaded on it.")
@@ -213,6 +232,10 @@ class ModelServerBody(ResponseBody):
     version: str | None = Field(description="Of vLLM; null for our own runtime, whose version is ours.")
     is_isolated: bool | None = Field(description="Whether its processes have no network; null for our own runtime.")
     problem: str | None
+    residence: BaseResidenceBody | None = Field(
+        description="Its place in the memory of our own runtime, and how that went since the start; null for vLLM."
+    )
+    adapters: AdapterUseBody = Field(description="How its tuned models were had since the start, all together.")
 
 
 class ModelServerListBody(ResponseBody):
@@ -222,3 +245,6 @@ class ModelServerListBody(ResponseBody):
         description="Of the model server as a whole; `unreachable` where it does not answer, and `data` is empty."
     )
     problem: str | None
+    max_base_bytes: int | None = Field(
+        description="What the base models of our own runtime may take of memory together; null if it does not answer."
+    )

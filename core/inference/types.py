@@ -202,16 +202,43 @@ class ChatResult(_Value):
 RuntimeName = Literal["tailorbird", "vllm"]
 
 
+class AdapterUse(_Value):
+    """How the adapters of one base model were had, from the start of the runtime on, for all of them together."""
+
+    hits: int = 0
+    """Answers whose adapter was in memory already."""
+    misses: int = 0
+    """Those for which it had to be loaded."""
+    evictions: int = 0
+    # from the disk or the object store, and from there into memory with all checks
+    fetch_s: float = 0.0
+    load_s: float = 0.0
+    # of those in memory now; None where the runtime does not say
+    num_bytes: int | None = None
+
+
+class Residence(_Value):
+    """A base model in the memory of our own runtime, or that was there since its start."""
+
+    is_pinned: bool = False
+    # with what it may recall of prompts; 0 while it is not loaded
+    num_bytes: int = 0
+    num_loads: int = 0
+    num_evictions: int = 0
+    load_s: float = 0.0
+    """Of all its loads together."""
+
+
 class ServedBase(_Value):
     """A base model and what computes its answers.
 
     `starting`: nobody is answered yet. `restarting`: what computed ended, and is started again. `failed`: an admin is
-    needed; `problem` says why.
+    needed; `problem` says why. `evicted`: another has its place in memory, until somebody asks for it again.
     """
 
     base_model: str
     runtime: RuntimeName
-    status: Literal["starting", "ready", "restarting", "failed"]
+    status: Literal["starting", "ready", "restarting", "failed", "evicted"]
     active: int = 0
     waiting: int = 0
     num_adapters: int = 0
@@ -220,6 +247,9 @@ class ServedBase(_Value):
     # whether the process that computes has no network at all; None where it is this very process
     is_isolated: bool | None = None
     problem: str | None = None
+    adapters: AdapterUse = AdapterUse()
+    # None where the runtime has a process for each base, and none is ever evicted
+    residence: Residence | None = None
 
 
 class RuntimeHealth(_Value):
@@ -232,6 +262,8 @@ class RuntimeHealth(_Value):
     waiting: int = 0
     problem: str | None = None
     served: tuple[ServedBase, ...] = ()
+    # what the base models of our own runtime may take together
+    base_budget_bytes: int | None = None
 
 
 class StartLine(Start):

@@ -13,6 +13,8 @@ class ModelServers:
     status: Literal["ready", "loading", "failed", "unreachable"]
     problem: str | None
     served: tuple[ServedBase, ...] = ()
+    base_budget_bytes: int | None = None
+    """What the base models of our own runtime may take of memory together."""
 
 
 def look(inference: InferenceClient) -> ModelServers:
@@ -21,4 +23,9 @@ def look(inference: InferenceClient) -> ModelServers:
         health = inference.health()
     except Unavailable as error:
         return ModelServers(status="unreachable", problem=error.message)
-    return ModelServers(status=health.status, problem=health.problem, served=health.served)
+    return ModelServers(
+        status=health.status,
+        problem=health.problem,
+        served=health.served,
+        base_budget_bytes=health.base_budget_bytes,
+    )

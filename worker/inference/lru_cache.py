@@ -20,9 +20,13 @@ class LruCache(Generic[K, V]):
     Who holds a value keeps it alive, so forgetting one never breaks a sequence that is using it.
     """
 
-    def __init__(self, *, max_size: int, size_of: Callable[[V], int]) -> None:
+    def __init__(
+        self, *, max_size: int, size_of: Callable[[V], int], on_evicted: Callable[[K], None] = lambda _: None
+    ) -> None:
+        """`on_evicted` is told each key that is forgotten, with the cache's lock held."""
         self._max_size = max_size
         self._size_of = size_of
+        self._on_evicted = on_evicted
         self._kept: OrderedDict[K, V] = OrderedDict()
         self._lock = threading.Lock()
         self._loading: dict[K, threading.Lock] = {}
@@ -45,13 +49,15 @@ class LruCache(Generic[K, V]):
             with self._lock:
                 self._kept[key] = value
                 while len(self._kept) > 1 and sum(map(self._size_of, self._kept.values())) > self._max_size:
-                    self._kept.popitem(last=False)
+                    evicted, _ = self._kept.popitem(last=False)
+                    self._on_evicted(evicted)
             return value
 
     def forget(self, is_meant: Callable[[K], bool]) -> None:
         with self._lock:
             for key in [key for key in self._kept if is_meant(key)]:
                 del self._kept[key]
+                self._on_evicted(key)
 
     def items(self) -> list[tuple[K, V]]:
         with self._lock:

@@ -11,7 +11,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from time import monotonic
 from typing import Final
 
@@ -20,6 +20,7 @@ import torch
 from core.base_models import service as base_models
 from core.config import Settings
 from core.errors import Unavailable
+from core.inference.types import Residence
 from worker.inference.base_memory import budget_of, need_of
 from worker.inference.failures import bases_busy, queue_full
 from worker.inference.runtime import BaseRuntime, VariantKey, load_runtime
@@ -37,6 +38,25 @@ class _Resident:
     runtime: BaseRuntime
     num_bytes: int
     num_users: int = 0
+
+
+@dataclass(slots=True)
+class _Counts:
+    """Of one base, from the start on."""
+
+    num_loads: int = 0
+    num_evictions: int = 0
+    load_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A base that is, was or is about to be in memory; `runtime` is None while it is not."""
+
+    key: VariantKey
+    runtime: BaseRuntime | None
+    is_loading: bool
+    residence: Residence
 
 
 class BaseVariants:
@@ -64,6 +84,7 @@ class BaseVariants:
         self._changed = threading.Condition()
         self._resident: OrderedDict[VariantKey, _Resident] = OrderedDict()
         self._loading: VariantKey | None = None
+        self._counts: dict[VariantKey, _Counts] = {}
         self._num_waiting = 0
 
     @contextmanager
@@ -88,13 +109,26 @@ class BaseVariants:
         with self._changed:
             return [(key, one.runtime) for key, one in self._resident.items()]
 
+    def known(self) -> list[Known]:
+        """Whatever was asked for since the start, in the order in which that began."""
+        with self._changed:
+            return [self._known(key, counts) for key, counts in self._counts.items()]
+
+    def _known(self, key: VariantKey, counts: _Counts) -> Known:
+        found = self._resident.get(key)
+        return Known(
+            key=key,
+            runtime=found.runtime if found else None,
+            is_loading=key == self._loading,
+            residence=Residence(
+                is_pinned=key in self._pinned, num_bytes=found.num_bytes if found else 0, **asdict(counts)
+            ),
+        )
+
     @property
     def loading(self) -> VariantKey | None:
         """What is being read right now."""
         return self._loading
-
-    def is_pinned(self, key: VariantKey) -> bool:
-        return key in self._pinned
 
     def wake(self) -> None:
         """A base may have become idle: whoever waits for room looks again."""
@@ -144,7 +178,9 @@ class BaseVariants:
                 if victims is not None:
                     for victim in victims:
                         del self._resident[victim]
+                        self._counts[victim].num_evictions += 1
                     self._loading = key
+                    self._counts.setdefault(key, _Counts())
                     return None, victims
                 if not self._changed.wait(deadline - monotonic()):
                     raise bases_busy(base_models.get(key.base_model).name)
@@ -166,17 +202,21 @@ class BaseVariants:
         try:
             self._release(evicted)
             logger.info("loading %s (%s)", key, _gigabytes(need))
+            began_s = monotonic()
             runtime = load_runtime(
                 base_models.folder(self._settings, key.base_model),
                 key.quantization,
                 max_prefix_bytes=self._settings.max_prefix_bytes,
             )
+            load_s = monotonic() - began_s
             made = _Resident(runtime, need, num_users=1)
         finally:
             with self._changed:
                 self._loading = None
                 if made:
                     self._resident[key] = made
+                    self._counts[key].num_loads += 1
+                    self._counts[key].load_s += load_s
                 self._changed.notify_all()
         return made
 

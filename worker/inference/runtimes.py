@@ -81,6 +81,7 @@ class Runtimes:
             active=sum(one.active for one in told),
             waiting=sum(one.waiting for one in told),
             served=tuple(base for one in told for base in one.served),
+            base_budget_bytes=told[0].base_budget_bytes,
         )
 
     @property

@@ -17,7 +17,7 @@ from worker.inference.asking import prompt_ids_of, refuse_if_too_long
 from worker.inference.contract import Sink
 from worker.inference.generation import Generation
 from worker.inference.hot_adapters import Adapters
-from worker.inference.residence import BaseVariants
+from worker.inference.residence import BaseVariants, Known
 from worker.inference.runtime import BaseRuntime, VariantKey
 from worker.inference.scheduler import Scheduler
 from worker.training import parity
@@ -129,25 +129,30 @@ class InferenceService:
 
     def health(self) -> RuntimeHealth:
         adapters = self._adapters.loaded()
-        served = tuple(
-            ServedBase(
-                base_model=str(key),
-                runtime=self.name,
-                status="ready",
-                active=self._scheduler.num_active_of(runtime),
-                waiting=self._scheduler.num_waiting_of(runtime),
-                num_adapters=sum(of == key for _, of in adapters),
-            )
-            for key, runtime in self._variants.loaded()
-        )
+        known = self._variants.known()
+        loaded = tuple(str(one.key) for one in known if one.runtime)
         return RuntimeHealth(
             status=self._status,
-            base_models=tuple(one.base_model for one in served),
+            base_models=loaded,
             adapters=tuple(sorted({digest for digest, _ in adapters})),
             active=self._scheduler.num_active,
             waiting=self._scheduler.num_waiting,
-            problem=(None if served else self._start.problem) or self._start.problem_of_pinned,
-            served=served,
+            problem=(None if loaded else self._start.problem) or self._start.problem_of_pinned,
+            served=tuple(self._served(one, sum(of == one.key for _, of in adapters)) for one in known),
+            base_budget_bytes=self._variants.budget_bytes,
+        )
+
+    def _served(self, known: Known, num_adapters: int) -> ServedBase:
+        runtime = known.runtime
+        return ServedBase(
+            base_model=str(known.key),
+            runtime=self.name,
+            status="ready" if runtime else "starting" if known.is_loading else "evicted",
+            active=self._scheduler.num_active_of(runtime) if runtime else 0,
+            waiting=self._scheduler.num_waiting_of(runtime) if runtime else 0,
+            num_adapters=num_adapters,
+            adapters=self._adapters.use_of(known.key),
+            residence=known.residence,
         )
 
     @property

@@ -3502,6 +3502,36 @@ export interface components {
          * @enum {string}
          */
         AdapterType: "auto" | "lora" | "qlora" | "rslora" | "dora" | "lora_plus" | "pissa" | "prompt_tuning" | "full";
+        /** AdapterUseBody */
+        AdapterUseBody: {
+            /**
+             * Fetch S
+             * @description Seconds in which they came from the disk or the object store, all together.
+             */
+            fetch_s: number;
+            /**
+             * Load S
+             * @description Seconds in which they came from there into memory, all together.
+             */
+            load_s: number;
+            /**
+             * Num Bytes
+             * @description Of those in memory; null for vLLM, which does not say.
+             */
+            num_bytes: number | null;
+            /** Num Evictions */
+            num_evictions: number;
+            /**
+             * Num Hits
+             * @description Answers whose tuned model was in memory already.
+             */
+            num_hits: number;
+            /**
+             * Num Misses
+             * @description Answers for which it had to be loaded.
+             */
+            num_misses: number;
+        };
         /** AdminJobBody */
         AdminJobBody: {
             /** Attempt */
@@ -3898,6 +3928,28 @@ export interface components {
             user_agent: string | null;
             /** Workspace Id */
             workspace_id: string | null;
+        };
+        /** BaseResidenceBody */
+        BaseResidenceBody: {
+            /**
+             * Is Pinned
+             * @description Loaded at the start and never evicted.
+             */
+            is_pinned: boolean;
+            /**
+             * Load S
+             * @description Of all its loads together.
+             */
+            load_s: number;
+            /**
+             * Num Bytes
+             * @description Memory that it takes, with what it may recall of prompts; 0 while evicted.
+             */
+            num_bytes: number;
+            /** Num Evictions */
+            num_evictions: number;
+            /** Num Loads */
+            num_loads: number;
         };
         /**
          * Blame
@@ -7369,6 +7421,8 @@ export interface components {
         };
         /** ModelServerBody */
         ModelServerBody: {
+            /** @description How its tuned models were had since the start, all together. */
+            adapters: components["schemas"]["AdapterUseBody"];
             /** Base Model */
             base_model: string;
             /**
@@ -7398,6 +7452,8 @@ export interface components {
             object: "model_server";
             /** Problem */
             problem: string | null;
+            /** @description Its place in the memory of our own runtime, and how that went since the start; null for vLLM. */
+            residence: components["schemas"]["BaseResidenceBody"] | null;
             /**
              * Runtime
              * @description What computes the answers: Tailorbird's own runtime, or vLLM.
@@ -7406,9 +7462,10 @@ export interface components {
             runtime: "tailorbird" | "vllm";
             /**
              * Status
+             * @description `evicted`: another base model has its place in memory, until somebody asks for it again.
              * @enum {string}
              */
-            status: "starting" | "ready" | "restarting" | "failed";
+            status: "starting" | "ready" | "restarting" | "failed" | "evicted";
             /**
              * Version
              * @description Of vLLM; null for our own runtime, whose version is ours.
@@ -7419,6 +7476,11 @@ export interface components {
         ModelServerListBody: {
             /** Data */
             data: components["schemas"]["ModelServerBody"][];
+            /**
+             * Max Base Bytes
+             * @description What the base models of our own runtime may take of memory together; null if it does not answer.
+             */
+            max_base_bytes: number | null;
             /**
              * Object
              * @default list

@@ -1,13 +1,4 @@
-import type {
-  AdminJob,
-  AdminJobDetails,
-  AdminQueue,
-  AdminWorker,
-  LogChunk,
-  ModelServer,
-  ModelServers,
-  WorkerToken,
-} from "@/api/types";
+import type { AdminJob, AdminJobDetails, AdminQueue, AdminWorker, LogChunk, WorkerToken } from "@/api/types";
 import { NOW_S } from "@/testing/fixtures";
 
 const GB = 1_000_000_000;
@@ -335,48 +326,3 @@ export const TOKENS: WorkerToken[] = [
     num_workers: 0,
   },
 ];
-
-export function makeModelServer(some: Partial<ModelServer> = {}): ModelServer {
-  return {
-    object: "model_server",
-    base_model: "smollm2-135m-instruct",
-    runtime: "tailorbird",
-    status: "ready",
-    num_active: 0,
-    num_waiting: 0,
-    num_adapters: 4,
-    num_restarts: 0,
-    version: null,
-    is_isolated: null,
-    problem: null,
-    ...some,
-  };
-}
-
-export const MODEL_SERVERS: ModelServers = {
-  object: "list",
-  status: "ready",
-  problem: null,
-  data: [
-    makeModelServer(),
-    makeModelServer({
-      base_model: "qwen3-8b",
-      runtime: "vllm",
-      num_active: 12,
-      num_waiting: 3,
-      num_adapters: 16,
-      version: "0.32.0",
-      is_isolated: true,
-    }),
-    makeModelServer({
-      base_model: "llama-3.1-8b-instruct",
-      runtime: "vllm",
-      status: "restarting",
-      num_adapters: 0,
-      num_restarts: 2,
-      version: "0.32.0",
-      is_isolated: true,
-      problem: "vLLM ended (exit -9).",
-    }),
-  ],
-};

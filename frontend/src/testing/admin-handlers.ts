@@ -1,14 +1,6 @@
 import { http, HttpResponse } from "msw";
-import {
-  JOBS,
-  LOG,
-  makeJobDetails,
-  makeWorker,
-  MODEL_SERVERS,
-  QUEUES,
-  TOKENS,
-  WORKERS,
-} from "@/testing/admin-fixtures";
+import { JOBS, LOG, makeJobDetails, makeWorker, QUEUES, TOKENS, WORKERS } from "@/testing/admin-fixtures";
+import { MODEL_SERVERS } from "@/testing/model-server-fixtures";
 import { listOf } from "@/testing/fixtures";
 
 function findWorker(id: unknown) {

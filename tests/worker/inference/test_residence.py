@@ -182,7 +182,7 @@ class TestRoom:
         bases.needs[C] = 4
         ask(variants, A, B, C)
         assert loaded(variants) == [A, C]
-        assert [variants.is_pinned(VariantKey(one)) for one in (A, C)] == [True, False]
+        assert {str(one.key): one.residence.is_pinned for one in variants.known()} == {A: True, B: False, C: False}
 
     def test_one_that_no_waiting_would_help_is_refused_with_what_to_do(self, bases: Bases) -> None:
         bases.needs = {A: 4_000_000_000, C: 6_000_000_000}
@@ -219,6 +219,21 @@ class TestRoom:
         bases.gates[A].set()
         waiting.result(DEADLINE_S)
         ask(variants, B)
+
+
+def test_what_was_loaded_and_evicted_is_counted(bases: Bases) -> None:
+    variants = bases.variants(8, pinned=[A])
+    bases.needs[C] = 4
+    ask(variants, A, B, C, B, B)
+    known = {str(one.key): one for one in variants.known()}
+    told = {name: one.residence for name, one in known.items()}
+    assert {name: (one.num_loads, one.num_evictions, one.num_bytes) for name, one in told.items()} == {
+        A: (1, 0, 4),
+        B: (2, 1, 4),
+        C: (1, 1, 0),
+    }
+    assert [name for name, one in known.items() if one.runtime] == [A, B]
+    assert told[B].load_s > 0
 
 
 class TestReading:
@@ -318,6 +333,26 @@ def test_adapters_are_forgotten_by_bytes(
     tight.get(red, key, runtime)
     tight.get(blue, key, runtime)
     assert [digest for digest, _ in tight.loaded()] == [blue.digest]
+
+
+def test_how_adapters_were_had_is_counted_for_each_base(
+    files: AdapterFiles, runtime: BaseRuntime, adapter_ref: Callable[[str], AdapterRef]
+) -> None:
+    plain, rounded = VariantKey(DEFAULT), VariantKey(DEFAULT, "nf4")
+    red, blue = adapter_ref("red"), adapter_ref("blue")
+    num_bytes = Adapters(files, max_bytes=1).get(red, plain, runtime).num_bytes
+    adapters = Adapters(files, max_bytes=2 * num_bytes)
+    for asked in (red, red, red):
+        adapters.get(asked, plain, runtime)
+    adapters.get(red, rounded, runtime)
+    use = adapters.use_of(plain)
+    assert (use.hits, use.misses, use.evictions, use.num_bytes) == (2, 1, 0, num_bytes)
+    assert min(use.fetch_s, use.load_s) > 0
+    adapters.get(blue, rounded, runtime)  # twice the rank: both others go
+    assert (adapters.use_of(plain).evictions, adapters.use_of(plain).num_bytes) == (1, 0)
+    assert adapters.use_of(rounded).evictions == 1
+    adapters.forget_all_of(rounded)
+    assert (adapters.use_of(rounded).evictions, adapters.use_of(rounded).num_bytes) == (2, 0)
 
 
 def test_a_refused_adapter_is_not_kept(

@@ -12,14 +12,16 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Final, Protocol
 
 from core.errors import RateLimited
-from core.inference.types import AdapterRef
+from core.inference.types import AdapterRef, AdapterUse
 from worker.inference.adapter_config import AdapterConfig, LoraConfig, PromptConfig, parse_adapter_config
 from worker.inference.adapter_files import CONFIG_NAME, WEIGHTS_NAME, AdapterFiles
 from worker.inference.adapter_weights import read_adapter_weights
 from worker.inference.contract import CannotServe
+from worker.inference.hot_adapters import AdapterCounts
 from worker.inference.vllm import plain
 from worker.inference.vllm.base import Base
 from worker.inference.vllm.engine import Load
@@ -62,11 +64,17 @@ class LoadedAdapters:
         self._loaded: OrderedDict[str, _Loaded] = OrderedDict()
         self._refused: OrderedDict[str, str] = OrderedDict()
         self._epoch = 0
+        self._counts = AdapterCounts()
 
     @property
     def digests(self) -> list[str]:
         with self._lock:
             return list(self._loaded)
+
+    @property
+    def use(self) -> AdapterUse:
+        with self._lock:
+            return self._counts.told(None)
 
     def begin(self, load: Load) -> None:
         """The engine is another one, and knows none. Raises `Unavailable`."""
@@ -85,19 +93,31 @@ class LoadedAdapters:
         `RateLimited` while all places are taken by adapters that answer, and `Unavailable`.
         """
         self._raise_if_refused(adapter.digest)
-        if release := self._use(adapter.digest):
+        if release := self._hit(adapter.digest):
             return release
         with self._turn:
-            if release := self._use(adapter.digest):
+            if release := self._hit(adapter.digest):
                 return release
-            epoch = self._epoch
+            epoch, began_s = self._epoch, monotonic()
             folder = self._prepared(adapter)
+            fetch_s = monotonic() - began_s
             self._make_room()
+            began_s = monotonic()
             self._load(adapter.digest, folder)
             with self._lock:
+                self._counts.misses += 1
+                self._counts.fetch_s += fetch_s
+                self._counts.load_s += monotonic() - began_s
                 if epoch == self._epoch:
                     self._loaded[adapter.digest] = _Loaded()
         return self._use(adapter.digest) or _nothing
+
+    def _hit(self, digest: str) -> Callable[[], None] | None:
+        release = self._use(digest)
+        if release:
+            with self._lock:
+                self._counts.hits += 1
+        return release
 
     def _use(self, digest: str) -> Callable[[], None] | None:
         with self._lock:
@@ -139,6 +159,7 @@ class LoadedAdapters:
                         details={"retry_after_s": _RETRY_AFTER_S},
                     )
                 del self._loaded[idle]
+                self._counts.evictions += 1
             self._loader.unload(idle)
             shutil.rmtree(self._folder / idle, ignore_errors=True)
 

@@ -172,6 +172,7 @@ class VllmRuntime:
             active=served.gate.num_active,
             waiting=served.gate.num_waiting,
             num_adapters=len(served.adapters.digests),
+            adapters=served.adapters.use,
             num_restarts=state.num_restarts,
             version=state.version,
             is_isolated=state.is_isolated,

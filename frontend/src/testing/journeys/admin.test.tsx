@@ -2,6 +2,7 @@ import { screen, waitFor, within } from "@testing-library/react";
 import { http, HttpResponse } from "msw";
 import { makeLog, WORKERS } from "@/testing/admin-fixtures";
 import { makeSession } from "@/testing/fixtures";
+import { MODEL_SERVERS } from "@/testing/model-server-fixtures";
 import { openPage } from "@/testing/open-page";
 import { server } from "@/testing/setup";
 
@@ -116,12 +117,35 @@ describe("the model servers", () => {
     expect(vllm).toHaveTextContent("vLLM 0.32.0, cut off from the network");
     expect(vllm).toHaveTextContent("Answering");
     expect(within(table).getByRole("row", { name: /smollm2/ })).toHaveTextContent("Tailorbird’s own");
+    const ours = within(table).getByRole("row", { name: /smollm2/ });
+    expect(ours).toHaveTextContent("806.5 MB");
+    expect(ours).toHaveTextContent("always loaded");
+    expect(ours).toHaveTextContent("97 % were ready when asked");
+    const evicted = within(table).getByRole("row", { name: /qwen3-0.6b/ });
+    expect(evicted).toHaveTextContent("Loaded when asked for");
+    expect(evicted).toHaveTextContent("4 times made room for others");
+    expect(evicted).not.toHaveTextContent("were ready");
+    expect(screen.getByText(/take 806.5 MB of the 9.6 GB/)).toBeVisible();
     expect(screen.getByText("llama-3.1-8b-instruct does not answer")).toBeVisible();
     expect(screen.getByText(/vLLM ended \(exit -9\)/)).toBeVisible();
   });
 
+  it("tell that one is missing that should always be loaded", async () => {
+    const problem = "The base model Qwen3 8B is not on the model server's disk.";
+    server.use(http.get("*/v1/admin/model_servers", () => HttpResponse.json({ ...MODEL_SERVERS, problem })));
+    openPage("/admin/workers");
+    expect(await screen.findByText("A base model that should always be loaded is not")).toBeVisible();
+    expect(screen.getByText(problem)).toBeVisible();
+  });
+
   it("are told as away when nothing answers", async () => {
-    const away = { object: "list", status: "unreachable", problem: "It is not running.", data: [] };
+    const away = {
+      object: "list",
+      status: "unreachable",
+      problem: "It is not running.",
+      data: [],
+      max_base_bytes: null,
+    };
     server.use(http.get("*/v1/admin/model_servers", () => HttpResponse.json(away)));
     openPage("/admin/workers");
     expect(await screen.findByText("The model server does not answer")).toBeVisible();

@@ -75,6 +75,14 @@ def test_one_that_answers_is_not_taken_away(loaded: LoadedAdapters, adapter_ref:
     loaded.acquire(adapter_ref("blue"))()
 
 
+def test_how_they_were_had_is_counted(loaded: LoadedAdapters, adapter_ref: Ref) -> None:
+    for name in ("red", "red", "blue"):
+        loaded.acquire(adapter_ref(name))()
+    use = loaded.use
+    assert (use.hits, use.misses, use.evictions, use.num_bytes) == (1, 2, 1, None)
+    assert min(use.fetch_s, use.load_s) > 0
+
+
 def test_another_engine_knows_none_of_them(loaded: LoadedAdapters, engine: Engine, adapter_ref: Ref) -> None:
     release = loaded.acquire(adapter_ref("red"))
     loaded.begin(engine.load)

@@ -3,6 +3,7 @@ import { Notice } from "@/components/ui/notice";
 import { Status } from "@/components/ui/status";
 import { Table, type TableColumn } from "@/components/ui/table";
 import { modelServerWords, RUNTIMES } from "@/features/admin/components/wording";
+import { bytes, count, duration, percent, plural } from "@/lib/format";
 import classes from "./worker-row.module.css";
 
 const COLUMNS: TableColumn<ModelServer>[] = [
@@ -25,6 +26,7 @@ const COLUMNS: TableColumn<ModelServer>[] = [
       return <Status tone={words.tone}>{words.label}</Status>;
     },
   },
+  { key: "memory", title: "Memory", align: "end", isSecondary: true, cell: (one) => <MemoryCell of={one} /> },
   { key: "active", title: "Answering", align: "end", isSecondary: true, cell: (one) => one.num_active },
   { key: "waiting", title: "Waiting", align: "end", isSecondary: true, cell: (one) => one.num_waiting },
   {
@@ -32,10 +34,59 @@ const COLUMNS: TableColumn<ModelServer>[] = [
     title: "Tuned models",
     align: "end",
     isSecondary: true,
-    cell: (one) => one.num_adapters,
+    cell: (one) => <TunedCell of={one} />,
   },
   { key: "restarts", title: "Restarts", align: "end", isSecondary: true, cell: (one) => one.num_restarts },
 ];
+
+/** What it takes; of one that comes and goes, how often it went. */
+function MemoryCell({ of }: { of: ModelServer }) {
+  const place = of.residence;
+  if (!place) return <span title="vLLM does not say.">–</span>;
+  const { num_evictions: times, num_loads: loads } = place;
+  const went =
+    times > 0
+      ? `${plural(times, "time")} made room for others, ${duration(place.load_s / Math.max(1, loads))} to load`
+      : null;
+  return (
+    <>
+      {place.num_bytes > 0 ? bytes(place.num_bytes) : "–"}
+      {place.is_pinned && <small className={classes.hint}>always loaded</small>}
+      {went && <small className={classes.hint}>{went}</small>}
+    </>
+  );
+}
+
+/** How many are in memory, and how often the one that was asked for was among them. */
+function TunedCell({ of }: { of: ModelServer }) {
+  const { num_hits: hits, num_misses: misses, num_bytes: size } = of.adapters;
+  return (
+    <>
+      {of.num_adapters}
+      {size !== null && size > 0 && ` · ${bytes(size)}`}
+      {hits + misses > 0 && (
+        <small
+          className={classes.hint}
+          title={`${count(misses)} of ${count(hits + misses)} answers waited for their model to be loaded.`}
+        >
+          {percent(hits / (hits + misses))} were ready when asked
+        </small>
+      )}
+    </>
+  );
+}
+
+/** The sentence below the table: how much of its memory the base models take. */
+function RoomLine({ found }: { found: ModelServers }) {
+  if (found.max_base_bytes === null) return null;
+  const taken = found.data.reduce((sum, one) => sum + (one.residence?.num_bytes ?? 0), 0);
+  return (
+    <p className={classes.hint}>
+      Base models take {bytes(taken)} of the {bytes(found.max_base_bytes)} that they may. Where another is
+      asked for and there is no room, the one not asked for longest makes it.
+    </p>
+  );
+}
 
 function runtimeOf(one: ModelServer): string {
   const name = `${RUNTIMES[one.runtime]}${one.version ? ` ${one.version}` : ""}`;
@@ -66,6 +117,11 @@ export function ModelServerList({ found }: { found: ModelServers }) {
           {one.problem} It is tried again by itself; its log is in the folder of logs.
         </Notice>
       ))}
+      {found.problem !== null && found.status === "ready" && (
+        <Notice tone="warn" title="A base model that should always be loaded is not">
+          {found.problem}
+        </Notice>
+      )}
       {found.data.length > 0 && (
         <Table
           label="Model servers"
@@ -74,6 +130,7 @@ export function ModelServerList({ found }: { found: ModelServers }) {
           rowKey={(one) => `${one.base_model}/${one.runtime}`}
         />
       )}
+      {found.data.length > 0 && <RoomLine found={found} />}
     </>
   );
 }

@@ -55,6 +55,8 @@ export function modelServerWords(server: Pick<ModelServer, "status" | "num_activ
       return { tone: "warn", label: "Starting again" };
     case "failed":
       return { tone: "bad", label: "Does not start" };
+    case "evicted":
+      return { tone: "quiet", label: "Loaded when asked for" };
   }
 }
 
