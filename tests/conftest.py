@@ -22,6 +22,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine, create_engine, text
 from xdist.scheduler import LoadFileScheduling
 
+import worker  # noqa: F401 - before any test loads torch: it bounds how long torch's threads spin
 from api.main import create_app
 from core.backends.blobs import S3BlobStore
 from core.backends.registry import Backends
