@@ -39,6 +39,7 @@ from api.invitations.routes import router as invitations
 from api.members.routes import router as members
 from api.middleware import BodyLimit, RequestContext
 from api.model_exports.routes import router as model_exports
+from api.model_imports.routes import router as model_imports
 from api.models.routes import router as models
 from api.monitoring.http_metrics import HttpMetrics, RequestMetrics
 from api.monitoring.metrics import router as metrics
@@ -73,6 +74,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     chat,
     models,
     model_exports,
+    model_imports,
     aliases,
     files,
     file_imports,

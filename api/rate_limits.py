@@ -39,7 +39,7 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _GUESSED_AT = ("/v1/auth/", "/v1/invitations/accept", "/v1/invitations/lookup", "/v1/setup")
 _STARTS_A_JOB = re.compile(
     r"/v1/(fine_tuning/jobs(/[^/]+/clone)?|datasets(/[^/]+/(versions|draft/save))?|dataset_versions/[^/]+/(changes|scaling_studies)"
-    r"|erasures/[^/]+/confirm|model_exports|(preferences|request_log)/dataset)"
+    r"|erasures/[^/]+/confirm|model_exports|model_imports|(preferences|request_log)/dataset)"
 )
 
 

@@ -8,6 +8,7 @@ import core.exports.models
 import core.idempotency.models
 import core.identity.models
 import core.jobs.models
+import core.model_imports.models
 import core.serving.aliases.models
 import core.serving.completions.models
 import core.serving.preferences.models

@@ -1,10 +1,11 @@
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from api.schemas import ResponseBody
-from core.adapters.types import ProofStatus
+from core.adapters.types import AdapterOrigin, ProofStatus
 from core.kit.clock import unix_s
+from core.model_imports.lineage import ImportLineage
 from core.serving.service import ServedModel
 
 # base models are older than this service; the wire wants a number
@@ -39,6 +40,20 @@ class ProofBody(ResponseBody):
     seconds: float
 
 
+class ImportedFromBody(ResponseBody):
+    """Who brought a model that was made elsewhere, and what is known of it. What it learned from is not known."""
+
+    by: str = Field(description="The name of whoever brought it, as it was then.")
+    at: int
+    model_import_id: str
+    filenames: list[str]
+    weights_sha256: str = Field(description="Of the weights as they were brought.")
+    base_evidence: Literal["manifest", "confirmed"] = Field(
+        description="How its base model is known: the export's manifest has the same digests, or somebody said so."
+    )
+    named_base: str | None = Field(description="The base that its configuration names: somebody else's word.")
+
+
 class ModelBody(ResponseBody):
     id: str
     object: Literal["model"] = "model"
@@ -49,7 +64,12 @@ class ModelBody(ResponseBody):
     kind: Literal["base", "tuned", "alias"] = Field(description="Our extension, like all that follow.")
     name: str
     base_model: str
-    run_id: str | None
+    is_shared: bool = Field(description="Another workspace's, which lets this one talk to it.")
+    origin: AdapterOrigin | None = Field(
+        description="Of a tuned model of one's own: `trained` by a run here, or `imported` from elsewhere."
+    )
+    imported: ImportedFromBody | None
+    run_id: str | None = Field(description="The run that trained it; null for one that was imported, or is shared.")
     method: str | None = Field(description="How a tuned model was made; `full` is no adapter and cannot be talked to.")
     checkpoint_step: int | None = Field(description="Of a checkpoint beside the model that its run ships.")
     base_heldout_loss: float | None
@@ -81,6 +101,9 @@ def model_body(model: ServedModel) -> ModelBody:
         kind=model.kind,
         name=model.name,
         base_model=model.base_model,
+        is_shared=model.is_shared,
+        origin=model.origin,
+        imported=None if model.lineage is None else _imported_from(model.lineage),
         run_id=model.run_id,
         method=model.method,
         checkpoint_step=model.checkpoint_step,
@@ -89,4 +112,17 @@ def model_body(model: ServedModel) -> ModelBody:
         is_ready=model.is_ready,
         proof_status=model.proof_status,
         proof=None if model.proof is None else ProofBody.model_validate(model.proof),
+    )
+
+
+def _imported_from(lineage: dict[str, Any]) -> ImportedFromBody:
+    found = ImportLineage.model_validate(lineage)
+    return ImportedFromBody(
+        by=found.imported_by,
+        at=unix_s(found.imported_at),
+        model_import_id=found.import_id,
+        filenames=[file.filename for file in found.files],
+        weights_sha256=found.weights_sha256,
+        base_evidence=found.base_evidence.value,
+        named_base=found.named_base,
     )

@@ -1,23 +1,31 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.adapters.types import ProofStatus
+from core.adapters.types import AdapterOrigin, ProofStatus
 from core.db.base import Base, WorkspaceOwned
 from core.db.enum_text import EnumText
 
 
 class Adapter(WorkspaceOwned, Base):
-    """A tuned model: the small weights that a run stitched onto a frozen base model, and where they came from."""
+    """A tuned model: small weights for a frozen base model, and where they came from: a run, or somebody's files."""
 
     __tablename__ = "adapters"
-    __table_args__ = (UniqueConstraint("run_id", "checkpoint_step"),)
+    __table_args__ = (
+        UniqueConstraint("run_id", "checkpoint_step"),
+        CheckConstraint("(origin = 'trained') = (run_id is not null)", name="origin"),
+        CheckConstraint("(origin = 'imported') = (lineage is not null)", name="lineage"),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     created_by: Mapped[str | None]
-    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
+    origin: Mapped[AdapterOrigin] = mapped_column(EnumText(AdapterOrigin))
+    run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
+    """Of one that was trained here."""
+    lineage: Mapped[dict[str, Any] | None]
+    """Of one that was imported: by whom, of which files, and how its base is known (`core.model_imports.lineage`)."""
     checkpoint_step: Mapped[int | None]
     """Of a state that the run passed through, the step; null for the one that the run ships."""
     model_id: Mapped[str] = mapped_column(unique=True)

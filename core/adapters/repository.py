@@ -1,9 +1,10 @@
 from collections.abc import Sequence
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from core.adapters.models import Adapter
+from core.adapters.types import AdapterOrigin
 
 
 class AdapterRepository:
@@ -41,6 +42,17 @@ class AdapterRepository:
     def of_run(self, run_id: str) -> Sequence[Adapter]:
         """What it ships, and the checkpoints beside it."""
         return self._session.scalars(self._own().where(Adapter.run_id == run_id)).all()
+
+    def imported(self) -> Sequence[Adapter]:
+        """Made elsewhere, deleted ones too; the oldest first."""
+        is_imported = Adapter.origin == AdapterOrigin.IMPORTED
+        return self._session.scalars(self._own().where(is_imported).order_by(Adapter.id)).all()
+
+    def num_imported_bytes(self) -> int:
+        found = select(func.coalesce(func.sum(Adapter.num_bytes), 0)).where(
+            Adapter.workspace_id == self._workspace_id, Adapter.origin == AdapterOrigin.IMPORTED
+        )
+        return int(self._session.scalars(found).one())
 
     def _own(self) -> Select[Adapter]:
         return select(Adapter).where(Adapter.workspace_id == self._workspace_id)

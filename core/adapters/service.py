@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from core.adapters.model_ids import checkpoint_model_id, new_model_id
 from core.adapters.models import Adapter
 from core.adapters.repository import AdapterRepository
-from core.adapters.types import PARITY_FILE, ProofStatus
+from core.adapters.types import PARITY_FILE, AdapterOrigin, ProofStatus
 from core.errors import NotFound
 from core.inference.types import Proof
 from core.kit.clock import utc_now
@@ -31,7 +31,7 @@ def register(
     *,
     workspace_id: str,
     workspace_slug: str,
-    run_id: str,
+    run_id: str | None,
     created_by: str | None,
     name: str | None,
     suffix: str | None,
@@ -44,12 +44,18 @@ def register(
     spec: dict[str, Any],
     metrics: dict[str, Any],
     proof: Proof | None = None,
+    lineage: dict[str, Any] | None = None,
 ) -> Adapter:
-    """Enter a published adapter; its files must be uploaded and verified before this."""
+    """Enter a published adapter; its files must be uploaded and verified before this.
+
+    It is of a run, or else has a `lineage` that says who brought it.
+    """
     adapter = Adapter(
         id=new_id("adp_"),
         workspace_id=workspace_id,
+        origin=AdapterOrigin.IMPORTED if run_id is None else AdapterOrigin.TRAINED,
         run_id=run_id,
+        lineage=lineage,
         created_by=created_by,
         model_id=new_model_id(base_model=base_model, workspace_slug=workspace_slug, suffix=suffix),
         name=name,
@@ -84,7 +90,9 @@ def register_checkpoint(
     adapter = Adapter(
         id=new_id("adp_"),
         workspace_id=shipped.workspace_id,
+        origin=shipped.origin,
         run_id=shipped.run_id,
+        lineage=shipped.lineage,
         checkpoint_step=step,
         created_by=shipped.created_by,
         model_id=checkpoint_model_id(shipped.model_id, step),
@@ -140,12 +148,23 @@ def get_by_model_id(session: Session, *, workspace_id: str, model_id: str) -> Ad
 
 def of_runs(session: Session, *, workspace_id: str, run_ids: Sequence[str]) -> Mapping[str, Adapter]:
     """What these runs ship by run id, deleted ones too: a run goes on naming what it made."""
-    return {adapter.run_id: adapter for adapter in AdapterRepository(session, workspace_id).of_runs(run_ids)}
+    found = AdapterRepository(session, workspace_id).of_runs(run_ids)
+    return {adapter.run_id: adapter for adapter in found if adapter.run_id is not None}
 
 
 def of_run(session: Session, *, workspace_id: str, run_id: str) -> Sequence[Adapter]:
     """What a run ships and its checkpoints, deleted ones too, in no order."""
     return AdapterRepository(session, workspace_id).of_run(run_id)
+
+
+def imported(session: Session, *, workspace_id: str) -> Sequence[Adapter]:
+    """Those that were made elsewhere, deleted ones too; the oldest first."""
+    return AdapterRepository(session, workspace_id).imported()
+
+
+def num_imported_bytes(session: Session, *, workspace_id: str) -> int:
+    """What the weights of imported adapters take; they stay when a model is deleted."""
+    return AdapterRepository(session, workspace_id).num_imported_bytes()
 
 
 def delete(session: Session, *, workspace_id: str, model_id: str) -> Adapter:

@@ -196,6 +196,11 @@ def find(session: Session, *, workspace_id: str, terms: Sequence[str], max_rows:
         by_hand=[
             *(ByHand(kind=ByHandKind.DATASET_NAME, id=one.id) for one in repository.datasets()),
             *(ByHand(kind=ByHandKind.PROMPT_PROFILE, id=one.id) for one in repository.profiles()),
+            *(
+                ByHand(kind=ByHandKind.IMPORTED_MODEL, id=one.model_id)
+                for one in adapters.imported(session, workspace_id=workspace_id)
+                if one.deleted_at is None
+            ),
         ],
         examples=_places(keys, touched),
     )
@@ -210,7 +215,7 @@ def models_of(session: Session, *, workspace_id: str, version_ids: Sequence[str]
         FoundModel(
             model_id=adapter.model_id,
             name=adapter.name,
-            run_id=adapter.run_id,
+            run_id=details.run.id,
             is_deleted=adapter.deleted_at is not None,
         )
         for details in runs

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
+from core.adapters import service as adapters
 from core.datasets import row_views
 from core.datasets import service as datasets
 from core.datasets.models import Dataset
@@ -48,9 +49,19 @@ def told(session: Session, details: ErasureDetails, *, with_examples: bool = Fal
         people=repository.names_of_people([erasure.created_by, erasure.confirmed_by]),
         datasets=known,
         filenames=repository.filenames([file.file_id for file in found.files]),
-        by_hand={one: known[one].name for one in named} | repository.names_of_profiles(profiles),
+        by_hand={one: known[one].name for one in named}
+        | repository.names_of_profiles(profiles)
+        | _names_of_models(session, details),
         examples=_examples(session, details) if with_examples else [],
     )
+
+
+def _names_of_models(session: Session, details: ErasureDetails) -> dict[str, str]:
+    wanted = {one.id for one in details.found.by_hand if one.kind is ByHandKind.IMPORTED_MODEL}
+    if not wanted:
+        return {}
+    imported = adapters.imported(session, workspace_id=details.erasure.workspace_id)
+    return {one.model_id: one.name or one.model_id for one in imported if one.model_id in wanted}
 
 
 def _examples(session: Session, details: ErasureDetails) -> list[Example]:

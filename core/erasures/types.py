@@ -19,6 +19,8 @@ class ByHandKind(StrEnum):
 
     DATASET_NAME = "dataset_name"
     PROMPT_PROFILE = "prompt_profile"
+    IMPORTED_MODEL = "imported_model"
+    """Made elsewhere: what it learned from is not known here, so nobody can tell whether the person was in it."""
 
 
 class _Value(BaseModel):

@@ -16,11 +16,10 @@ _SIGNED: Final = (
 
 def write(work: ExportWork, *, trained: Mapping[str, Any], report: Mapping[str, Any] | None) -> bytes:
     told = work.told
-    base = told["base_model"]
     parts = [
         _head(work),
         f"# {told['model']['name'] or told['model']['id']}",
-        f"A tuned {base.get('name') or base['id']}, made with Tailorbird. Its id there: `{told['model']['id']}`.",
+        _what(told),
         "## How to use it",
         _use(work),
         "## Where it comes from",
@@ -33,6 +32,12 @@ def write(work: ExportWork, *, trained: Mapping[str, Any], report: Mapping[str, 
         _SIGNED,
     ]
     return ("\n\n".join(parts) + "\n").encode()
+
+
+def _what(told: Mapping[str, Any]) -> str:
+    base, model_id = told["base_model"], told["model"]["id"]
+    made = "made with Tailorbird" if told.get("imported") is None else "made elsewhere and brought to Tailorbird"
+    return f"A tuned {base.get('name') or base['id']}, {made}. Its id there: `{model_id}`."
 
 
 def _head(work: ExportWork) -> str:
@@ -118,11 +123,25 @@ def _origin(work: ExportWork, trained: Mapping[str, Any]) -> str:
         rows.append(("Recipe", f"{recipe['name']}, seed {recipe['seed']}"))
         rows.append(("Epochs", str(spec.get("num_epochs", "unknown"))))
         rows.append(("Learning rate", str(spec.get("learning_rate", "unknown"))))
-    rows.append(("Made by", people["made_by"] or "unknown"))
+    imported = told.get("imported")
+    if imported is None:
+        rows.append(("Made by", people["made_by"] or "unknown"))
+    else:
+        rows += _brought(imported)
     rows.append(("Exported by", people["exported_by"]))
     used = ", ".join(f"{one['alias']} (by {one['by'] or 'unknown'})" for one in people["approved"])
     rows.append(("Put to use as", used or "nothing yet"))
     return _table(rows)
+
+
+def _brought(imported: Mapping[str, Any]) -> list[tuple[str, str]]:
+    known = "the manifest of the export it came in" if imported["base_evidence"] == "manifest" else "whoever brought it"
+    return [
+        ("Made by", "unknown: it was made elsewhere"),
+        ("Brought by", f"{imported['imported_by']}, {imported['imported_at'][:10]}"),
+        ("sha256 of its weights as they were brought", f"`{imported['weights_sha256']}`"),
+        ("That it is for this base model, says", known),
+    ]
 
 
 def _evaluation(told: Mapping[str, Any], report: Mapping[str, Any] | None) -> str:
@@ -134,7 +153,8 @@ def _evaluation(told: Mapping[str, Any], report: Mapping[str, Any] | None) -> st
     if proof is not None:
         verdict = "yes" if proof["is_passed"] else "no"
         difference = f"scores differ by at most {_number(proof['max_difference'])} at {proof['num_places']} places"
-        rows.append(("Served as trained", f"{verdict}: {difference}"))
+        as_what = "Served as trained" if told.get("imported") is None else "Served as plain PEFT computes it"
+        rows.append((as_what, f"{verdict}: {difference}"))
     text = _table(rows) + "\n\nThe error is the mean cross-entropy of the wanted answers' tokens; lower is better."
     return text + _merge(report)
 

@@ -3,6 +3,8 @@
 from enum import StrEnum
 from typing import Final
 
+KIND: Final = "tailorbird.model_export"
+"""Says in a manifest that it is one of ours."""
 MANIFEST: Final = "manifest.json"
 SIGNATURE: Final = "manifest.sig"
 CARD: Final = "README.md"

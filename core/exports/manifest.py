@@ -6,9 +6,9 @@ from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
+from core.exports.forms import KIND
 from core.exports.types import ExportWork
 
-KIND: Final = "tailorbird.model_export"
 VERSION: Final = 1
 
 

@@ -21,12 +21,14 @@ def told(session: Session, *, export: ModelExport, adapter: Adapter, asked_by: s
         "model": {
             "id": adapter.model_id,
             "name": adapter.name,
+            "origin": adapter.origin.value,
             "method": adapter.method,
             "quantization": adapter.quantization,
             "checkpoint_step": adapter.checkpoint_step,
             "digest": adapter.digest,
             "made_at": adapter.created_at.isoformat(),
         },
+        "imported": _imported(adapter),
         "base_model": _base(adapter.base_model),
         "data": _data(session, adapter),
         "recipe": _recipe(session, adapter),
@@ -69,7 +71,18 @@ def _known(model_id: str) -> BaseModel | None:
         return None
 
 
-def _data(session: Session, adapter: Adapter) -> dict[str, Any]:
+def _imported(adapter: Adapter) -> dict[str, Any] | None:
+    """Of a model that was made elsewhere: what was brought, and how its base is known; no name of a file."""
+    if adapter.lineage is None:
+        return None
+    kept = ("imported_at", "imported_by", "config_sha256", "weights_sha256", "base_evidence", "named_base", "export")
+    return {name: adapter.lineage.get(name) for name in kept}
+
+
+def _data(session: Session, adapter: Adapter) -> dict[str, Any] | None:
+    """None for a model that was made elsewhere: nobody here knows."""
+    if adapter.run_id is None:
+        return None
     run = training.get(session, workspace_id=adapter.workspace_id, run_id=adapter.run_id).run
     version = datasets.get_version(
         session, workspace_id=adapter.workspace_id, version_id=run.dataset_version_id
@@ -85,13 +98,15 @@ def _data(session: Session, adapter: Adapter) -> dict[str, Any]:
     }
 
 
-def _recipe(session: Session, adapter: Adapter) -> dict[str, Any]:
+def _recipe(session: Session, adapter: Adapter) -> dict[str, Any] | None:
+    if adapter.run_id is None:
+        return None
     run = training.get(session, workspace_id=adapter.workspace_id, run_id=adapter.run_id).run
     return {"name": run.recipe, "run_id": run.id, "seed": run.seed, "spec": adapter.spec}
 
 
 def _people(session: Session, export: ModelExport, adapter: Adapter, asked_by: str) -> dict[str, Any]:
-    """Who trained it, who took it away, and under which names of the workspace who put it to use."""
+    """Who trained or brought it, who took it away, and under which names of the workspace who put it to use."""
     in_use = [
         details
         for details in aliases.list_aliases(session, workspace_id=adapter.workspace_id)

@@ -13,8 +13,7 @@ import httpx
 
 from core.errors import Invalid, Unavailable
 from core.exports import signing
-from core.exports.forms import MANIFEST, SIGNATURE
-from core.exports.manifest import KIND
+from core.exports.forms import KIND, MANIFEST, SIGNATURE
 from core.kit.hashing import sha256_file
 
 _MAX_BYTES = 1 << 24

@@ -10,6 +10,7 @@ class JobKind(StrEnum):
     DATASET_DERIVE = "dataset.derive"
     PERSON_ERASURE = "person.erasure"
     MODEL_EXPORT = "model.export"
+    MODEL_IMPORT = "model.import"
     TRAINING_RUN = "training.run"
     SCALING_STUDY = "training.scaling_study"
 
@@ -27,6 +28,8 @@ QUEUE_OF_KIND: Final[dict[JobKind, QueueName]] = {
     JobKind.PERSON_ERASURE: QueueName.IO,
     # every installation has workers of this queue, and only they can open the key that manifests are signed with
     JobKind.MODEL_EXPORT: QueueName.IO,
+    # where what strangers wrote is read
+    JobKind.MODEL_IMPORT: QueueName.IO,
     JobKind.TRAINING_RUN: QueueName.CPU,
     JobKind.SCALING_STUDY: QueueName.CPU,
 }

@@ -22,6 +22,7 @@ from core.jobs.models import Job
 from core.jobs.news import ring_after_commit
 from core.jobs.states import JobState
 from core.jobs.types import JobError
+from core.model_imports import service as model_imports
 from core.monitoring.jobs import find_any
 from core.monitoring.types import MadeToken
 from core.monitoring.workers import get_worker
@@ -93,6 +94,12 @@ def retry(
                 code="job_state_conflict",
                 details={"state": state.value},
             )
+        case JobKind.MODEL_IMPORT:
+            raise Conflict(
+                "A model that could not be brought in is brought anew on the page of models.",
+                code="job_state_conflict",
+                details={"state": state.value},
+            )
         case JobKind.PERSON_ERASURE:
             there = replace(principal, workspace_id=before.workspace_id)
             erasures.confirm(
@@ -120,6 +127,9 @@ def cancel(
         case JobKind.MODEL_EXPORT:
             there = replace(principal, workspace_id=before.workspace_id)
             exports.cancel(session, principal=there, export_id=str(before.payload["export_id"]), bus=bus)
+        case JobKind.MODEL_IMPORT:
+            there = replace(principal, workspace_id=before.workspace_id)
+            model_imports.cancel(session, principal=there, import_id=str(before.payload["import_id"]), bus=bus)
         case JobKind.PERSON_ERASURE:
             raise Conflict(
                 "A person's rows that are being removed are not brought back, and half of them removed helps nobody. "
@@ -230,7 +240,7 @@ def _settle(session: Session, job: Job, *, queue: TaskQueue | None, bus: EventBu
             training.on_version_finished(
                 session, workspace_id=job.workspace_id, version_id=version_id, queue=queue, bus=bus
             )
-        case JobKind.MODEL_EXPORT:
+        case JobKind.MODEL_EXPORT | JobKind.MODEL_IMPORT:
             pass  # it has no files, and what it left is swept
         case JobKind.PERSON_ERASURE:
             pass  # it is never cancelled, and what it did is written down beside it

@@ -306,6 +306,8 @@ def _title(job: Job, run_name: str | None, file_name: str | None) -> str:  # noq
             return "Removing a person's rows"
         case JobKind.MODEL_EXPORT:
             return "Packing a model"
+        case JobKind.MODEL_IMPORT:
+            return f"Bringing in {job.payload.get('name', 'a model')}"
 
 
 def _worker_view(worker: Worker, token_name: str | None, *, is_silent: bool, job: WorkerJob | None) -> WorkerView:

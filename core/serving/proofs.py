@@ -26,19 +26,19 @@ def prove_published(
     inference: InferenceClient,
     blobs: BlobStore,
     *,
-    run_id: str,
+    source_id: str,
     digest: str,
     files: Sequence[AdapterFile],
     base_model: str,
     quantization: str | None,
 ) -> Proof | None:
-    """Of an adapter that is stored and not entered yet; None if there is nothing to compare with.
+    """Of an adapter of a run or an import, stored and not entered yet; None if there is nothing to compare with.
 
     Raises `Unavailable` or `RateLimited` where the runtime cannot be asked now.
     """
     if all(file.name != PARITY_FILE for file in files):
         return None
-    ref = adapter_ref(run_id, digest, files, blobs)
+    ref = adapter_ref(source_id, digest, files, blobs)
     request = {"base_model": base_model, "adapter": ref, "quantization": quantization}
     return inference.prove(ProofRequest.model_validate(request))
 

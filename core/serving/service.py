@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from core.adapters import service as adapters
 from core.adapters.models import Adapter
 from core.adapters.permissions import service as permissions
-from core.adapters.types import ProofStatus
+from core.adapters.types import AdapterOrigin, ProofStatus
 from core.audit import service as audit
 from core.backends.blobs import BlobStore
 from core.base_models import service as base_models
@@ -41,6 +41,12 @@ class ServedModel:
     owned_by: str
     is_ready: bool
     created_at: datetime | None = None
+    is_shared: bool = False
+    """Another workspace's, which lets us use it: where it came from stays the owner's."""
+    origin: AdapterOrigin | None = None
+    """Of a tuned model of one's own."""
+    lineage: dict[str, Any] | None = None
+    """Of one that was imported: who brought it, and of what."""
     run_id: str | None = None
     method: str | None = None
     """Of a tuned model: how it was made."""
@@ -230,6 +236,9 @@ def _tuned(adapter: Adapter, settings: Settings, *, for_workspace: str) -> Serve
         and _find_base(adapter.base_model) is not None
         and base_models.is_ready(settings, adapter.base_model),
         created_at=adapter.created_at,
+        is_shared=not is_own,
+        origin=adapter.origin if is_own else None,
+        lineage=adapter.lineage if is_own else None,
         run_id=adapter.run_id if is_own else None,
         method=adapter.method if is_own else None,
         checkpoint_step=adapter.checkpoint_step if is_own else None,

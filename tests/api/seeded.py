@@ -46,6 +46,7 @@ PARAMETERS = {
     "scaling_study_id": "scaling_study",
     "erasure_id": "erasure",
     "export_id": "model_export",
+    "model_import_id": "model_import",
     "fine_tuning_job_id": "run",
     "model": "model",
     "fine_tuned_model_checkpoint": "model",
@@ -74,6 +75,7 @@ OF_THE_INSTALLATION = {"sample_id": "reviews", "queue": "io", "number": "5", "co
 # the field of a body, and whose id it takes
 FIELDS = {
     "file_id": "file",
+    "file_ids": "file",
     "training_file": "file",
     "validation_file": "file",
     "validation_dataset_version_id": "version",
@@ -108,6 +110,7 @@ BODIES: dict[str, dict[str, object]] = {
     },
     "POST /v1/chat/completions/{completion_id}": {"metadata": {}},
     "POST /v1/preferences": VOTE,
+    "POST /v1/model_imports": {"name": "mine", "base_model": "smollm2-135m-instruct"},
     "POST /v1/aliases": {"name": "mine", "model": "smollm2-135m-instruct"},
     "POST /v1/aliases/{alias_name}/releases": {"arms": [{"model": "smollm2-135m-instruct", "percent": 100}]},
     "POST /v1/aliases/{alias_name}/profiles": {"system_prompt": "mine now"},
@@ -148,6 +151,7 @@ class Things:
     scaling_study: str
     erasure: str
     model_export: str
+    model_import: str
     run: str
     job: str
     model: str
@@ -216,8 +220,6 @@ def seed(
     keep = f"/v1/dataset_versions/{version_id}/findings/{OF_THE_INSTALLATION['code']}/keep"
     assert client.post(keep, headers=headers, json={"ground": "ours"}).status_code == 200
     dataset_id = made("/v1/datasets", {"file_id": file_id})
-    key_id = made("/v1/api_keys", {"name": "ours"})
-    account_id = made("/v1/service_accounts", {"name": "ours"})
     invitation_id = made("/v1/invitations", {"email": "bo@example.com"})
     user_id = client.get("/v1/auth/session", headers=headers).json()["user"]["id"]
     upload_id = made("/v1/uploads", _UPLOAD)
@@ -238,13 +240,14 @@ def seed(
             scaling_study=made(f"/v1/dataset_versions/{version_id}/scaling_studies", {}),
             erasure=made("/v1/erasures", {"terms": ["no such person"]}),
             model_export=_packed(session, made("/v1/model_exports", {"model": model_id, "format": "adapter"})),
+            model_import=made("/v1/model_imports", _brought(client, headers)),
             run=run_id,
             job=training.get(session, workspace_id=workspace_id, run_id=run_id).job.id,
             model=model_id,
             permission=_permission(client, headers, model_id, guest),
             user=user_id,
-            key=key_id,
-            account=account_id,
+            key=made("/v1/api_keys", {"name": "ours"}),
+            account=made("/v1/service_accounts", {"name": "ours"}),
             invitation=invitation_id,
             session=identity.open_session(session, user_id=user_id, max_s=3600).session.id,
             identity=_linked_identity(session, user_id),
@@ -291,6 +294,13 @@ def _permission(client: TestClient, headers: Headers, model_id: str, guest: str)
     url = f"/v1/fine_tuning/checkpoints/{model_id}/permissions"
     found: str = client.post(url, headers=headers, json={"project_ids": [guest]}).json()["data"][0]["id"]
     return found
+
+
+def _brought(client: TestClient, headers: Headers) -> dict[str, object]:
+    archive = {"file": ("adapter.zip", b"nobody opens it")}
+    uploaded = client.post("/v1/files", headers=headers, data={"purpose": "user_data"}, files=archive)
+    assert uploaded.status_code == 200, uploaded.text
+    return {"name": "Theirs", "base_model": "smollm2-135m-instruct", "file_ids": [uploaded.json()["id"]]}
 
 
 def _packed(session: Session, export_id: str) -> str:

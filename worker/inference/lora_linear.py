@@ -60,13 +60,23 @@ class LoraLinear(nn.Module):
         return output
 
 
-def install_lora_layers(model: nn.Module, routing: LoraRouting) -> Mapping[str, tuple[int, int]]:
-    """Replace every linear layer but the output head; returns the (out, in) size of each by name."""
+def adaptable_layers(model: nn.Module) -> dict[str, nn.Linear]:
+    """The layers that may carry an adapter, by name: every linear one but the output head."""
     head = cast("Any", model).get_output_embeddings()
-    linears = {
+    return {
         name: module for name, module in model.named_modules() if isinstance(module, nn.Linear) and module is not head
     }
+
+
+def sizes_of(layers: Mapping[str, nn.Linear]) -> dict[str, tuple[int, int]]:
+    """The (out, in) size of each."""
+    return {name: (layer.out_features, layer.in_features) for name, layer in layers.items()}
+
+
+def install_lora_layers(model: nn.Module, routing: LoraRouting) -> Mapping[str, tuple[int, int]]:
+    """Replace every linear layer but the output head; returns the (out, in) size of each by name."""
+    linears = adaptable_layers(model)
     for name, module in linears.items():
         parent_name, _, child_name = name.rpartition(".")
         setattr(model.get_submodule(parent_name), child_name, LoraLinear(name, module, routing))
-    return {name: (module.out_features, module.in_features) for name, module in linears.items()}
+    return sizes_of(linears)

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, cast
@@ -179,25 +179,24 @@ def load_runtime(folder: Path, quantization: Quantization, *, max_prefix_bytes: 
         max_prefix_bytes=max_prefix_bytes,
     )
     if quantization == "nf4":
-        round_to_nf4(model)
+        round_to_nf4(module for module in model.modules() if isinstance(module, LoraLinear))
     return runtime
 
 
 @torch.no_grad()
-def round_to_nf4(model: nn.Module) -> None:
-    """Round the layers' weights through NF4 with double quantisation, once, and keep them unpacked.
+def round_to_nf4(layers: Iterable[LoraLinear | nn.Linear]) -> None:
+    """Round linear layers' weights through NF4 with double quantisation, once, and keep them unpacked.
 
     A QLoRA adapter learned to correct exactly these rounded weights. Served from 4-bit storage they would be unpacked
     for every token; unpacked once they cost the memory of the plain model and run at its speed.
     """
     from bitsandbytes import functional as bnb  # noqa: PLC0415 - a slow import that plain LoRA does without
 
-    for module in model.modules():
-        if isinstance(module, LoraLinear):
-            packed, state = bnb.quantize_4bit(
-                module.weight.data, blocksize=_NF4_BLOCK, compress_statistics=True, quant_type="nf4"
-            )
-            module.weight.data = bnb.dequantize_4bit(packed, state).to(module.weight.dtype)
+    for layer in layers:
+        packed, state = bnb.quantize_4bit(
+            layer.weight.data, blocksize=_NF4_BLOCK, compress_statistics=True, quant_type="nf4"
+        )
+        layer.weight.data = bnb.dequantize_4bit(packed, state).to(layer.weight.dtype)
 
 
 def _end_ids(folder: Path, config: Any) -> set[int]:  # noqa: ANN401 - transformers carries no types

@@ -34,6 +34,7 @@ _MODULES: Final[Mapping[JobKind, str]] = {
     JobKind.DATASET_DERIVE: "worker.tasks.derivations",
     JobKind.PERSON_ERASURE: "worker.tasks.erasures",
     JobKind.MODEL_EXPORT: "worker.tasks.exports",
+    JobKind.MODEL_IMPORT: "worker.tasks.model_imports",
     JobKind.TRAINING_RUN: "worker.tasks.training",
     JobKind.SCALING_STUDY: "worker.tasks.scaling",
 }

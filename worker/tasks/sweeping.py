@@ -21,6 +21,7 @@ from core.datasets.uploads import service as uploads
 from core.db.session import SYSTEM, Database
 from core.errors import Unavailable
 from core.exports import execution as exports
+from core.model_imports import execution as model_imports
 from core.serving.aliases import service as aliases
 from core.serving.completions import service as completions
 from core.training.checkpoints import service as checkpoints
@@ -74,6 +75,7 @@ class Sweeper:
                 sweep_objects(self._database, self._blobs, since_s=since_s)
                 sweep_files(self._database, self._blobs)
                 sweep_exports(self._database, self._blobs)
+                sweep_imports(self._database, self._blobs)
                 sweep_rows(self._database)
         except (SQLAlchemyError, Unavailable, OSError) as error:
             logger.warning("sweeping failed; the next round tries again: %s", error)
@@ -138,6 +140,18 @@ def sweep_exports(database: Database, blobs: BlobStore) -> int:
         with database.session(SYSTEM) as session:
             exports.mark_swept(session, export_ids=[export_id for export_id, _ in over])
     return len(over)
+
+
+def sweep_imports(database: Database, blobs: BlobStore) -> int:
+    """Remove what imports left that came to nothing; how many imports. The bytes go first."""
+    with database.session(SYSTEM) as session:
+        failed = model_imports.failed(session)
+    for _, prefix in failed:
+        blobs.delete_prefix(prefix)
+    if failed:
+        with database.session(SYSTEM) as session:
+            model_imports.mark_swept(session, import_ids=[import_id for import_id, _ in failed])
+    return len(failed)
 
 
 def sweep_rows(database: Database) -> None:

@@ -31,6 +31,7 @@ from core.jobs.types import JobError, Lease
 from core.training import execution, result_file
 from core.training.checkpoints import service as checkpoints
 from core.training.execution import Fenced, Published, PublishedCheckpoint, RunWork
+from core.training.methods import quantization_of
 from core.training.result_file import StoredCurve
 from core.training.spec import RunInput
 from core.workers import hardware
@@ -203,7 +204,13 @@ def _publish(context: WorkContext, lease: Lease, folder: RunFolder, work: RunWor
         for_s=_APPLY_PATIENCE_S,
         so_far=child,
     )
-    proof = proving.prove(context, work, published)
+    proof = proving.prove(
+        context,
+        published,
+        source_id=work.run_id,
+        base_model=work.spec.base_model,
+        quantization=quantization_of(work.spec.method),
+    )
     done = _Done(published, child.result or {}, curve.file, curve.of_epochs(epochs), proof)
     patiently(
         context,

@@ -73,18 +73,40 @@ def _write(folder: Path, made: Made, tensors: dict[str, Tensor], *, keeps_last: 
     parity.write(folder, answers, identity=made.identity, compute_dtype=dtype)
     if is_adapter:
         _name_the_base(folder / CONFIG, run.base_model)
+    write_manifest(
+        folder,
+        base_model=run.base_model,
+        base_model_dir=run.base_model_dir,
+        identity=made.identity,
+        compute_dtype=dtype,
+        told={
+            "spec": run.training_spec().model_dump(mode="json"),
+            "lineage": run.lineage.model_dump(mode="json"),
+            "results": made.results,
+        },
+    )
+
+
+def write_manifest(
+    folder: Path,
+    *,
+    base_model: str,
+    base_model_dir: Path,
+    identity: Identity,
+    compute_dtype: str,
+    told: Mapping[str, Any],
+) -> None:
+    """Of every file in the folder, on disk before it; `told` is how it was made."""
     files = sorted(folder.iterdir())
     for path in files:
         snapshot.sync(path)
     manifest = {
         "files": {path.name: {"sha256": sha256_file(path), "bytes": path.stat().st_size} for path in files},
-        "base_model": {"id": run.base_model} | _identity(run.base_model_dir),
-        "spec": run.training_spec().model_dump(mode="json"),
-        "lineage": run.lineage.model_dump(mode="json"),
-        "chat_template_sha256": made.identity.template_sha256,
-        "tokenizer_sha256": made.identity.tokenizer_sha256,
-        "compute_dtype": dtype,
-        "results": made.results,
+        "base_model": {"id": base_model} | _identity(base_model_dir),
+        **told,
+        "chat_template_sha256": identity.template_sha256,
+        "tokenizer_sha256": identity.tokenizer_sha256,
+        "compute_dtype": compute_dtype,
         "tailorbird_version": _version(),
         "created_at": utc_now().isoformat(),
     }

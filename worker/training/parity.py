@@ -95,6 +95,11 @@ def answered(model: TunableModel, rows: Sequence[Sequence[int]]) -> Tensors:
     if model.keeps_base:
         with model.reference():
             base = _scores(model, rows)
+    return as_tensors(rows, tuned, base)
+
+
+def as_tensors(rows: Sequence[Sequence[int]], tuned: Sequence[Tensor], base: Sequence[Tensor] | None) -> Tensors:
+    """Of each row the highest scores at its last places (PV, with and without what was learned), by `write`'s names."""
     found: Tensors = {}
     for at, row in enumerate(rows):
         top = tuned[at].topk(min(_NUM_SCORES, tuned[at].shape[-1]), dim=-1)

@@ -37,7 +37,8 @@ def confine(limits: Limits) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.setitimer(signal.ITIMER_REAL, limits.max_wall_s)
     if sys.platform == "linux":
-        _leave_the_network()
+        leave_the_network()
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     sys.addaudithook(_refuse)
 
 
@@ -52,11 +53,13 @@ def die_with(parent_pid: int) -> None:
             score.write("1000")
 
 
-def _leave_the_network() -> None:
-    """Where the kernel lets it: into a network that has no way out, and without a way to more rights."""
+def leave_the_network() -> None:
+    """Where the kernel lets it: into a network that has no way out, and without a way to more rights.
+
+    Before the process has threads: with them the kernel refuses it.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     if libc.unshare(_CLONE_NEWNET) != 0:
         libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
 

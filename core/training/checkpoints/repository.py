@@ -78,7 +78,7 @@ class LeftoverRepository:
         stored = self._session.execute(
             select(RunCheckpoint.run_id, RunCheckpoint.key_prefix).where(RunCheckpoint.run_id.in_(run_ids))
         )
-        return [(row[0], row[1]) for found in (adapters, stored) for row in found]
+        return [(row[0], row[1]) for found in (adapters, stored) for row in found if row[0] is not None]
 
     def job_states(self, job_ids: Sequence[str]) -> dict[str, JobState]:
         rows = self._session.execute(select(Job.id, Job.state).where(Job.id.in_(job_ids)))

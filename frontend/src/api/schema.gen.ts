@@ -2385,6 +2385,72 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/model_imports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Model Imports
+         * @description Newest first; those that failed are told too.
+         */
+        get: operations["list_model_imports"];
+        put?: never;
+        /**
+         * Create Model Import
+         * @description Have an adapter that was made elsewhere read, checked tensor by tensor, and proved; it is then a model here.
+         *
+         *     Pickles (`.bin`, `.pt`, `.pkl` and the like) are refused by name: opening one runs its maker's program.
+         */
+        post: operations["create_model_import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/model_imports/{model_import_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Model Import
+         * @description How far it is; of one that failed, why, and what to do.
+         */
+        get: operations["get_model_import"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/model_imports/{model_import_id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel Model Import
+         * @description Give it up.
+         */
+        post: operations["cancel_model_import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/models": {
         parameters: {
             query?: never;
@@ -3497,6 +3563,11 @@ export interface components {
             type: string;
         };
         /**
+         * AdapterOrigin
+         * @enum {string}
+         */
+        AdapterOrigin: "trained" | "imported";
+        /**
          * AdapterType
          * @description How the base is changed; `core.training.methods` has each. `auto` is LoRA or QLoRA, as the plan decides.
          * @enum {string}
@@ -3998,7 +4069,7 @@ export interface components {
          * @description What a person must look at, for it cannot be removed without deciding something.
          * @enum {string}
          */
-        ByHandKind: "dataset_name" | "prompt_profile";
+        ByHandKind: "dataset_name" | "prompt_profile" | "imported_model";
         /** CalledFunction */
         CalledFunction: {
             /** Arguments */
@@ -5938,6 +6009,50 @@ export interface components {
              */
             url?: string | null;
         };
+        /** ImportedFileBody */
+        ImportedFileBody: {
+            /** Bytes */
+            bytes: number;
+            /** Filename */
+            filename: string;
+            /** Id */
+            id: string;
+            /** Sha256 */
+            sha256: string;
+        };
+        /**
+         * ImportedFromBody
+         * @description Who brought a model that was made elsewhere, and what is known of it. What it learned from is not known.
+         */
+        ImportedFromBody: {
+            /** At */
+            at: number;
+            /**
+             * Base Evidence
+             * @description How its base model is known: the export's manifest has the same digests, or somebody said so.
+             * @enum {string}
+             */
+            base_evidence: "manifest" | "confirmed";
+            /**
+             * By
+             * @description The name of whoever brought it, as it was then.
+             */
+            by: string;
+            /** Filenames */
+            filenames: string[];
+            /** Model Import Id */
+            model_import_id: string;
+            /**
+             * Named Base
+             * @description The base that its configuration names: somebody else's word.
+             */
+            named_base: string | null;
+            /**
+             * Weights Sha256
+             * @description Of the weights as they were brought.
+             */
+            weights_sha256: string;
+        };
         /**
          * IncludeRows
          * @description What was excluded goes back to the split it had.
@@ -6082,7 +6197,7 @@ export interface components {
          * JobKind
          * @enum {string}
          */
-        JobKind: "file.import" | "dataset.ingest" | "dataset.derive" | "person.erasure" | "model.export" | "training.run" | "training.scaling_study";
+        JobKind: "file.import" | "dataset.ingest" | "dataset.derive" | "person.erasure" | "model.export" | "model.import" | "training.run" | "training.scaling_study";
         /**
          * JobState
          * @enum {string}
@@ -6723,6 +6838,23 @@ export interface components {
              */
             object: "list";
         };
+        /** ListBody[ModelImportBody] */
+        ListBody_ModelImportBody_: {
+            /** Data */
+            data: components["schemas"]["ModelImportBody"][];
+            /** First Id */
+            first_id: string | null;
+            /** Has More */
+            has_more: boolean;
+            /** Last Id */
+            last_id: string | null;
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
         /** ListBody[PastVersionBody] */
         ListBody_PastVersionBody_: {
             /** Data */
@@ -7278,8 +7410,14 @@ export interface components {
             created: number;
             /** Id */
             id: string;
+            imported: components["schemas"]["ImportedFromBody"] | null;
             /** Is Ready */
             is_ready: boolean;
+            /**
+             * Is Shared
+             * @description Another workspace's, which lets this one talk to it.
+             */
+            is_shared: boolean;
             /**
              * Kind
              * @description Our extension, like all that follow.
@@ -7299,12 +7437,17 @@ export interface components {
              * @constant
              */
             object: "model";
+            /** @description Of a tuned model of one's own: `trained` by a run here, or `imported` from elsewhere. */
+            origin: components["schemas"]["AdapterOrigin"] | null;
             /** Owned By */
             owned_by: string;
             proof: components["schemas"]["ProofBody"] | null;
             /** @description Of a tuned model: was it proved to answer here as it was trained? `failed` answers nobody; `pending` is proved before its first answer; `none` was made before there were proofs. */
             proof_status: components["schemas"]["ProofStatus"] | null;
-            /** Run Id */
+            /**
+             * Run Id
+             * @description The run that trained it; null for one that was imported, or is shared.
+             */
             run_id: string | null;
             /** Shutdown Date */
             shutdown_date: string | null;
@@ -7408,6 +7551,57 @@ export interface components {
          * @enum {string}
          */
         ModelExportFormat: "adapter" | "merged" | "gguf" | "bedrock";
+        /**
+         * ModelImportBody
+         * @description A model made elsewhere that is being brought in, or was.
+         */
+        ModelImportBody: {
+            /** Base Model */
+            base_model: string;
+            /** Confirm Base */
+            confirm_base: boolean;
+            /** Created At */
+            created_at: number;
+            error: components["schemas"]["ModelImportErrorBody"] | null;
+            /** Files */
+            files: components["schemas"]["ImportedFileBody"][];
+            /** Finished At */
+            finished_at: number | null;
+            /** Id */
+            id: string;
+            /** Is Cancelling */
+            is_cancelling: boolean;
+            /** Job Id */
+            job_id: string;
+            /**
+             * Model
+             * @description The model that came of it; whether it may answer, its `proof_status` says.
+             */
+            model: string | null;
+            /** Name */
+            name: string;
+            /**
+             * Object
+             * @default model_import
+             * @constant
+             */
+            object: "model_import";
+            /** Quantization */
+            quantization: "nf4" | null;
+            /**
+             * Stage
+             * @description What is done at the moment.
+             */
+            stage: string | null;
+            status: components["schemas"]["JobState"];
+        };
+        /** ModelImportErrorBody */
+        ModelImportErrorBody: {
+            /** Code */
+            code: string;
+            /** Message */
+            message: string;
+        };
         /** ModelListBody */
         ModelListBody: {
             /** Data */
@@ -7628,6 +7822,35 @@ export interface components {
              * @description A tuned model of the workspace, by its id.
              */
             model: string;
+        };
+        /** NewModelImport */
+        NewModelImport: {
+            /**
+             * Base Model
+             * @description The base model that it was trained on.
+             */
+            base_model: string;
+            /**
+             * Confirm Base
+             * @description You know that it was trained on this base model. Needed unless an export's manifest proves it.
+             * @default false
+             */
+            confirm_base: boolean;
+            /**
+             * File Ids
+             * @description Files of the workspace, uploaded for the purpose `user_data`: `adapter_config.json` and `adapter_model.safetensors` as PEFT saves them, or one `.zip` of their folder, or an export of a Tailorbird.
+             */
+            file_ids: string[];
+            /**
+             * Name
+             * @description What the model is called here.
+             */
+            name: string;
+            /**
+             * Quantization
+             * @description `nf4` if it was trained on the base in 4 bits (QLoRA): it is then served on the same. The manifest of an export says it by itself.
+             */
+            quantization?: "nf4" | null;
         };
         /** NewPreferenceBody */
         NewPreferenceBody: {
@@ -15184,6 +15407,134 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_model_imports: {
+        parameters: {
+            query?: {
+                /** @description Id of the last item of the page before. */
+                after?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBody_ModelImportBody_"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    create_model_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewModelImport"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelImportBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_model_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                model_import_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelImportBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    cancel_model_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                model_import_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelImportBody"];
+                };
             };
             /** @description A refusal or a failure. */
             default: {

@@ -13,25 +13,33 @@ function within(ms: number, signal: AbortSignal): AbortSignal {
 
 type OnSent = (bytes: number) => void;
 
+/** What a file is for: examples are looked at as they arrive, other files are only kept. */
+export type FilePurpose = "fine-tune" | "user_data";
+
 /** Sends a small file in one request. The same `key` again gives the file that the first made. */
 export function uploadFile(
   file: File,
   key: string,
   onSent: OnSent,
   signal: AbortSignal,
+  purpose: FilePurpose = "fine-tune",
 ): Promise<UploadedFile> {
   const form = new FormData();
-  form.set("purpose", "fine-tune");
+  form.set("purpose", purpose);
   form.set("file", file);
   return post<UploadedFile>("/v1/files", form, { "idempotency-key": key }, onSent, signal);
 }
 
-export function beginUpload(file: File, signal: AbortSignal): Promise<UploadInParts> {
+export function beginUpload(
+  file: File,
+  signal: AbortSignal,
+  purpose: FilePurpose = "fine-tune",
+): Promise<UploadInParts> {
   const body = {
     bytes: file.size,
     filename: file.name,
     mime_type: file.type || "application/octet-stream",
-    purpose: "fine-tune",
+    purpose,
   };
   return unwrap<UploadInParts>(api.POST("/v1/uploads", { body, signal: within(SILENCE_MS, signal) }));
 }

@@ -1,37 +1,12 @@
 import type { QueryClient } from "@tanstack/react-query";
-import {
-  createRoute,
-  createRouter,
-  lazyRouteComponent,
-  redirect,
-  type RouterHistory,
-} from "@tanstack/react-router";
-import { ApiError } from "@/api/errors";
-import { AppLayout } from "@/app/app-layout";
+import { createRoute, createRouter, lazyRouteComponent, type RouterHistory } from "@tanstack/react-router";
+import { app } from "@/app/app-route";
 import { ENTRY_ROUTES } from "@/app/entry-routes";
 import { newDataSearch } from "@/app/new-data-search";
 import { root } from "@/app/root-route";
 import { RouteFailure } from "@/app/route-failure";
 import { rowsSearch } from "@/app/rows-search";
 import { AUDIT_SEARCH, DELIVERY_STATES, JOB_STATES, oneOf, pick, QUEUES, type Search } from "@/app/search";
-import { sessionQuery } from "@/features/session/queries";
-
-const app = createRoute({
-  getParentRoute: () => root,
-  id: "app",
-  beforeLoad: async ({ context, location }) => {
-    try {
-      await context.queryClient.query({ ...sessionQuery, staleTime: "static" });
-    } catch (error) {
-      if (error instanceof ApiError && error.isSignedOut) {
-        throw redirect({ to: "/sign-in", search: location.href === "/" ? {} : { to: location.href } });
-      }
-      throw error;
-    }
-  },
-  component: AppLayout,
-  errorComponent: RouteFailure,
-});
 
 const home = createRoute({
   getParentRoute: () => app,
@@ -96,6 +71,13 @@ const models = createRoute({
   getParentRoute: () => app,
   path: "/models",
   component: lazyRouteComponent(() => import("@/features/models/pages/models-page"), "ModelsPage"),
+});
+
+const bringModel = createRoute({
+  getParentRoute: () => app,
+  path: "/models/bring",
+  validateSearch: (search: Search) => pick(search, "id"),
+  component: lazyRouteComponent(() => import("@/features/models/pages/bring-model-page"), "BringModelPage"),
 });
 
 const model = createRoute({
@@ -238,6 +220,7 @@ const pages = [
   newRun,
   run,
   models,
+  bringModel,
   model,
   aliases,
   alias,

@@ -40,6 +40,11 @@ export function makeErasure(changes: Partial<Erasure> = {}): Erasure {
     by_hand: [
       { kind: "dataset_name", id: "ds_3", name: "Letters of Ada Lovelace" },
       { kind: "prompt_profile", id: "prf_1", name: "support-bot, profile 1" },
+      {
+        kind: "imported_model",
+        id: "ft:smollm2-135m-instruct:clinic:From-the-lab:4xq2m8za",
+        name: "From the lab",
+      },
     ],
     examples: [
       {

@@ -17,6 +17,7 @@ import {
 } from "@/testing/fixtures";
 import { erasureHandlers } from "@/testing/erasure-handlers";
 import { exportHandlers } from "@/testing/export-handlers";
+import { importHandlers, makeBrought } from "@/testing/import-handlers";
 import { findKept, KEPT, KEPT_MESSAGES, REQUEST_LOG } from "@/testing/kept-fixtures";
 import { ALIAS_HANDLERS } from "@/testing/alias-handlers";
 import { MODELS } from "@/testing/model-fixtures";
@@ -192,7 +193,9 @@ export const handlers = [
   http.get("*/v1/fine_tuning/checkpoints/:model/permissions", () => HttpResponse.json(listOf([]))),
   http.get("*/v1/models", () => HttpResponse.json({ object: "list", data: MODELS })),
   http.get("*/v1/models/:model", ({ params }) => {
-    const found = MODELS.find((model) => model.id === decodeURIComponent(String(params.model)));
+    const found = [...MODELS, makeBrought()].find(
+      (model) => model.id === decodeURIComponent(String(params.model)),
+    );
     return found ? HttpResponse.json(found) : refuse(404, "There is no such model.", "model_not_found");
   }),
   http.delete("*/v1/models/:model", () => HttpResponse.json({ deleted: true })),
@@ -200,6 +203,7 @@ export const handlers = [
   ...ALIAS_HANDLERS,
   ...erasureHandlers,
   ...exportHandlers,
+  ...importHandlers,
   ...preferenceHandlers,
   http.get("*/v1/request_log", () => HttpResponse.json(REQUEST_LOG)),
   http.patch("*/v1/request_log", async ({ request }) =>

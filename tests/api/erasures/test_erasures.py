@@ -4,6 +4,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
 
+from core.adapters import service as adapters
 from core.backends.queue import RecordingTaskQueue
 from core.backends.registry import Backends
 from core.datasets.models import Row
@@ -103,6 +104,34 @@ class TestSearch:
         client.patch(f"/v1/datasets/{dataset_id}", headers=as_admin, json={"name": "Letters of Ada Lovelace"})
         found = client.post("/v1/erasures", headers=as_admin, json=ADA).json()
         assert found["by_hand"] == [{"kind": "dataset_name", "id": dataset_id, "name": "Letters of Ada Lovelace"}]
+
+    def test_models_made_elsewhere_are_listed_since_nobody_knows_what_they_learned_from(
+        self, client: TestClient, as_admin: Headers, as_stranger: Headers, database: Database, workspace_id: str
+    ) -> None:
+        with database.session(workspace_scope(workspace_id)) as session:
+            model_id = adapters.register(
+                session,
+                workspace_id=workspace_id,
+                workspace_slug="acme",
+                run_id=None,
+                created_by=None,
+                name="From the lab",
+                suffix=None,
+                base_model="smollm2-135m-instruct",
+                method="lora",
+                quantization=None,
+                digest="d" * 64,
+                key_prefix="p",
+                files=[],
+                spec={},
+                metrics={},
+                lineage={"import_id": "import_1"},
+            ).model_id
+        named = {"kind": "imported_model", "id": model_id, "name": "From the lab"}
+        assert client.post("/v1/erasures", headers=as_admin, json=ADA).json()["by_hand"] == [named]
+        assert client.post("/v1/erasures", headers=as_stranger, json=ADA).json()["by_hand"] == []
+        client.delete(f"/v1/models/{model_id}", headers=as_admin)
+        assert client.post("/v1/erasures", headers=as_admin, json=ADA).json()["by_hand"] == []
 
     def test_nobody_else_finds_it(self, client: TestClient, as_stranger: Headers, version_id: str) -> None:
         found = client.post("/v1/erasures", headers=as_stranger, json=ADA).json()

@@ -13,7 +13,7 @@ function isShipped(model: Model): boolean {
 
 /** Another workspace's, which lets this one use it: where it came from stays theirs. */
 export function isShared(model: Model): boolean {
-  return model.kind === "tuned" && model.run_id === null;
+  return model.is_shared;
 }
 
 export const modelsQuery = queryOptions({

@@ -1,6 +1,7 @@
 import { QueryClient } from "@tanstack/react-query";
 import { createAppRouter } from "@/app/router";
 import { TUNED } from "@/testing/fixtures";
+import { BROUGHT_ID } from "@/testing/import-handlers";
 import { accessibilityProblems, openPage, settled } from "@/testing/open-page";
 
 /** Words that need a course. They are allowed only for engineers: in tips, under Advanced, in logs and in code. */
@@ -44,6 +45,12 @@ const PAGES = [
   "/train/ftjob-8",
   "/train/new?from=ftjob-2",
   "/models",
+  "/models/bring",
+  "/models/bring?id=import_1",
+  "/models/bring?id=import_2",
+  "/models/bring?id=import_3",
+  "/models/bring?id=import_4",
+  `/models/${encodeURIComponent(BROUGHT_ID)}`,
   `/models/${encodeURIComponent(TUNED)}`,
   "/aliases",
   "/aliases/support-bot",

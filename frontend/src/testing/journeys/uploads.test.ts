@@ -1,8 +1,8 @@
 import { HttpResponse } from "msw";
 import { ApiError } from "@/api/errors";
-import { keptUpload, keptUploads } from "@/features/datasets/components/kept-upload";
-import { Line } from "@/features/datasets/components/line";
-import { giveUp, sendInParts } from "@/features/datasets/components/send-in-parts";
+import { keptUpload, keptUploads } from "@/api/kept-upload";
+import { Line } from "@/api/line";
+import { giveUp, sendInParts } from "@/api/send-in-parts";
 import { refuse } from "@/testing/handlers";
 import { server } from "@/testing/setup";
 import { makeUploadServer } from "@/testing/upload-handlers";

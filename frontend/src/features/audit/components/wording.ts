@@ -16,6 +16,7 @@ export const THINGS: Record<string, { one: string; many: string }> = {
   run: { one: "Training", many: "Training" },
   checkpoint: { one: "Saved state", many: "Saved states" },
   model: { one: "Model", many: "Models" },
+  model_import: { one: "Model made elsewhere", many: "Models made elsewhere" },
   model_export: { one: "Model as files", many: "Models as files" },
   alias: { one: "Stable name", many: "Stable names" },
   request_log: { one: "Request log", many: "Request log" },

@@ -76,14 +76,44 @@ function ModelName({ model }: { model: Erasure["models"][number] }): ReactNode {
 }
 
 function ByHand({ erasure }: { erasure: Erasure }) {
-  if (erasure.by_hand.length === 0) return null;
+  return (
+    <>
+      <Unknown models={erasure.by_hand.filter((one) => one.kind === "imported_model")} />
+      <Words found={erasure.by_hand.filter((one) => one.kind !== "imported_model")} />
+    </>
+  );
+}
+
+/** Models that nobody here can answer for. */
+function Unknown({ models }: { models: Erasure["by_hand"] }) {
+  if (models.length === 0) return null;
+  return (
+    <Section
+      title="Models made elsewhere"
+      lead="What they learned from is not known here, so nobody can say whether this person was in it. Ask whoever made them, and delete those that may know."
+    >
+      <ul>
+        {models.map((one) => (
+          <li key={one.id}>
+            <Link to="/models/$modelId" params={{ modelId: one.id }}>
+              {one.name}
+            </Link>
+          </li>
+        ))}
+      </ul>
+    </Section>
+  );
+}
+
+function Words({ found }: { found: Erasure["by_hand"] }) {
+  if (found.length === 0) return null;
   return (
     <Section
       title="Change these yourself"
       lead="They hold the words too, and stay as they are until you change them."
     >
       <ul>
-        {erasure.by_hand.map((one) => (
+        {found.map((one) => (
           <li key={one.id}>
             {one.kind === "dataset_name" ? (
               <Link to="/data/$datasetId" params={{ datasetId: one.id }}>

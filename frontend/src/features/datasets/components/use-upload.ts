@@ -2,14 +2,11 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useRef, useState } from "react";
 import type { UploadedFile } from "@/api/types";
 import { uploadFile } from "@/api/upload";
-import { Line } from "@/features/datasets/components/line";
-import { giveUp, sendInParts } from "@/features/datasets/components/send-in-parts";
+import { Line } from "@/api/line";
+import { giveUp, IN_ONE_BYTES, sendInParts } from "@/api/send-in-parts";
 import { fileQuery } from "@/features/datasets/queries";
 import { useSession } from "@/features/session/queries";
 import { newKey } from "@/lib/new-key";
-
-/** Larger files go in parts, so that a line that breaks costs a part and not the file. */
-const IN_ONE_BYTES = 64 * 1024 * 1024;
 
 export interface Sending {
   name: string;

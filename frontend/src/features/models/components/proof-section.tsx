@@ -11,12 +11,10 @@ import { useCan } from "@/features/session/queries";
 /** Whether a model answers here as it was trained, in words and with the numbers. */
 export function ProofSection({ model }: { model: Model }) {
   const { proof, proof_status: status } = model;
+  const words = model.imported ? BROUGHT : TRAINED;
   if (status === null || model.method === "full") return null;
   return (
-    <Section
-      title="Checked before its first answer"
-      lead="A model must answer here exactly as it did while it was trained, or it answers nobody."
-    >
+    <Section title="Checked before its first answer" lead={words.lead}>
       {status === "failed" && (
         <Notice tone="bad" title="This model is not put to use" action={<CheckAgain model={model} />}>
           {proof?.reason}
@@ -24,8 +22,7 @@ export function ProofSection({ model }: { model: Model }) {
       )}
       {status === "pending" && (
         <Notice tone="quiet" title="Not checked yet" action={<CheckAgain model={model} />}>
-          The check could not be made when the training was done. It is made before the first answer; that one
-          takes a few seconds longer.
+          {words.pending} It is made before the first answer; that one takes a few seconds longer.
         </Notice>
       )}
       {status === "none" && (
@@ -39,8 +36,8 @@ export function ProofSection({ model }: { model: Model }) {
           facts={[
             {
               label: (
-                <Tip label="Before each word the model gives every word it knows a score. These are the scores here, beside those of the training.">
-                  Difference from the training
+                <Tip label={`Before each word the model gives every word it knows a score. ${words.scores}`}>
+                  {words.difference}
                 </Tip>
               ),
               ...difference(proof),
@@ -48,11 +45,11 @@ export function ProofSection({ model }: { model: Model }) {
             {
               label: "Difference from the base model",
               value: proof.effect === null ? "\u2014" : small(proof.effect),
-              note: "more means that the training changed more",
+              note: words.effect,
             },
             {
               label: "Compared",
-              value: `${proof.num_rows} examples`,
+              value: `${proof.num_rows} ${model.imported ? "questions" : "examples"}`,
               note: `at ${proof.num_places} places`,
             },
           ]}
@@ -61,6 +58,23 @@ export function ProofSection({ model }: { model: Model }) {
     </Section>
   );
 }
+
+const TRAINED = {
+  lead: "A model must answer here exactly as it did while it was trained, or it answers nobody.",
+  pending: "The check could not be made when the training was done.",
+  scores: "These are the scores here, beside those of the training.",
+  difference: "Difference from the training",
+  effect: "more means that the training changed more",
+};
+
+/** Nobody here saw it trained: what it is compared with is the program that everybody loads such files with. */
+const BROUGHT = {
+  lead: "A model must answer here exactly as the usual program for such files, PEFT, has it answer, or it answers nobody.",
+  pending: "The check could not be made when the model was brought.",
+  scores: "These are the scores here, beside those that PEFT computes from the same files.",
+  difference: "Difference from PEFT",
+  effect: "more means that its training changed more",
+};
 
 /** By what the base's own rounding explains, where that is known; else by the one bound for all. */
 function difference(proof: NonNullable<Model["proof"]>) {

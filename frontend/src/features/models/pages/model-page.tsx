@@ -13,6 +13,7 @@ import { QueryView } from "@/components/ui/states";
 import { TimeAgo } from "@/components/ui/time-ago";
 import { Tip } from "@/components/ui/tip";
 import { versionQuery } from "@/features/datasets/queries";
+import { Brought } from "@/features/models/components/brought";
 import { gainOf } from "@/features/models/components/gain";
 import { ProofSection } from "@/features/models/components/proof-section";
 import { SharingPanel } from "@/features/models/components/sharing-panel";
@@ -86,7 +87,8 @@ function Content({ model }: { model: Model }) {
   const isOurs = model.kind === "tuned" && !isShared(model);
   return (
     <>
-      {isOurs && <Lineage model={model} />}
+      {isOurs &&
+        (model.imported ? <Brought model={model} from={model.imported} /> : <Lineage model={model} />)}
       {isOurs && <ProofSection model={model} />}
       {model.method === "full" && (
         <Notice tone="quiet" title="This one is a whole model">

@@ -9,6 +9,7 @@ import { Status } from "@/components/ui/status";
 import { Table, type TableColumn } from "@/components/ui/table";
 import { TimeAgo } from "@/components/ui/time-ago";
 import { gainOf } from "@/features/models/components/gain";
+import { importsQuery, isUnderWay } from "@/features/models/import-queries";
 import { isShared, modelName, modelsQuery } from "@/features/models/queries";
 import { useCan } from "@/features/session/queries";
 
@@ -44,7 +45,11 @@ const TRY_IF_READY: TableColumn<Model> = {
 
 const TUNED: TableColumn<Model>[] = [
   NAME,
-  { key: "gain", title: "On unseen examples", cell: (model) => gainOf(model) ?? "not measured" },
+  {
+    key: "gain",
+    title: "On unseen examples",
+    cell: (model) => gainOf(model) ?? (model.imported ? "made elsewhere" : "not measured"),
+  },
   { key: "base", title: "Made from", isSecondary: true, cell: (model) => model.base_model },
   {
     key: "created",
@@ -86,15 +91,48 @@ export function ModelsPage() {
       title="Models"
       lead="The models you made, and the base models they are made from."
       actions={
-        <ButtonLink to="/aliases" variant="default">
-          Stable names
-        </ButtonLink>
+        <>
+          <ButtonLink to="/aliases" variant="default">
+            Stable names
+          </ButtonLink>
+          {can("runs:write") && (
+            <ButtonLink to="/models/bring" variant="subtle">
+              Bring a model made elsewhere
+            </ButtonLink>
+          )}
+        </>
       }
     >
       <QueryView query={models} what="your models" skeleton={<SkeletonLines count={5} height={36} />}>
-        {(list) => <Lists models={list} canTrain={can("runs:write")} />}
+        {(list) => (
+          <>
+            <OnTheirWay />
+            <Lists models={list} canTrain={can("runs:write")} />
+          </>
+        )}
       </QueryView>
     </Page>
+  );
+}
+
+/** Models that are being brought in; where that cannot be told, the page is good without it. */
+function OnTheirWay() {
+  const brought = useQuery(importsQuery);
+  const found = (brought.data ?? []).filter(isUnderWay);
+  if (found.length === 0) return null;
+  return (
+    <Section title="On their way">
+      <ul>
+        {found.map((one) => (
+          <li key={one.id}>
+            <Link to="/models/bring" search={{ id: one.id }}>
+              {one.name}
+            </Link>{" "}
+            is being checked.
+          </li>
+        ))}
+      </ul>
+    </Section>
   );
 }
 

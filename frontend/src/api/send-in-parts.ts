@@ -1,13 +1,18 @@
 import { ApiError } from "@/api/errors";
 import type { UploadedFile, UploadInParts } from "@/api/types";
-import { beginUpload, cancelUpload, completeUpload, findUpload, sendPart } from "@/api/upload";
 import {
-  forgetUpload,
-  keepUpload,
-  keptUpload,
-  type KeptUpload,
-} from "@/features/datasets/components/kept-upload";
-import type { Line } from "@/features/datasets/components/line";
+  beginUpload,
+  cancelUpload,
+  completeUpload,
+  findUpload,
+  sendPart,
+  type FilePurpose,
+} from "@/api/upload";
+import { forgetUpload, keepUpload, keptUpload, type KeptUpload } from "@/api/kept-upload";
+import type { Line } from "@/api/line";
+
+/** Larger files go in parts, so that a line that breaks costs a part and not the file. */
+export const IN_ONE_BYTES = 64 * 1024 * 1024;
 
 export const PART_BYTES = 16 * 1024 * 1024;
 const AT_ONCE = 3;
@@ -19,6 +24,7 @@ interface Way {
   /** All bytes of the file that are there or on the wire, each time that it changes. */
   onSent: (bytes: number) => void;
   partBytes?: number;
+  purpose?: FilePurpose;
 }
 
 /**
@@ -59,8 +65,11 @@ interface Found {
   done: UploadedFile | null;
 }
 
-async function begun(file: File, { workspaceId, line, signal, partBytes = PART_BYTES }: Way): Promise<Found> {
-  const { id } = await line.through(() => beginUpload(file, signal));
+async function begun(
+  file: File,
+  { workspaceId, line, signal, partBytes = PART_BYTES, purpose }: Way,
+): Promise<Found> {
+  const { id } = await line.through(() => beginUpload(file, signal, purpose));
   const { name, size, lastModified } = file;
   const place: KeptUpload = { uploadId: id, name, size, lastModified, partBytes, parts: {} };
   keepUpload(workspaceId, place);
