@@ -50,6 +50,10 @@ def poison(tensors: Tensors) -> None:
     tensors[A_TENSOR][0, 0] = float("nan")
 
 
+def poison_with_both_infinities(tensors: Tensors) -> None:
+    tensors[A_TENSOR][0, :2] = torch.tensor([float("inf"), float("-inf")])
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -58,6 +62,7 @@ def poison(tensors: Tensors) -> None:
         (reshape, "has the shape"),
         (retype, "has the type"),
         (poison, "not finite"),
+        (poison_with_both_infinities, "not finite"),
     ],
 )
 def test_weights_that_do_not_fit_are_refused(
@@ -100,3 +105,10 @@ def test_lengths_without_dora_do_not_belong(adapter_folders: dict[str, Path], ru
     read(content, config, runtime)
     with pytest.raises(Invalid, match="does not belong"):
         read(content, replace(config, has_lengths=False), runtime)
+
+
+def test_large_values_whose_sum_no_float_holds_are_finite(
+    tensors: Tensors, config: LoraConfig, runtime: BaseRuntime
+) -> None:
+    tensors[A_TENSOR][:] = torch.finfo(torch.float32).max
+    assert read(save(tensors), config, runtime)
