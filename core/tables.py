@@ -12,6 +12,7 @@ import core.model_imports.models
 import core.serving.aliases.models
 import core.serving.completions.models
 import core.serving.preferences.models
+import core.serving.traffic.models
 import core.training.models
 import core.usage.models
 import core.webhooks.models

@@ -40,6 +40,8 @@ from core.serving.aliases.shadows import Shadows, ShadowTask
 from core.serving.completions.keeper import CompletionKeeper
 from core.serving.completions.types import LogRule, NewCompletion, Origin, Outcome
 from core.serving.routing import Route, Voice
+from core.serving.traffic import service as traffic
+from core.serving.traffic.types import NewRequest
 from core.workspaces.principal import Principal
 
 logger = logging.getLogger(__name__)
@@ -120,6 +122,8 @@ class Conversation:
     began_s: float = field(default_factory=monotonic)
     fingerprint: str | None = None
     spoken: list[Spoken] = field(default_factory=list)
+    outcome: Outcome = Outcome.SUCCEEDED
+    error_code: str | None = None
 
     def __post_init__(self) -> None:
         self.spoken = [Spoken() for _ in range(self.body.num_choices)]
@@ -205,14 +209,13 @@ class Conversation:
             self._give(answer.model_dump(mode="json", exclude={"id", "object", "model"}), origin=origin)
 
     def log_broken(self, error: BaseException) -> None:
-        """Hand to the keeper that there was no answer, and why, if the log is on."""
-        if not self._is_logged:
-            return
+        """Note that there was no answer, and why; hand it to the keeper if the log is on. Before `settle`."""
         is_gone = isinstance(error, asyncio.CancelledError | GeneratorExit)
-        code = error.error_code if isinstance(error, AppError) else None if is_gone else "internal_error"
-        answer = {"created": self.created, "choices": [], "usage": self.usage.model_dump(mode="json")}
-        outcome = Outcome.CANCELLED if is_gone else Outcome.FAILED
-        self._give(answer, origin=Origin.LOGGED, outcome=outcome, error_code=code)
+        self.error_code = error.error_code if isinstance(error, AppError) else None if is_gone else "internal_error"
+        self.outcome = Outcome.CANCELLED if is_gone else Outcome.FAILED
+        if self._is_logged:
+            answer = {"created": self.created, "choices": [], "usage": self.usage.model_dump(mode="json")}
+            self._give(answer, origin=Origin.LOGGED, outcome=self.outcome, error_code=self.error_code)
 
     @property
     def _is_logged(self) -> bool:
@@ -271,52 +274,70 @@ class Conversation:
         """Pay for what was used, and count it. Never raises: the answer is given."""
         self._count()
         await self.allowance.settle(self.usage.total_tokens)
-        await run_to_the_end(self._enter_in_the_ledger)
+        await run_to_the_end(self._write_down)
+
+    @property
+    def _alias(self) -> str | None:
+        return None if self.route.release is None else self.route.asked
 
     def _count(self) -> None:
-        model, alias = self.route.voice.target.model_id, "" if self.route.release is None else self.route.asked
+        model, alias = self.route.voice.target.model_id, self._alias or ""
         usage = self.usage
         recalled = usage.prompt_tokens_details.cached_tokens
         self.metrics.note_prompt(model=model, alias=alias, num_tokens=usage.prompt_tokens, num_recalled=recalled)
         for one in self.spoken:
             self.metrics.note(one.told(model=model, alias=alias))
 
-    def _enter_in_the_ledger(self) -> None:
-        """In a short session of its own."""
-        used = [one.use() for one in self.spoken]
-        seconds = sum(one.seconds for one in used)
-        if not seconds:
-            return
+    def _write_down(self) -> None:
+        """What it cost, and how it went, in a short session of its own."""
+        seconds = sum(one.use().seconds for one in self.spoken)
         try:
             with self.database.session(workspace_scope(self.principal.workspace_id)) as session:
-                serving.meter(
-                    session,
-                    workspace_id=self.principal.workspace_id,
-                    completion_id=self.completion_id,
-                    hardware=next((one.usage.hardware for one in self.spoken if one.usage), "cpu"),
-                    seconds=seconds,
-                    num_tokens=self.usage.total_tokens,
-                    created_by=self.principal.user_id,
-                    model=self.route.voice.target.model_id,
-                    alias=None if self.route.release is None else self.route.asked,
-                )
+                traffic.note(session, self._served_request())
+                if seconds:
+                    serving.meter(
+                        session,
+                        workspace_id=self.principal.workspace_id,
+                        completion_id=self.completion_id,
+                        hardware=next((one.usage.hardware for one in self.spoken if one.usage), "cpu"),
+                        seconds=seconds,
+                        num_tokens=self.usage.total_tokens,
+                        created_by=self.principal.user_id,
+                        model=self.route.voice.target.model_id,
+                        alias=self._alias,
+                    )
         except Exception:
             logger.exception("the use of %s was not entered in the ledger", self.completion_id)
+
+    def _served_request(self) -> NewRequest:
+        usage = self.usage
+        first_s = [one.began_s - one.asked_s for one in self.spoken if one.num_pieces]
+        return NewRequest(
+            id=self.completion_id,
+            workspace_id=self.principal.workspace_id,
+            model=self.route.voice.target.model_id,
+            alias=self._alias,
+            outcome=self.outcome,
+            error_code=self.error_code,
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            first_token_ms=round(min(first_s) * 1000) if first_s else None,
+            total_ms=round((monotonic() - self.began_s) * 1000),
+        )
 
 
 async def answer_whole(conversation: Conversation) -> ChatCompletion:
     """Raises the runtime's error; what was spoken before it is paid."""
     try:
-        try:
-            async with aclosing(conversation.listen()) as heard:
-                async for _ in heard:
-                    pass
-        finally:
-            await conversation.settle()
+        async with aclosing(conversation.listen()) as heard:
+            async for _ in heard:
+                pass
         answer = conversation.answer()
     except BaseException as error:
         conversation.log_broken(error)
         raise
+    finally:
+        await conversation.settle()
     conversation.keep()
     conversation.ask_shadow()
     return answer

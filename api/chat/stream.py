@@ -36,8 +36,8 @@ async def begin_stream(conversation: Conversation) -> AsyncGenerator[str, None]:
             if found is None or not found[1].start:
                 break
     except BaseException as error:
-        await conversation.settle()
         conversation.log_broken(error)
+        await conversation.settle()
         raise
     return _speak(conversation, begun, pieces)
 

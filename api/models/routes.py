@@ -2,13 +2,22 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 
 from api.dependencies import BackendsDep, DatabaseDep, InferenceDep, SessionDep, SettingsDep, require
-from api.models.schemas import DeletedModelBody, ModelBody, ModelListBody, model_body
+from api.models.schemas import (
+    DeletedModelBody,
+    ModelBody,
+    ModelListBody,
+    ModelTrafficBody,
+    model_body,
+    traffic_body,
+)
 from api.retries import RetriedRoute
 from core.serving import catalogue, proofs
 from core.serving import service as serving
+from core.serving.traffic import service as traffic
+from core.serving.traffic.types import MAX_DAYS
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Permission
 
@@ -23,6 +32,20 @@ def list_models(principal: Reader, session: SessionDep, settings: SettingsDep) -
     """Aliases, tuned models, newest first, then base models."""
     found = catalogue.list_models(session, workspace_id=principal.workspace_id, settings=settings)
     return ModelListBody(data=[model_body(model) for model in found])
+
+
+# before the model itself, whose path would take the word for a part of an id
+@router.get("/{model:path}/traffic")
+def get_model_traffic(
+    model: str,
+    principal: Annotated[Principal, Depends(require(Permission.USAGE_READ))],
+    session: SessionDep,
+    settings: SettingsDep,
+    days: Annotated[int, Query(ge=1, le=MAX_DAYS, description="Today and the days before it, in UTC.")] = 7,
+) -> ModelTrafficBody:
+    """How much this workspace asks of a model or an alias: requests, errors, how long answers take, tokens a day."""
+    found = traffic.of_model(session, workspace_id=principal.workspace_id, model_id=model, days=days, settings=settings)
+    return traffic_body(model, found)
 
 
 @router.get("/{model:path}")

@@ -1,3 +1,4 @@
+from dataclasses import asdict
 from typing import Any, Literal
 
 from pydantic import Field
@@ -7,6 +8,7 @@ from core.adapters.types import AdapterOrigin, ProofStatus
 from core.kit.clock import unix_s
 from core.model_imports.lineage import ImportLineage
 from core.serving.service import ServedModel
+from core.serving.traffic.types import Latency, Traffic
 
 # base models are older than this service; the wire wants a number
 _UNKNOWN_CREATED = 0
@@ -52,6 +54,60 @@ class ImportedFromBody(ResponseBody):
         description="How its base model is known: the export's manifest has the same digests, or somebody said so."
     )
     named_base: str | None = Field(description="The base that its configuration names: somebody else's word.")
+
+
+class LatencyBody(ResponseBody):
+    p50_ms: float = Field(description="Half of them were this fast.")
+    p95_ms: float = Field(description="All but one in twenty were this fast.")
+
+
+class TrafficDayBody(ResponseBody):
+    date: str = Field(description="Such as `2026-11-23`, in UTC.")
+    num_requests: int
+    num_failed: int
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class TrafficErrorBody(ResponseBody):
+    code: str
+    num_requests: int
+
+
+class ModelTrafficBody(ResponseBody):
+    object: Literal["model.traffic"] = "model.traffic"
+    model: str
+    days: int
+    num_requests: int = Field(description="Questions that reached the model, however they ended.")
+    num_failed: int
+    num_cancelled: int = Field(description="Who asked hung up before the end.")
+    prompt_tokens: int
+    completion_tokens: int
+    first_token: LatencyBody | None = Field(description="From a question to its first words; null where none came.")
+    whole_answer: LatencyBody | None = Field(description="From a question to the end of its answer.")
+    errors: list[TrafficErrorBody] = Field(description="The most frequent, at most five.")
+    by_day: list[TrafficDayBody] = Field(description="Every day, the last is today.")
+
+
+def traffic_body(model: str, traffic: Traffic) -> ModelTrafficBody:
+    totals = traffic.totals
+    return ModelTrafficBody(
+        model=model,
+        days=len(traffic.by_day),
+        num_requests=totals.num_requests,
+        num_failed=totals.num_failed,
+        num_cancelled=totals.num_cancelled,
+        prompt_tokens=totals.prompt_tokens,
+        completion_tokens=totals.completion_tokens,
+        first_token=_latency_body(totals.first_token),
+        whole_answer=_latency_body(totals.whole_answer),
+        errors=[TrafficErrorBody(code=code, num_requests=num) for code, num in traffic.errors],
+        by_day=[TrafficDayBody(**asdict(day) | {"date": day.date.isoformat()}) for day in traffic.by_day],
+    )
+
+
+def _latency_body(latency: Latency | None) -> LatencyBody | None:
+    return LatencyBody(p50_ms=latency.p50_ms, p95_ms=latency.p95_ms) if latency else None
 
 
 class ModelBody(ResponseBody):

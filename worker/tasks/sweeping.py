@@ -24,6 +24,7 @@ from core.exports import execution as exports
 from core.model_imports import execution as model_imports
 from core.serving.aliases import service as aliases
 from core.serving.completions import service as completions
+from core.serving.traffic import service as traffic
 from core.training.checkpoints import service as checkpoints
 from worker.tasks import run_folder
 
@@ -84,7 +85,7 @@ class Sweeper:
 def sweep_completions(database: Database, *, older_than_days: int) -> int:
     """Delete the answers kept for longer than this, and shadows'; 0 days keep them for ever. How many that were.
 
-    What was logged goes when its workspace says so.
+    What was logged goes when its workspace says so, and the figures of questions when no page shows them any more.
     """
     num_removed = 0
     while True:
@@ -92,6 +93,7 @@ def sweep_completions(database: Database, *, older_than_days: int) -> int:
             removed = completions.sweep(session, older_than_days=older_than_days)
             if older_than_days:
                 removed += aliases.sweep(session, older_than_days=older_than_days)
+            removed += traffic.sweep(session)
         num_removed += removed
         if not removed:
             return num_removed

@@ -2532,6 +2532,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/models/{model}/traffic": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Model Traffic
+         * @description How much this workspace asks of a model or an alias: requests, errors, how long answers take, tokens a day.
+         */
+        get: operations["get_model_traffic"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/preferences": {
         parameters: {
             query?: never;
@@ -6375,6 +6395,19 @@ export interface components {
                 [key: string]: string;
             } | null;
         };
+        /** LatencyBody */
+        LatencyBody: {
+            /**
+             * P50 Ms
+             * @description Half of them were this fast.
+             */
+            p50_ms: number;
+            /**
+             * P95 Ms
+             * @description All but one in twenty were this fast.
+             */
+            p95_ms: number;
+        };
         /**
          * Lead
          * @description What the votes on two tell.
@@ -7689,6 +7722,49 @@ export interface components {
              * @enum {string}
              */
             status: "ready" | "loading" | "failed" | "unreachable";
+        };
+        /** ModelTrafficBody */
+        ModelTrafficBody: {
+            /**
+             * By Day
+             * @description Every day, the last is today.
+             */
+            by_day: components["schemas"]["TrafficDayBody"][];
+            /** Completion Tokens */
+            completion_tokens: number;
+            /** Days */
+            days: number;
+            /**
+             * Errors
+             * @description The most frequent, at most five.
+             */
+            errors: components["schemas"]["TrafficErrorBody"][];
+            /** @description From a question to its first words; null where none came. */
+            first_token: components["schemas"]["LatencyBody"] | null;
+            /** Model */
+            model: string;
+            /**
+             * Num Cancelled
+             * @description Who asked hung up before the end.
+             */
+            num_cancelled: number;
+            /** Num Failed */
+            num_failed: number;
+            /**
+             * Num Requests
+             * @description Questions that reached the model, however they ended.
+             */
+            num_requests: number;
+            /**
+             * Object
+             * @default model.traffic
+             * @constant
+             */
+            object: "model.traffic";
+            /** Prompt Tokens */
+            prompt_tokens: number;
+            /** @description From a question to the end of its answer. */
+            whole_answer: components["schemas"]["LatencyBody"] | null;
         };
         /**
          * MoveJobBody
@@ -9998,6 +10074,29 @@ export interface components {
              * @constant
              */
             object: "user.totp";
+        };
+        /** TrafficDayBody */
+        TrafficDayBody: {
+            /** Completion Tokens */
+            completion_tokens: number;
+            /**
+             * Date
+             * @description Such as `2026-11-23`, in UTC.
+             */
+            date: string;
+            /** Num Failed */
+            num_failed: number;
+            /** Num Requests */
+            num_requests: number;
+            /** Prompt Tokens */
+            prompt_tokens: number;
+        };
+        /** TrafficErrorBody */
+        TrafficErrorBody: {
+            /** Code */
+            code: string;
+            /** Num Requests */
+            num_requests: number;
         };
         /**
          * TrainingBody
@@ -15687,6 +15786,40 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ModelBody"];
+                };
+            };
+            /** @description A refusal or a failure. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_model_traffic: {
+        parameters: {
+            query?: {
+                /** @description Today and the days before it, in UTC. */
+                days?: number;
+            };
+            header?: never;
+            path: {
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelTrafficBody"];
                 };
             };
             /** @description A refusal or a failure. */

@@ -101,6 +101,7 @@ export type AdminQueue = Schemas["QueueBody"];
 export type QueueShare = AdminQueue["workspaces"][number];
 export type QueueName = Schemas["QueueName"];
 export type AdminWorker = Schemas["WorkerBody"];
+export type ModelTraffic = Schemas["ModelTrafficBody"];
 export type ModelServer = Schemas["ModelServerBody"];
 export type ModelServers = Schemas["ModelServerListBody"];
 export type AdminJob = Schemas["AdminJobBody"];

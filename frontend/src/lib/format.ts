@@ -53,6 +53,13 @@ export function duration(seconds: number): string {
   return `${trim(seconds / DAY_S)} days`;
 }
 
+/** How long somebody waited for an answer. */
+export function latency(milliseconds: number): string {
+  if (milliseconds < 100) return "under 0.1 s";
+  const seconds = milliseconds / 1000;
+  return seconds < 60 ? `${trim(seconds)} s` : duration(seconds);
+}
+
 export function durationRange(low: number, high: number): string {
   if (duration(low) === duration(high)) return `about ${duration(high)}`;
   const [unit, size] =

@@ -21,6 +21,7 @@ import { importHandlers, makeBrought } from "@/testing/import-handlers";
 import { findKept, KEPT, KEPT_MESSAGES, REQUEST_LOG } from "@/testing/kept-fixtures";
 import { ALIAS_HANDLERS } from "@/testing/alias-handlers";
 import { MODELS } from "@/testing/model-fixtures";
+import { trafficOf } from "@/testing/traffic-fixtures";
 import { makeBook, makeBookPreview, makePreview } from "@/testing/preview-fixtures";
 import { preferenceHandlers } from "@/testing/preference-handlers";
 import { rowHandlers } from "@/testing/row-handlers";
@@ -192,6 +193,14 @@ export const handlers = [
   ),
   http.get("*/v1/fine_tuning/checkpoints/:model/permissions", () => HttpResponse.json(listOf([]))),
   http.get("*/v1/models", () => HttpResponse.json({ object: "list", data: MODELS })),
+  http.get("*/v1/models/:model/traffic", ({ params, request }) =>
+    HttpResponse.json(
+      trafficOf(
+        decodeURIComponent(String(params.model)),
+        Number(new URL(request.url).searchParams.get("days")),
+      ),
+    ),
+  ),
   http.get("*/v1/models/:model", ({ params }) => {
     const found = [...MODELS, makeBrought()].find(
       (model) => model.id === decodeURIComponent(String(params.model)),

@@ -1,6 +1,7 @@
-import { queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
+import { keepPreviousData, queryOptions, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
 import { api, unwrap } from "@/api/client";
-import type { ListOf, Model, Share } from "@/api/types";
+import type { ListOf, Model, ModelTraffic, Share } from "@/api/types";
 
 export type { Share };
 
@@ -28,6 +29,25 @@ export function modelQuery(model: string) {
     queryFn: ({ signal }) =>
       unwrap<Model>(api.GET("/v1/models/{model}", { params: { path: { model } }, signal })),
   });
+}
+
+/** What the workspace asked of a model or a stable name, today and on the days before. */
+export function trafficQuery(model: string, days: number) {
+  return queryOptions({
+    queryKey: [...keys.all, "traffic", model, days],
+    queryFn: ({ signal }) =>
+      unwrap<ModelTraffic>(
+        api.GET("/v1/models/{model}/traffic", { params: { path: { model }, query: { days } }, signal }),
+      ),
+    placeholderData: keepPreviousData,
+    staleTime: 30_000,
+  });
+}
+
+/** The traffic of the last days, and how to look at more or fewer of them. */
+export function useTraffic(model: string) {
+  const [days, onDays] = useState(7);
+  return { traffic: useQuery(trafficQuery(model, days)), days, onDays };
 }
 
 export function useDeleteModel() {

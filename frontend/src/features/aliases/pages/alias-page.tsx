@@ -2,6 +2,7 @@ import { Button } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link, useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
+import { TrafficSection } from "@/components/charts/traffic-section";
 import { CodeBlock } from "@/components/ui/code-block";
 import { offerUndo, tell, tellFailure } from "@/components/ui/notices";
 import { Page, Section } from "@/components/ui/page";
@@ -22,6 +23,7 @@ import {
   useRestoreAlias,
   useRollBack,
 } from "@/features/aliases/queries";
+import { useTraffic } from "@/features/models/queries";
 import { useCan } from "@/features/session/queries";
 import { curlSnippet } from "@/lib/snippets";
 
@@ -90,11 +92,16 @@ function Content({ alias }: { alias: Alias }) {
       </Section>
       {alias.release.shadow && can("chat:use") && <ShadowSection name={alias.name} />}
       <PromptSection name={alias.name} />
+      {can("usage:read") && <Traffic name={alias.name} />}
       <Section title="Use it in your programs">
         <CodeBlock label="From the command line" code={curlSnippet(alias.name, window.location.origin)} />
       </Section>
     </>
   );
+}
+
+function Traffic({ name }: { name: string }) {
+  return <TrafficSection {...useTraffic(name)} />;
 }
 
 function History({ alias }: { alias: Alias }) {

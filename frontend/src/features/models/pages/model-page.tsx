@@ -2,6 +2,7 @@ import { Button } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link, useNavigate } from "@tanstack/react-router";
 import type { Model } from "@/api/types";
+import { TrafficSection } from "@/components/charts/traffic-section";
 import { ButtonLink } from "@/components/ui/button-link";
 import { CodeBlock } from "@/components/ui/code-block";
 import { Facts } from "@/components/ui/facts";
@@ -18,7 +19,14 @@ import { gainOf } from "@/features/models/components/gain";
 import { ProofSection } from "@/features/models/components/proof-section";
 import { SharingPanel } from "@/features/models/components/sharing-panel";
 import { TakeAway } from "@/features/models/components/take-away";
-import { isShared, modelName, modelQuery, useDeleteModel, useRestoreModel } from "@/features/models/queries";
+import {
+  isShared,
+  modelName,
+  modelQuery,
+  useDeleteModel,
+  useRestoreModel,
+  useTraffic,
+} from "@/features/models/queries";
 import { useCan } from "@/features/session/queries";
 import { runQuery } from "@/features/training/queries";
 import { curlSnippet, pythonSnippet } from "@/lib/snippets";
@@ -111,10 +119,15 @@ function Content({ model }: { model: Model }) {
         <CodeBlock label="From the command line" code={curlSnippet(model.id, origin)} />
         <CodeBlock label="From Python" code={pythonSnippet(model.id, origin)} />
       </Section>
+      {model.method !== "full" && can("usage:read") && <Traffic model={model.id} />}
       {isOurs && <TakeAway modelId={model.id} />}
       {isOurs && can("workspace:admin") && <SharingPanel modelId={model.id} />}
     </>
   );
+}
+
+function Traffic({ model }: { model: string }) {
+  return <TrafficSection {...useTraffic(model)} />;
 }
 
 /** Where a model comes from: its examples, its run, its base. */

@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import type { LedgerEntry, Price, Storage } from "@/api/types";
-import { DayBars } from "@/components/charts/day-bars";
+import { DayBars, wholeMonth } from "@/components/charts/day-bars";
 import { Facts } from "@/components/ui/facts";
 import { Notice } from "@/components/ui/notice";
 import { Page, Section } from "@/components/ui/page";
@@ -98,7 +98,13 @@ function Content() {
                 { label: "Tokens", value: count(data.tokens) },
               ]}
             />
-            {data.by_day.length > 0 && <DayBars days={data.by_day} />}
+            {data.by_day.length > 0 && (
+              <DayBars
+                title="Dollars a day"
+                days={wholeMonth(data.by_day.map((day) => ({ date: day.date, value: day.usd })))}
+                show={money}
+              />
+            )}
           </Section>
         )}
       </QueryView>
