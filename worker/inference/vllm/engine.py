@@ -144,6 +144,10 @@ class Engine:
                 _end(child)
         except (AppError, OSError) as error:
             return 0.0, f"vLLM could not be started: {error}"
+        except Exception:
+            # whatever it was: without this thread nobody would start another process
+            logger.exception("%s: its process could not be followed", self._name)
+            return 0.0, "vLLM was ended because following it failed. The model server's log says how."
         finally:
             shutil.rmtree(place.folder, ignore_errors=True)
 

@@ -18,6 +18,8 @@ from core.inference.types import DeltaLine, DoneLine, ErrorLine, StreamLine
 from tests.factories.engines import fake_python, real_python
 from tests.factories.waiting import eventually
 from tests.worker.inference.tiny_models import chat_request, make_home
+from worker.inference.vllm.adapters import LoadedAdapters
+from worker.inference.vllm.engine import Load
 from worker.inference.vllm.runtime import VllmRuntime
 
 BASE = base_models.default_base_model().id
@@ -135,6 +137,27 @@ def test_when_it_is_stopped_nothing_is_left(runtime: VllmRuntime) -> None:
     ended = processes(runtime)
     runtime.stop()
     assert not [one for one in ended if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_whatever_goes_wrong_in_following_it_another_one_is_started(
+    model_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, calls = LoadedAdapters.begin, []
+
+    def fail_once(adapters: LoadedAdapters, load: Load) -> None:
+        calls.append(load)
+        if len(calls) == 1:
+            raise ZeroDivisionError
+        begin(adapters, load)
+
+    monkeypatch.setattr(LoadedAdapters, "begin", fail_once)
+    runtime = VllmRuntime(settings_of(model_home, tmp_path, fake_python(tmp_path)), [BASE])
+    runtime.start()
+    eventually(lambda: status(runtime) == "ready", timeout_s=DEADLINE_S)
+    assert isinstance(last_of(answer(runtime)), DoneLine)
+    (served,) = runtime.health().served
+    assert served.num_restarts == 1
+    runtime.stop()
 
 
 @pytest.mark.vllm
