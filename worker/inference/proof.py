@@ -217,22 +217,22 @@ def _verdict(found: Compared, tolerance: float) -> _Failure | None:
     if found.effect < MIN_EFFECT:
         return _Failure(
             code="proof_no_effect",
-            reason="It answers exactly as the base model does: what was trained changes nothing. Train again with more "
+            reason="It answers exactly as the base model does: what it learned changes nothing. Train again with more "
             "examples or a higher learning rate, or use the base model.",
         )
     if not difference <= tolerance:
         return _Failure(
             code="proof_answers_differ",
-            reason="It would answer differently here than where it was trained: scores differ by "
+            reason="It would answer differently here than where it was made: scores differ by "
             f"{difference:.3g}, and at most {tolerance:g} is allowed. Its files or the model server are not as "
-            "they were; train it again, and tell an admin if that does not help.",
+            "they were; make or bring it again, and tell an admin if that does not help.",
         )
     typical, allowed = found.typical_difference, found.typical_tolerance
     if typical is not None and allowed is not None and typical > allowed:
         return _Failure(
             code="proof_answers_differ",
-            reason="It would answer differently here than where it was trained: scores differ by "
+            reason="It would answer differently here than where it was made: scores differ by "
             f"{typical:.3g} as a rule, and rounding explains at most {allowed:.3g}. Its files or the model server are "
-            "not as they were; train it again, and tell an admin if that does not help.",
+            "not as they were; make or bring it again, and tell an admin if that does not help.",
         )
     return None
