@@ -6,9 +6,12 @@ that exclude each other), it tells when it reads the schema.
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Final
+from urllib.parse import unquote
 
 from core.errors import Invalid
 
@@ -21,7 +24,7 @@ MAX_SCHEMAS: Final = 5_000
 MAX_ENUM_VALUES: Final = 5_000
 # no model reads more tokens than this, so nothing that needs more is ever said
 MAX_LEAST: Final = 32_768
-# a multiple is known by the remainders of all digits before it
+# a multiple is known by the remainders of all digits before it, and several at one place by those of all of them
 MAX_MULTIPLE: Final = 1_000
 
 _ONE: Final = frozenset({"items", "additionalItems", "additionalProperties"})
@@ -45,6 +48,9 @@ _FORMATS: Final = frozenset(
     {*("date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri")}
 )
 _KNOWN: Final = _ONE | _SEVERAL | _BY_NAME | _VALUES | _REMARKS
+# what may put two schemas at one place of the answer
+_COMBINING: Final = frozenset({"allOf", "anyOf", "oneOf", "$ref"})
+_INDEX_DIGITS: Final = 6
 _LEASTS: Final = ("minItems", "minLength", "minProperties")
 
 
@@ -53,6 +59,8 @@ class _Part:
     schema: Mapping[str, Any]
     place: str
     depth: int
+    document: Mapping[str, Any]
+    """What `$ref` points into: all of it, or the innermost schema around it that has an `$id`."""
 
 
 def check(schema: Mapping[str, Any], *, param: str, is_strict: bool) -> None:
@@ -64,6 +72,8 @@ def check(schema: Mapping[str, Any], *, param: str, is_strict: bool) -> None:
     if num_bytes > MAX_BYTES:
         raise _too_large(f"The schema has {num_bytes:,} bytes, and may have {MAX_BYTES:,}.", param)
     num_values = 0
+    multiples: set[float] = set()
+    is_combined = False
     for num_schemas, part in enumerate(_parts(schema, param), start=1):
         num_values += len(part.schema["enum"]) if isinstance(part.schema.get("enum"), list) else 0
         if num_schemas > MAX_SCHEMAS:
@@ -71,9 +81,18 @@ def check(schema: Mapping[str, Any], *, param: str, is_strict: bool) -> None:
         if num_values > MAX_ENUM_VALUES:
             raise _too_large(f"The schema lists more than {MAX_ENUM_VALUES:,} values (enum).", param)
         _refuse_too_much(part, param)
+        if isinstance(multiple := part.schema.get("multipleOf"), int | float):
+            multiples.add(multiple)
+        is_combined = is_combined or not _COMBINING.isdisjoint(part.schema)
         _refuse_other_documents(part, param)
         if is_strict:
             _refuse_unkept(part, param)
+    if is_combined and _common(multiples) > MAX_MULTIPLE:
+        raise _too_large(
+            f"The smallest number that is a multiple of every multipleOf in it may be {MAX_MULTIPLE} at most, without "
+            "its decimal point, in a schema with allOf, anyOf, oneOf or $ref.",
+            param,
+        )
 
 
 def places_of(schema: Mapping[str, Any], keyword: str) -> list[str]:
@@ -82,10 +101,18 @@ def places_of(schema: Mapping[str, Any], keyword: str) -> list[str]:
 
 
 def _parts(schema: Mapping[str, Any], param: str) -> Iterator[_Part]:
-    """The schema and all schemas in it, outermost first."""
-    waiting = [_Part(schema, "#", 1)]
-    while waiting:
+    """The schema and all schemas in it, outermost first; at last whatever else is referred to as one."""
+    waiting = [_Part(schema, "#", 1, schema)]
+    referred: list[_Part] = []
+    met: set[int] = set()
+    while waiting or referred:
+        if not waiting:
+            waiting += [one for one in _referred(referred.pop()) if id(one.schema) not in met]
+            continue
         part = waiting.pop()
+        met.add(id(part.schema))
+        if isinstance(part.schema.get("$ref"), str):
+            referred.append(part)
         yield part
         for place, inner in _inner(part, param):
             if isinstance(inner, bool):
@@ -94,7 +121,26 @@ def _parts(schema: Mapping[str, Any], param: str) -> Iterator[_Part]:
                 raise _broken(f"At {place} a schema is expected, which is an object, true or false.", param)
             if part.depth == MAX_DEPTH:
                 raise _too_large(f"At {place} the schema is nested deeper than {MAX_DEPTH} levels.", param)
-            waiting.append(_Part(inner, place, part.depth + 1))
+            document = inner if "$id" in inner else part.document
+            waiting.append(_Part(inner, place, part.depth + 1, document))
+
+
+def _referred(part: _Part) -> Iterator[_Part]:
+    """What stands at the JSON pointer of its `$ref`, as it is written and as a part of a URL."""
+    reference: str = part.schema["$ref"]
+    for pointer in {reference, unquote(reference)}:
+        found: Any = part.document
+        document = part.document
+        for name in pointer.removeprefix("#").split("/")[1:]:
+            key = name.replace("~1", "/").replace("~0", "~")
+            if isinstance(found, list) and key.isdecimal() and len(key) <= _INDEX_DIGITS and int(key) < len(found):
+                found = found[int(key)]
+            else:
+                found = found.get(key) if isinstance(found, Mapping) else None
+            if isinstance(found, Mapping) and "$id" in found:
+                document = found
+        if isinstance(found, Mapping):
+            yield _Part(found, pointer, 1, document)
 
 
 def _inner(part: _Part, param: str) -> Iterator[tuple[str, object]]:
@@ -131,8 +177,15 @@ def _refuse_too_much(part: _Part, param: str) -> None:
 
 
 def _is_easy_multiple(multiple: float) -> bool:
-    digits = f"{multiple:.12f}".rstrip("0").replace(".", "")
-    return 0 < int(digits or 0) <= MAX_MULTIPLE
+    # what is no number, infinite or beyond all floats is no easy one either
+    return 0 < multiple <= MAX_MULTIPLE and 0 < _common({multiple}) <= MAX_MULTIPLE
+
+
+def _common(multiples: set[float]) -> int:
+    """The least common multiple of them without its decimal point, by twelve decimals; 1 of none."""
+    exact = [Fraction(f"{multiple:.12f}") for multiple in multiples]
+    scale = next(10**places for places in range(13) if all((one * 10**places).denominator == 1 for one in exact))
+    return math.lcm(*(int(one * scale) for one in exact))
 
 
 def _refuse_other_documents(part: _Part, param: str) -> None:

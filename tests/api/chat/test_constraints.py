@@ -156,6 +156,13 @@ class TestRefusal:
             ({"minLength": 10**9}, "schema_too_large"),
             ({"multipleOf": 999_983}, "schema_too_large"),
             ({"multipleOf": 0.000001234567}, "schema_too_large"),
+            ({"multipleOf": 10**400}, "schema_too_large"),
+            ({"anyOf": [{"multipleOf": 991}, {"multipleOf": 997}]}, "schema_too_large"),
+            ({"items": {"allOf": [{"multipleOf": 0.7}, {"multipleOf": 1.51}]}}, "schema_too_large"),
+            # where a schema is only a remark, until somebody refers to it
+            ({"$ref": "#/default", "default": {"multipleOf": 999_983}}, "schema_too_large"),
+            ({"$ref": "#/examples/0", "examples": [{"minItems": 10**9}]}, "schema_too_large"),
+            ({"$ref": "#/x%2D~1", "x-/": {"properties": [1]}}, "schema_invalid"),
             ({"properties": [1]}, "schema_invalid"),
             ({"anyOf": {"a": {}}}, "schema_invalid"),
             ({"items": 7}, "schema_invalid"),
@@ -169,6 +176,22 @@ class TestRefusal:
             error = answer.json()["error"]
             assert (answer.status_code, error["code"], error["param"]) == (400, code, SCHEMA)
         assert inference.requests == []
+
+    def test_what_is_referred_to_is_looked_for_in_the_document_around_it(self, ask: Ask) -> None:
+        inner = {"$id": "b", "default": {"multipleOf": 999_983}, "items": {"$ref": "#/default"}}
+        answer = ask(**by({"$defs": {"a": inner}, "default": {}}, strict=False))
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "schema_too_large")
+
+    def test_several_multiples_are_kept_to_where_they_are_easy_together(
+        self, ask: Ask, inference: FakeInference
+    ) -> None:
+        schema = {
+            "$defs": {"n": {"$ref": "#/$defs/m"}, "m": {"properties": {"a": {"$ref": "#/$defs/n"}}}},
+            "properties": {"price": {"multipleOf": 0.01}, "six": {"multipleOf": 6}, "m": {"$ref": "#/$defs/m"}},
+        }
+        assert ask(**by(schema)).status_code == 200
+        # apart, each is as easy as it is by itself
+        assert ask(**by({"properties": {"a": {"multipleOf": 991}, "b": {"multipleOf": 997}}})).status_code == 200
 
     def test_parameters_are_those_of_an_object(self, ask: Ask) -> None:
         asked = tools("f", strict=True, parameters={"type": "array"})
