@@ -164,7 +164,7 @@ _ALL: Final = (
         "no_progress",
         FailureClass.NO_PROGRESS,
         "The work stood still and was ended.",
-        "It cost you nothing. Continue it from its last checkpoint; if it happens once more, tell your admin.",
+        "It cost you nothing. Start it again, or continue the run; if it happens once more, tell your admin.",
         _ONCE,
         _CONTINUE,
     ),
@@ -173,7 +173,7 @@ _ALL: Final = (
         "worker_lost",
         FailureClass.WORKER_LOST,
         "The machine that worked on this stopped answering, again and again.",
-        "This is our fault, and it cost you nothing. Continue it from its last checkpoint, and tell your admin if it "
+        "This is our fault, and it cost you nothing. Start it again, or continue the run, and tell your admin if it "
         "happens once more.",
         _AS_OFTEN_AS_THE_JOB,
         _CONTINUE,

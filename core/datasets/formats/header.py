@@ -31,7 +31,7 @@ def read_header(records: Iterator[CellsRecord]) -> list[str]:
             row=record.row,
             column=names[0],
             cause="There is one column; an example needs a question and an answer.",
-            fix="Add a second column, and separate the columns with commas.",
+            fix="Add a second column. In a .csv file, commas stand between the columns.",
         )
     if len(names) > MAX_COLUMNS:
         raise refusals.too_many_columns(record.row, len(names))

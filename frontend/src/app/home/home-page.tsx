@@ -22,16 +22,21 @@ const RECENT = 4;
 
 export function HomePage() {
   const can = useCan();
+  const canBring = can("datasets:write");
   return (
     <Page
-      title="Make a model of your own"
-      lead="Bring questions with the answers you wish for. A small model learns them, and you see whether it got better."
-      actions={can("datasets:write") && <ButtonLink to="/data/new">Bring your examples</ButtonLink>}
+      title={canBring ? "Make a model of your own" : "Models of your own"}
+      lead={
+        canBring
+          ? "Bring questions with the answers you wish for. A small model learns them, and you see whether it got better."
+          : "What your workspace makes. Your role lets you look; an admin can let you do more, under Settings, Members."
+      }
+      actions={canBring && <ButtonLink to="/data/new">Bring your examples</ButtonLink>}
     >
       {can("runs:read") && <Running />}
       {can("models:read") && <RecentModels />}
       {can("usage:read") && <Spending />}
-      {can("datasets:write") && (
+      {canBring && (
         <Section title="No examples at hand? Try it with ours">
           <SampleList />
         </Section>

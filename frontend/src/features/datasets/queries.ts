@@ -14,7 +14,7 @@ import type {
 } from "@/api/types";
 import { findUpload } from "@/api/upload";
 
-const POLL_MS = 1500;
+export const POLL_MS = 1500;
 
 export const keys = {
   all: ["datasets"] as const,

@@ -9,7 +9,7 @@ import type {
   PastVersion,
   VersionDiff,
 } from "@/api/types";
-import { keys } from "@/features/datasets/queries";
+import { keys, POLL_MS } from "@/features/datasets/queries";
 
 const SHOWN_DIFFERENCES = 50;
 
@@ -23,6 +23,9 @@ export function historyQuery(datasetId: string) {
           signal,
         }),
       ),
+    // one that is being made would else be called so for as long as the page stays open
+    refetchInterval: (query) =>
+      query.state.data?.data.some((version) => version.status === "validating") ? POLL_MS : false,
   });
 }
 

@@ -161,9 +161,11 @@ describe("a model that was brought", () => {
   const ADDRESS = `/models/${encodeURIComponent(BROUGHT_ID)}`;
 
   it("says by whom and when, and that nobody here knows what it learned from", async () => {
-    openPage(ADDRESS);
+    const { user } = openPage(ADDRESS);
     expect(await screen.findByText(/^Brought by Mira Holm on /)).toBeVisible();
     expect(screen.getByText("said by Mira Holm; its shapes fit")).toBeVisible();
+    expect(screen.getByText("It passed: it answers here as it should.")).toBeVisible();
+    await user.click(screen.getByText("The numbers of the check"));
     expect(screen.getByText("Difference from PEFT")).toBeVisible();
     expect(screen.queryByText("Training run")).toBeNull();
     await settled();

@@ -156,6 +156,7 @@ describe("a workbook of several sheets", () => {
     const columns = encodeURIComponent(JSON.stringify({ sheet: "Read me" }));
     const { user } = openPage(`/data/new?file=file-book&columns=${columns}`);
     expect(await screen.findByText(/On the sheet “Read me”: There is one column/)).toBeVisible();
+    expect(screen.getByText(/Choose another sheet above/)).toBeVisible();
     expect(screen.getByRole("button", { name: "Use these examples" })).toBeDisabled();
     await user.selectOptions(screen.getByLabelText("Which sheet of the workbook"), "Tickets 2026");
     expect(await screen.findByRole("group", { name: "Column ticket" })).toBeVisible();

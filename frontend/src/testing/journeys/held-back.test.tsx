@@ -1,8 +1,9 @@
 import { screen, waitFor, within } from "@testing-library/react";
 import { http, HttpResponse } from "msw";
-import { makeDataset, makeVersion } from "@/testing/fixtures";
+import { listOf, makeDataset, makeVersion } from "@/testing/fixtures";
 import { openPage } from "@/testing/open-page";
 import { server } from "@/testing/setup";
+import { HISTORY } from "@/testing/version-fixtures";
 
 describe("what is held back", () => {
   async function openChoice(changes: Parameters<typeof makeVersion>[0]) {
@@ -35,6 +36,21 @@ describe("what is held back", () => {
     await waitFor(() =>
       expect(sent).toEqual([{ changes: [{ type: "resplit", strategy: "by_time", fraction: 0.2 }] }]),
     );
+  });
+
+  it("is told of as being made only for as long as it is", async () => {
+    const [now, ...before] = HISTORY;
+    let isMade = false;
+    server.use(
+      http.get("*/v1/datasets/:id/versions", () => {
+        const status = isMade ? ("ready" as const) : ("validating" as const);
+        isMade = true;
+        return HttpResponse.json(listOf([{ ...now, status }, ...before]));
+      }),
+    );
+    openPage("/data/ds_1");
+    expect(await screen.findByText(/being made/)).toBeVisible();
+    await waitFor(() => expect(screen.queryByText(/being made/)).toBeNull(), { timeout: 10_000 });
   });
 
   it("cannot be chosen by date where no example has one, and says what to do", async () => {

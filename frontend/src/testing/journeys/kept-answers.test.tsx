@@ -2,7 +2,7 @@ import { screen, within } from "@testing-library/react";
 import { http, HttpResponse } from "msw";
 import { listOf, makeSession } from "@/testing/fixtures";
 import { eventStream, refuse } from "@/testing/handlers";
-import { KEPT, KEPT_MESSAGES, makeKept } from "@/testing/kept-fixtures";
+import { KEPT, KEPT_MESSAGES, makeKept, REQUEST_LOG } from "@/testing/kept-fixtures";
 import { openPage } from "@/testing/open-page";
 import { server } from "@/testing/setup";
 
@@ -23,6 +23,13 @@ describe("kept answers", () => {
     await user.type(screen.getByLabelText("Your question"), "Two{Enter}");
     await vi.waitFor(() => expect(stores).toHaveLength(2));
     expect(stores).toEqual([undefined, true]);
+  });
+
+  it("are said to be kept anyway, in place of the switch, while the request log is on", async () => {
+    server.use(http.get("*/v1/request_log", () => HttpResponse.json({ ...REQUEST_LOG, is_on: true })));
+    openPage("/playground");
+    expect(await screen.findByText(/What is asked here is kept for 30 days/)).toBeVisible();
+    expect(screen.queryByRole("switch", { name: "Keep the answers" })).toBeNull();
   });
 
   it("are listed newest first and opened with what was asked", async () => {

@@ -47,6 +47,9 @@ describe("comparing blind", () => {
     expect(talk?.textContent).not.toMatch(/Claims helper|SmolLM2/);
     expect(screen.queryByRole("button", { name: /^Code/ })).toBeNull();
     await waitFor(() => expect(group).toHaveFocus());
+    // the name of an answer is no vote against all of them
+    await user.keyboard("b");
+    expect(votes).toEqual([]);
     await user.keyboard(String(place + 1));
     expect(await screen.findByRole("region", { name: `Answer of ${letter} · Claims helper` })).toBeVisible();
     expect(screen.getByText(/You preferred Claims helper/)).toBeVisible();
@@ -81,9 +84,9 @@ describe("comparing blind", () => {
     );
     const { user } = openPage("/playground");
     await user.type(await screen.findByLabelText("Your question"), "Where can I park?{Enter}");
-    await user.click(await screen.findByRole("button", { name: /^All bad/ }));
+    await user.click(await screen.findByRole("button", { name: /^Both bad/ }));
     expect(await screen.findByText("The database does not answer.")).toBeInTheDocument();
-    await user.click(screen.getByRole("button", { name: /^All bad/ }));
+    await user.click(screen.getByRole("button", { name: /^Both bad/ }));
     expect(await screen.findByText("You found none of them good.")).toBeVisible();
   });
 });

@@ -1,5 +1,6 @@
-import { screen, waitFor } from "@testing-library/react";
+import { cleanup, screen, waitFor } from "@testing-library/react";
 import { http, HttpResponse } from "msw";
+import type { Permission } from "@/api/types";
 import { makeSession } from "@/testing/fixtures";
 import { refuse } from "@/testing/handlers";
 import { openPage } from "@/testing/open-page";
@@ -63,6 +64,20 @@ describe("permissions", () => {
     await screen.findByRole("heading", { name: "Train" });
     expect(screen.queryByRole("link", { name: "Make a model" })).toBeNull();
     expect(screen.queryByRole("link", { name: "Usage" })).toBeNull();
+  });
+
+  it("lead nobody to a door that is closed", async () => {
+    const permissions: Permission[] = ["datasets:read", "runs:read", "models:read"];
+    server.use(
+      http.get("*/v1/auth/session", () => HttpResponse.json(makeSession({ role: "viewer", permissions }))),
+    );
+    openPage("/models");
+    expect(await screen.findByRole("table", { name: "Your models" })).toBeVisible();
+    expect(screen.queryByRole("link", { name: "Try it" })).toBeNull();
+    cleanup();
+    openPage("/");
+    expect(await screen.findByRole("heading", { name: "Models of your own" })).toBeVisible();
+    expect(screen.getByText(/Your role lets you look/)).toBeVisible();
   });
 
   it("are explained where a page is forbidden", async () => {

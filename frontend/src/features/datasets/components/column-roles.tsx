@@ -54,7 +54,8 @@ interface ColumnRowProps {
 }
 
 function ColumnRow({ column, way, role, onChange }: ColumnRowProps) {
-  const choices = [...WAYS[way].roles, { role: null, label: "Not used" }];
+  const choices = [...WAYS[way].roles, { role: null, label: "Not used", hint: undefined }];
+  const hint = choices.find((choice) => choice.role === role)?.hint;
   return (
     <fieldset className={classes.column} data-used={role !== null || undefined}>
       <legend className="visually-hidden">Column {column.name}</legend>
@@ -69,7 +70,7 @@ function ColumnRow({ column, way, role, onChange }: ColumnRowProps) {
       </div>
       <div className={classes.choices}>
         {choices.map((choice) => (
-          <label key={choice.label} className={classes.choice}>
+          <label key={choice.label} className={classes.choice} title={choice.hint}>
             <input
               type="radio"
               name={`part of ${column.name}`}
@@ -79,6 +80,7 @@ function ColumnRow({ column, way, role, onChange }: ColumnRowProps) {
             <span>{choice.label}</span>
           </label>
         ))}
+        {hint && <small className={classes.hint}>{hint}</small>}
       </div>
     </fieldset>
   );

@@ -147,7 +147,13 @@ function ColumnsEditor({ dataset, inspection, onDone }: FormProps & { inspection
           onChange={(choice) => setChosen({ sheet: chosen.sheet, choice })}
         />
       )}
-      <FirstRows preview={preview} error={error} wanted={wanted} isStale={isStale} />
+      <FirstRows
+        preview={preview}
+        error={error}
+        wanted={wanted}
+        isStale={isStale}
+        hasOtherSheets={draft.sheets.length > 1}
+      />
       {change.error && (
         <Notice tone="bad" title="The columns were not changed">
           {messageOf(change.error)}

@@ -107,6 +107,7 @@ function AskForWord({ erasure, isOpen, onClose }: AskForWordProps) {
           as a whole. Nobody can bring them back.
         </p>
         <TextInput
+          mt="md"
           label={`Type ${WORD} to confirm`}
           value={word}
           onChange={(event) => setWord(event.currentTarget.value)}

@@ -83,7 +83,13 @@ export function FilePreview({ file, inspection, chosen, onChosen, onOther }: Fil
           onChange={(choice) => onChosen(written({ sheet: kept.sheet, choice }))}
         />
       )}
-      <FirstRows preview={preview} error={draft.error} wanted={wanted} isStale={draft.isStale} />
+      <FirstRows
+        preview={preview}
+        error={draft.error}
+        wanted={wanted}
+        isStale={draft.isStale}
+        hasOtherSheets={sheets.length > 1}
+      />
       {create.error && (
         <Notice tone="bad" title="The examples were not created">
           {messageOf(create.error)} Your file is kept.

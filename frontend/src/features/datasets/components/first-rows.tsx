@@ -27,10 +27,12 @@ interface FirstRowsProps {
   /** What is still to be chosen before rows can be shown. */
   wanted: string | null;
   isStale: boolean;
+  /** Whether the workbook has other sheets to choose from. */
+  hasOtherSheets: boolean;
 }
 
 /** The first examples under what is chosen, and what is wrong with those that were looked at. */
-export function FirstRows({ preview, error, wanted, isStale }: FirstRowsProps) {
+export function FirstRows({ preview, error, wanted, isStale, hasOtherSheets }: FirstRowsProps) {
   if (wanted) {
     return (
       <Notice tone="warn" title={wanted}>
@@ -40,7 +42,13 @@ export function FirstRows({ preview, error, wanted, isStale }: FirstRowsProps) {
   }
   if (error && !isStale) {
     return (
-      <Notice tone="bad" title="The first rows cannot be shown">
+      <Notice
+        tone="bad"
+        title={
+          hasOtherSheets ? "This sheet holds no examples that can be used" : "The first rows cannot be shown"
+        }
+      >
+        {hasOtherSheets && "Choose another sheet above, or mend this one. "}
         {messageOf(error)}
       </Notice>
     );

@@ -11,16 +11,28 @@ export type Draft = Partial<Mapping>;
 interface WayWords {
   label: string;
   hint: string;
-  roles: { role: ColumnRole; label: string }[];
+  roles: { role: ColumnRole; label: string; hint?: string }[];
   /** The parts without which nothing can be shown, and what to say while one is not chosen. */
   needed: Partial<Record<keyof Mapping, string>>;
 }
 
-const INSTRUCTIONS = { role: "system", label: "Instructions" } as const;
-const WHEN = { role: "time", label: "When" } as const;
+const INSTRUCTIONS = {
+  role: "system",
+  label: "Instructions",
+  hint: "Told to the model before the question, such as whom it answers for.",
+} as const;
+const WHEN = {
+  role: "time",
+  label: "When",
+  hint: "The date or time. Not learned: with it, the newest can be held back to check the result.",
+} as const;
 const QUESTIONS = [
   { role: "question", label: "Question" },
-  { role: "context", label: "More of the question" },
+  {
+    role: "context",
+    label: "More of the question",
+    hint: "Stands after the question, such as a mail's text below its subject.",
+  },
 ] as const;
 
 export const WAYS: Record<Way, WayWords> = {

@@ -7,6 +7,7 @@ import { Section } from "@/components/ui/page";
 import { Tip } from "@/components/ui/tip";
 import { useProveModel } from "@/features/models/queries";
 import { useCan } from "@/features/session/queries";
+import classes from "./proof-section.module.css";
 
 /** Whether a model answers here as it was trained, in words and with the numbers. */
 export function ProofSection({ model }: { model: Model }) {
@@ -31,29 +32,35 @@ export function ProofSection({ model }: { model: Model }) {
           have it checked.
         </Notice>
       )}
+      {status === "passed" && <p>It passed: it answers here as it should.</p>}
       {proof?.max_difference != null && (
-        <Facts
-          facts={[
-            {
-              label: (
-                <Tip label={`Before each word the model gives every word it knows a score. ${words.scores}`}>
-                  {words.difference}
-                </Tip>
-              ),
-              ...difference(proof),
-            },
-            {
-              label: "Difference from the base model",
-              value: proof.effect === null ? "\u2014" : small(proof.effect),
-              note: words.effect,
-            },
-            {
-              label: "Compared",
-              value: `${proof.num_rows} ${model.imported ? "questions" : "examples"}`,
-              note: `at ${proof.num_places} places`,
-            },
-          ]}
-        />
+        <details className={classes.numbers}>
+          <summary>The numbers of the check</summary>
+          <Facts
+            facts={[
+              {
+                label: (
+                  <Tip
+                    label={`Before each word the model gives every word it knows a score. ${words.scores}`}
+                  >
+                    {words.difference}
+                  </Tip>
+                ),
+                ...difference(proof),
+              },
+              {
+                label: "Difference from the base model",
+                value: proof.effect === null ? "\u2014" : small(proof.effect),
+                note: words.effect,
+              },
+              {
+                label: "Compared",
+                value: `${proof.num_rows} ${model.imported ? "questions" : "examples"}`,
+                note: `at ${proof.num_places} places`,
+              },
+            ]}
+          />
+        </details>
       )}
     </Section>
   );

@@ -132,7 +132,7 @@ function State({ modelId, found }: { modelId: string; found: ModelExport }) {
     return (
       <div className={classes.wide}>
         <Notice tone="bad" title="It could not be packed">
-          {found.error?.message ?? "Something went wrong."} It cost nothing.
+          {found.error?.message ?? "Something went wrong. It cost nothing."}
         </Notice>
       </div>
     );

@@ -14,6 +14,7 @@ import { QueryView } from "@/components/ui/states";
 import { TimeAgo } from "@/components/ui/time-ago";
 import { Tip } from "@/components/ui/tip";
 import { versionQuery } from "@/features/datasets/queries";
+import { BaseName } from "@/features/models/components/base-name";
 import { Brought } from "@/features/models/components/brought";
 import { gainOf } from "@/features/models/components/gain";
 import { ProofSection } from "@/features/models/components/proof-section";
@@ -173,7 +174,7 @@ function Lineage({ model }: { model: Model }) {
             label: "Base model",
             value: (
               <Link to="/models/$modelId" params={{ modelId: model.base_model }}>
-                {model.base_model}
+                <BaseName of={model} />
               </Link>
             ),
           },

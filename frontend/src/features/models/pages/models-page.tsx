@@ -8,6 +8,7 @@ import { Empty, QueryView } from "@/components/ui/states";
 import { Status } from "@/components/ui/status";
 import { Table, type TableColumn } from "@/components/ui/table";
 import { TimeAgo } from "@/components/ui/time-ago";
+import { BaseName } from "@/features/models/components/base-name";
 import { gainOf } from "@/features/models/components/gain";
 import { importsQuery, isUnderWay } from "@/features/models/import-queries";
 import { isShared, modelName, modelsQuery } from "@/features/models/queries";
@@ -50,7 +51,7 @@ const TUNED: TableColumn<Model>[] = [
     title: "On unseen examples",
     cell: (model) => gainOf(model) ?? (model.imported ? "made elsewhere" : "not measured"),
   },
-  { key: "base", title: "Made from", isSecondary: true, cell: (model) => model.base_model },
+  { key: "base", title: "Made from", isSecondary: true, cell: (model) => <BaseName of={model} /> },
   {
     key: "created",
     title: "Made",
@@ -65,7 +66,7 @@ const TUNED: TableColumn<Model>[] = [
 const SHARED: TableColumn<Model>[] = [
   NAME,
   { key: "from", title: "From workspace", isSecondary: true, cell: (model) => <code>{model.owned_by}</code> },
-  { key: "base", title: "Made from", isSecondary: true, cell: (model) => model.base_model },
+  { key: "base", title: "Made from", isSecondary: true, cell: (model) => <BaseName of={model} /> },
   TRY_IF_READY,
 ];
 
@@ -107,7 +108,7 @@ export function ModelsPage() {
         {(list) => (
           <>
             <OnTheirWay />
-            <Lists models={list} canTrain={can("runs:write")} />
+            <Lists models={list} canTrain={can("runs:write")} canChat={can("chat:use")} />
           </>
         )}
       </QueryView>
@@ -136,7 +137,16 @@ function OnTheirWay() {
   );
 }
 
-function Lists({ models, canTrain }: { models: Model[]; canTrain: boolean }) {
+interface ListsProps {
+  models: Model[];
+  canTrain: boolean;
+  canChat: boolean;
+}
+
+function Lists({ models, canTrain, canChat }: ListsProps) {
+  // to whom the playground is closed, "Try it" would lead to a closed door
+  const shown = (columns: TableColumn<Model>[]) =>
+    columns.filter((column) => canChat || column.key !== TRY.key);
   const tuned = models.filter((model) => model.kind === "tuned" && !isShared(model));
   const shared = models.filter(isShared);
   const bases = models.filter((model) => model.kind === "base");
@@ -151,16 +161,21 @@ function Lists({ models, canTrain }: { models: Model[]; canTrain: boolean }) {
         </Empty>
       ) : (
         <Section title="Yours">
-          <Table label="Your models" columns={TUNED} items={tuned} rowKey={(model) => model.id} />
+          <Table label="Your models" columns={shown(TUNED)} items={tuned} rowKey={(model) => model.id} />
         </Section>
       )}
       {shared.length > 0 && (
         <Section title="Shared with you" lead="Made by another workspace, which lets you talk to them.">
-          <Table label="Shared with you" columns={SHARED} items={shared} rowKey={(model) => model.id} />
+          <Table
+            label="Shared with you"
+            columns={shown(SHARED)}
+            items={shared}
+            rowKey={(model) => model.id}
+          />
         </Section>
       )}
       <Section title="Base models" lead="They already read and write. Training adds your examples on top.">
-        <Table label="Base models" columns={BASE} items={bases} rowKey={(model) => model.id} />
+        <Table label="Base models" columns={shown(BASE)} items={bases} rowKey={(model) => model.id} />
       </Section>
     </>
   );

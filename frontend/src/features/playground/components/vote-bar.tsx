@@ -12,7 +12,7 @@ interface VoteBarProps {
   onVote: (vote: Vote) => void;
 }
 
-/** Which is best: by a click, or by the keys 1 to 4, E and B wherever nothing is typed. */
+/** Which is best: by a click, or by the keys 1 to 4, E and N wherever nothing is typed. */
 export function VoteBar({ round, models, isVoting, onVote }: VoteBarProps) {
   const group = useRef<HTMLFieldSetElement>(null);
   const places = judged(round);
@@ -53,12 +53,12 @@ export function VoteBar({ round, models, isVoting, onVote }: VoteBarProps) {
         );
       })}
       <Button size="sm" variant="subtle" onClick={() => onVote({ verdict: "all_equal", best: null })}>
-        All equal
+        {places.length === 2 ? "Both equal" : "All equal"}
         <Key name="E" />
       </Button>
       <Button size="sm" variant="subtle" onClick={() => onVote({ verdict: "all_bad", best: null })}>
-        All bad
-        <Key name="B" />
+        {places.length === 2 ? "Both bad" : "All bad"}
+        <Key name="N" />
       </Button>
     </fieldset>
   );
@@ -74,7 +74,8 @@ function Key({ name }: { name: string }) {
 
 function voteOf(key: string, round: Round): Vote | null {
   if (key === "e") return { verdict: "all_equal", best: null };
-  if (key === "b") return { verdict: "all_bad", best: null };
+  // N as in none: B is the name of an answer
+  if (key === "n") return { verdict: "all_bad", best: null };
   const best = /^[1-4]$/.test(key) ? round.order[Number(key) - 1] : undefined;
   return best !== undefined && judged(round).includes(best) ? { verdict: "best", best } : null;
 }

@@ -43,7 +43,12 @@ function columns(voiceName: (voice: Voice) => string): TableColumn<Duel>[] {
       cell: (duel) => `${voiceName(duel.first)} and ${voiceName(duel.second)}`,
     },
     { key: "lead", title: "Better", cell: (duel) => leadOf(duel, voiceName) },
-    { key: "won", title: "Won", align: "end", cell: (duel) => `${duel.num_first} : ${duel.num_second}` },
+    {
+      key: "won",
+      title: "Won",
+      align: "end",
+      cell: (duel) => `${duel.num_first}\u00a0:\u00a0${duel.num_second}`,
+    },
     {
       key: "share",
       title: "The first wins",

@@ -29,6 +29,7 @@ function columns(picked: ReadonlySet<string>, onPick: (id: string) => void): Tab
       title: "Pick",
       cell: (kept) => (
         <Checkbox
+          className={classes.pick ?? ""}
           aria-label={`Pick: ${kept.question || "no question"}`}
           checked={picked.has(kept.id)}
           onChange={() => onPick(kept.id)}
@@ -77,7 +78,7 @@ export function KeptAnswersPage() {
     <Page
       title="Kept answers"
       above={<Link to="/playground">Playground</Link>}
-      lead="Answers that a request asked to keep, and those of the request log, newest first. Everybody here who may use the playground can read them."
+      lead="Answers that a request asked to keep, and those of the request log, newest first. Pick good ones to make examples of them. Everybody here who may use the playground can read them."
     >
       {can("chat:use") ? <Content /> : <Forbidden what="kept answers" />}
     </Page>

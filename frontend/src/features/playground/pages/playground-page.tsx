@@ -1,4 +1,4 @@
-import { Button, Switch } from "@mantine/core";
+import { Button } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { useCallback, useRef } from "react";
@@ -11,6 +11,7 @@ import { Empty, Forbidden, QueryView } from "@/components/ui/states";
 import { modelsQuery } from "@/features/models/queries";
 import { Composer } from "@/features/playground/components/composer";
 import { Contestants, newContestant } from "@/features/playground/components/contestants";
+import { KeepAnswers } from "@/features/playground/components/keep-answers";
 import { RoundView } from "@/features/playground/components/round-view";
 import { SamplingSettings } from "@/features/playground/components/sampling-settings";
 import { SampleQuestions } from "@/features/playground/components/sample-questions";
@@ -118,12 +119,7 @@ function Room({ models }: { models: Model[] }) {
         <SamplingSettings settings={settings} onChange={(changed) => change({ settings: changed })} />
         <div className={classes.hint}>
           <span>Enter asks, Shift and Enter begins a new line, Escape stops.</span>
-          <Switch
-            size="xs"
-            label="Keep the answers"
-            checked={isKept}
-            onChange={(event) => change({ isKept: event.currentTarget.checked })}
-          />
+          <KeepAnswers isKept={isKept} onChange={(kept) => change({ isKept: kept })} />
           {talk.rounds.length > 0 && (
             <Button size="compact-xs" variant="subtle" onClick={talk.clear}>
               Start over

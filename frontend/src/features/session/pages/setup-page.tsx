@@ -1,7 +1,7 @@
 import { Button, Stack, TextInput } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
-import { useState, type SubmitEvent } from "react";
+import { useRef, useState, type SubmitEvent } from "react";
 import { messageOf } from "@/api/errors";
 import { ButtonLink } from "@/components/ui/button-link";
 import { NewPassword } from "@/components/ui/new-password";
@@ -18,6 +18,7 @@ export function SetupPage() {
   const options = useQuery(signInOptionsQuery);
   const setup = useSetup();
   const navigate = useNavigate();
+  const isSent = useRef(false);
   const [draft, setDraft] = useState(EMPTY);
   const set = (part: Partial<typeof EMPTY>) => setDraft({ ...draft, ...part });
 
@@ -49,7 +50,18 @@ export function SetupPage() {
       <form
         onSubmit={(event: SubmitEvent) => {
           event.preventDefault();
-          setup.mutate({ ...draft, token }, { onSuccess: () => void navigate({ to: "/" }) });
+          // of a double click the second would be told that somebody else was first
+          if (isSent.current) return;
+          isSent.current = true;
+          setup.mutate(
+            { ...draft, token },
+            {
+              onSuccess: () => void navigate({ to: "/" }),
+              onError: () => {
+                isSent.current = false;
+              },
+            },
+          );
         }}
       >
         <Stack gap="md">

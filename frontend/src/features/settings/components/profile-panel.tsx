@@ -42,6 +42,18 @@ export function ProfilePanel({ problem }: { problem?: string | undefined }) {
   );
 }
 
+/** Broken at its @ where it has to be broken. */
+function Address({ of }: { of: string }) {
+  const at = of.lastIndexOf("@");
+  return (
+    <span className={classes.address}>
+      {of.slice(0, at)}
+      <wbr />
+      {of.slice(at)}
+    </span>
+  );
+}
+
 function You({ profile }: { profile: Profile }) {
   const session = useSession();
   const rename = useRename();
@@ -54,7 +66,7 @@ function You({ profile }: { profile: Profile }) {
     <Section title="You">
       <Facts
         facts={[
-          { label: "Email", value: profile.email },
+          { label: "Email", value: <Address of={profile.email} /> },
           { label: "Workspace", value: session.workspace.name },
           { label: "Role", value: session.role },
         ]}

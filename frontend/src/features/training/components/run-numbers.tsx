@@ -3,6 +3,7 @@ import { Facts } from "@/components/ui/facts";
 import { Tip } from "@/components/ui/tip";
 import { isFinished } from "@/features/training/queries";
 import { count, duration, durationRange, money, moneyRange } from "@/lib/format";
+import { useNow } from "@/lib/use-now";
 
 const HELD_OUT =
   "How surprised the model is by good answers that were never used for training. Engineers call it held-out loss; lower is better.";
@@ -13,6 +14,9 @@ function error(value: number | null): string {
 
 export function RunNumbers({ run, numExamples }: { run: Run; numExamples: number | null }) {
   const { estimate } = run;
+  const now = useNow();
+  const started = run.status === "running" ? run.started_at : null;
+  const soFar = run.seconds ?? (started === null ? null : Math.max(0, now / 1000 - started));
   return (
     <Facts
       facts={[
@@ -27,8 +31,8 @@ export function RunNumbers({ run, numExamples }: { run: Run; numExamples: number
           note: estimate && `estimated ${moneyRange(estimate.cost_usd_low, estimate.cost_usd_high)}`,
         },
         {
-          label: "Time",
-          value: run.seconds === null ? "—" : duration(run.seconds),
+          label: isFinished(run) ? "Time" : "Time so far",
+          value: soFar === null ? "—" : duration(soFar),
           note: estimate && `estimated ${durationRange(estimate.seconds_low, estimate.seconds_high)}`,
         },
         {

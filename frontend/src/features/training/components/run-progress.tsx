@@ -14,7 +14,7 @@ function timeLeft(run: Run): string | null {
   if (run.pause_requested || run.status === "paused") return null;
   const left = run.progress?.seconds_left;
   if (left !== null && left !== undefined && run.stage === "training") {
-    return `${durationRange(left * (1 - SPREAD), left * (1 + SPREAD))} left`;
+    return `Ready in ${durationRange(left * (1 - SPREAD), left * (1 + SPREAD))}.`;
   }
   return null;
 }

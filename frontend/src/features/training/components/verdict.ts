@@ -15,21 +15,25 @@ export function verdict(metrics: Metric[], isDone: boolean): string {
       : "The first check on examples it has not seen comes soon.";
   }
   const lowest = Math.min(...values);
-  const recent = values.slice(-WINDOW);
-  const change = last - (recent[0] ?? last);
-  if (last > lowest * (1 + 3 * NOTICEABLE) && values.length > WINDOW) {
+  const gotBetter = lowest < first * (1 - NOTICEABLE);
+  const gotWorse = last > lowest * (1 + 3 * NOTICEABLE);
+  if (gotWorse && gotBetter) {
+    // what ships is the best of the checks, so that the end alone would tell of another model
     return isDone
-      ? "Towards the end it began to learn your examples by heart. The Fast choice, or more examples, may do better."
+      ? "It got better on examples it has not seen, then began to learn yours by heart. Your model is kept from its best moment; more examples may help."
       : "It has begun to learn your examples by heart. The best point so far is kept in mind.";
   }
-  if (last < first * (1 - NOTICEABLE)) {
+  if (gotBetter) {
     if (isDone) return "It got better on examples it has not seen.";
+    const change = last - (values.slice(-WINDOW)[0] ?? last);
     return change < -first * NOTICEABLE * 0.5
       ? "It is getting better on examples it has not seen."
       : "It got better on examples it has not seen, and is now levelling off.";
   }
-  return isDone
-    ? "It did not get better on examples it has not seen. More, or more varied, examples usually help."
+  if (isDone)
+    return "It did not get better on examples it has not seen. More, or more varied, examples usually help.";
+  return gotWorse
+    ? "So far it gets no better on examples it has not seen."
     : "No change yet on examples it has not seen.";
 }
 
