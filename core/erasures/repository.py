@@ -297,4 +297,8 @@ class WordsRepository:
 
 
 def _values(of: object, columns: Sequence[InstrumentedAttribute[Any]]) -> list[Any]:
-    return [getattr(of, column.key) for column in columns]
+    values = {column: getattr(of, column.key) for column in columns}
+    if (metadata := values.get(Completion.user_metadata)) is not None:
+        # here the names, too, are what somebody said
+        values[Completion.user_metadata] = [*metadata.keys(), *metadata.values()]
+    return list(values.values())

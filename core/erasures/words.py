@@ -1,6 +1,7 @@
 """The words that tell a person: how they are checked, found in what is stored, and taken out."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,8 +10,10 @@ from core.errors import Invalid
 MAX_TERMS = 10
 MIN_TERM_CHARS, MAX_TERM_CHARS = 3, 200
 ERASED = "[erased]"
-# of a message or a change, these say how it is built and not what anybody said
+# of a message or a change, these say how it is built and not what anybody said, as long as they say it in code words:
+# elsewhere, as in the parameters of a function, somebody may have given a field that name
 _STRUCTURE = frozenset({"role", "type", "severity", "code", "finding", "strategy"})
+_CODE_WORD = re.compile(r"[a-z_]{1,60}")
 
 
 def checked(terms: Sequence[str]) -> list[str]:
@@ -50,7 +53,7 @@ def blanked(terms: Sequence[str], value: Any) -> Any:  # noqa: ANN401 - JSON
         if isinstance(part, list):
             return [blank(one) for one in part]
         if isinstance(part, dict):
-            return {name: one if name in _STRUCTURE else blank(one) for name, one in part.items()}
+            return {name: one if _is_structure(name, one) else blank(one) for name, one in part.items()}
         return part
 
     return blank(value)
@@ -58,6 +61,10 @@ def blanked(terms: Sequence[str], value: Any) -> Any:  # noqa: ANN401 - JSON
 
 def _escaped(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def _is_structure(name: str, value: object) -> bool:
+    return name in _STRUCTURE and isinstance(value, str) and _CODE_WORD.fullmatch(value) is not None
 
 
 def _says(wanted: Sequence[str], text: str) -> bool:
@@ -72,6 +79,6 @@ def _said(value: object) -> Iterator[str]:
         if isinstance(part, str):
             yield part
         elif isinstance(part, dict):
-            pending += [one for name, one in part.items() if name not in _STRUCTURE]
+            pending += [one for name, one in part.items() if not _is_structure(name, one)]
         elif isinstance(part, list):
             pending += part

@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session
 from core.audit import service as audit
 from core.errors import NotFound
 from core.kit.pagination import Page, PageRequest
-from core.serving.completions.masking import mask, mask_answer
+from core.serving.completions.masking import mask, mask_answer, mask_metadata
 from core.serving.completions.models import Completion
 from core.serving.completions.repository import CompletionRepository, ExpiredRepository
 from core.serving.completions.types import CompletionFilter, NewCompletion
@@ -30,7 +30,7 @@ def keep(session: Session, new: NewCompletion) -> None:
             messages=storable(mask(new.messages) if new.is_masked else new.messages),
             parameters=storable(mask(new.parameters) if new.is_masked else new.parameters),
             answer=storable(mask_answer(new.answer) if new.is_masked else new.answer),
-            user_metadata=storable(mask(new.metadata) if new.is_masked else new.metadata),
+            user_metadata=storable(mask_metadata(new.metadata) if new.is_masked else new.metadata),
             origin=new.origin,
             outcome=new.outcome,
             served_model=new.served_model,

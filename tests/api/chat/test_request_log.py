@@ -47,6 +47,20 @@ def logged(client: TestClient, as_reviewer: Headers, keeper: CompletionKeeper) -
     return _logged
 
 
+# a function with fields that are named like parts of a message
+PARTS: dict[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "find",
+        "parameters": {
+            "properties": {
+                "id": {"description": "As mara.lind@clinic.org", "default": {"type": "mara.lind@clinic.org"}}
+            }
+        },
+    },
+}
+
+
 class TestTurningItOn:
     def test_it_is_off_until_an_admin_turns_it_on_and_the_audit_log_knows(
         self, client: TestClient, turn: Turn, ask: Ask, logged: Logged, as_member: Headers, as_admin: Headers
@@ -116,12 +130,12 @@ class TestWhatIsLogged:
                 "content": [{"type": "text", "text": "I am mara.lind@clinic.org, card 4111 1111 1111 1111"}],
             }
         ]
-        ask(messages=said, metadata={"from": "mara.lind@clinic.org"}, logprobs=True)
-        ask(messages=said, store=True)
+        ask(messages=said, metadata={"from": "mara.lind@clinic.org", "id": "mara.lind@clinic.org"}, logprobs=True)
+        ask(messages=said, store=True, metadata={"mara.lind@clinic.org": "type"}, tools=[PARTS])
         logged()
         with database.session(SYSTEM) as session:
             rows = list(session.query(Completion))
-            text = json.dumps([[row.messages, row.answer, row.user_metadata] for row in rows])
+            text = json.dumps([[row.messages, row.answer, row.user_metadata, row.parameters] for row in rows])
         assert "mara.lind" not in text
         assert "4111" not in text
         assert text.count("I am [mail address], card [card number]") == 2

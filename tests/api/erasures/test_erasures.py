@@ -62,6 +62,10 @@ class TestSearch:
         said = [{"role": "user", "content": "Where is Ada Lovelace?"}]
         with database.session(SYSTEM) as session:
             completions.keep(session, new_completion(workspace_id, "chatcmpl-ada", messages=said))
+            # in words beside it, of which the names too are somebody's
+            for name, value in {"ada@example.com": "yes", "type": "ada@example.com"}.items():
+                metadata = {name: value}
+                completions.keep(session, new_completion(workspace_id, f"chatcmpl-{value}", metadata=metadata))
             completions.keep(session, new_completion(workspace_id, "chatcmpl-other"))
         found = client.post("/v1/erasures", headers=as_admin, json=ADA).json()
         assert (found["status"], found["num_terms"], found["num_rows"], found["num_rows_erased"]) == ("found", 2, 2, 0)
@@ -71,7 +75,7 @@ class TestSearch:
         assert [file["filename"] for file in found["files"]] == ["reviews.jsonl"]
         assert [(one["version_id"], one["number"]) for one in found["examples"]] == [(version_id, 3), (version_id, 4)]
         assert found["examples"][0]["content"]["messages"][0]["content"] == "I am ada LOVELACE."
-        assert (found["num_completions"], found["models"], found["by_hand"]) == (1, [], [])
+        assert (found["num_completions"], found["models"], found["by_hand"]) == (3, [], [])
         rows = client.get(f"/v1/dataset_versions/{version_id}/rows", headers=as_admin).json()
         assert rows["total"] == 100
         events = client.get("/v1/audit_events", headers=as_admin, params={"action": "erasure.searched"}).json()["data"]

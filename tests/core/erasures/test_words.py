@@ -26,6 +26,9 @@ class TestWhatSomebodySaid:
             [{"role": "user", "content": "?", "name": "Ada Lovelace"}],
             [{"function": {"name": "f", "arguments": json.dumps({"who": "Ada Lovelace"})}}],
             ["parking", "ada lovelace"],
+            # fields that somebody else named like a part of a message
+            {"type": "Ada Lovelace"},
+            [{"function": {"parameters": {"properties": {"code": {"description": "As Ada Lovelace has."}}}}}],
         ],
     )
     def test_is_found_in_any_case_and_anywhere(self, value: object) -> None:
@@ -46,4 +49,11 @@ class TestWhatSomebodySaid:
             "type": "edit_row",
             "number": 2,
             "content": {"messages": [{"role": "user", "content": ERASED}]},
+        }
+
+    def test_is_replaced_in_a_field_that_is_named_like_a_part_of_a_message(self) -> None:
+        change = {"type": "edit_row", "content": {"tools": [{"code": {"description": "Ask Ada"}, "finding": "Ada"}]}}
+        assert blanked(["ada"], change) == {
+            "type": "edit_row",
+            "content": {"tools": [{"code": {"description": ERASED}, "finding": ERASED}]},
         }
