@@ -89,6 +89,16 @@ describe("taking a model away", () => {
     expect(here.getByRole("button", { name: /^Pack again/ })).toBeVisible();
   });
 
+  it("says once that it cost nothing", async () => {
+    const message = "The work stood still and was ended. It cost you nothing. Start it again.";
+    has(makeExport({ ...UNDER_WAY, status: "failed", stage: null, error: { code: "no_progress", message } }));
+    openPage(ADDRESS);
+    const here = await section();
+    const alert = await here.findByRole("alert");
+    expect(alert).toHaveTextContent(message);
+    expect(alert).not.toHaveTextContent("It cost nothing.");
+  });
+
   it("offers what expired to be packed again", async () => {
     has(makeExport({ is_expired: true }));
     openPage(ADDRESS);

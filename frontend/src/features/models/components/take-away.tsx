@@ -126,13 +126,19 @@ function Pack({
   );
 }
 
+/** What went wrong. That it cost nothing is said once: the failures that are our own say it themselves. */
+function failureOf({ error }: ModelExport): string {
+  const message = error?.message ?? "Something went wrong.";
+  return message.includes("cost you nothing") ? message : `${message} It cost nothing.`;
+}
+
 function State({ modelId, found }: { modelId: string; found: ModelExport }) {
   if (isUnderWay(found)) return <UnderWay modelId={modelId} found={found} />;
   if (found.status === "failed")
     return (
       <div className={classes.wide}>
         <Notice tone="bad" title="It could not be packed">
-          {found.error?.message ?? "Something went wrong. It cost nothing."}
+          {failureOf(found)}
         </Notice>
       </div>
     );
