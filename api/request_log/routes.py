@@ -15,7 +15,7 @@ from api.rate_limits import JOBS_COUNTED
 from api.retries import RetriedRoute
 from api.schemas import RequestBody, ResponseBody
 from core.serving.completions import log
-from core.serving.completions.types import MAX_LOGGED_DAYS, MIN_LOGGED_DAYS, LogRule
+from core.serving.completions.types import MAX_LOGGED_DAYS, MIN_LOGGED_DAYS, LogChange, LogRule
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Permission
 
@@ -41,13 +41,6 @@ class RequestLogChange(RequestBody):
     retention_days: int | None = Field(None, ge=MIN_LOGGED_DAYS, le=MAX_LOGGED_DAYS)
     is_masked: bool | None = None
 
-    def of(self, now: LogRule) -> LogRule:
-        return LogRule(
-            is_on=now.is_on if self.is_on is None else self.is_on,
-            retention_days=now.retention_days if self.retention_days is None else self.retention_days,
-            is_masked=now.is_masked if self.is_masked is None else self.is_masked,
-        )
-
 
 class PickedRequests(RequestBody):
     completion_ids: list[Annotated[str, Field(max_length=100)]] = Field(min_length=1, max_length=log.MAX_PICKED)
@@ -63,8 +56,8 @@ def get_request_log(principal: ReaderDep, session: SessionDep) -> RequestLogBody
 @router.patch("")
 def update_request_log(body: RequestLogChange, principal: AdminDep, session: SessionDep) -> RequestLogBody:
     """Turn it on or off. Off, what was logged stays until its days are over, or somebody deletes it."""
-    now = log.rule(session, workspace_id=principal.workspace_id)
-    return _body(log.change(session, principal=principal, wanted=body.of(now)))
+    wanted = LogChange(is_on=body.is_on, retention_days=body.retention_days, is_masked=body.is_masked)
+    return _body(log.change(session, principal=principal, wanted=wanted))
 
 
 @router.post("/dataset", dependencies=[JOBS_COUNTED])

@@ -19,7 +19,7 @@ from core.errors import Conflict, Invalid, NotFound
 from core.kit.clock import utc_now
 from core.serving.completions.models import Completion, RequestLog
 from core.serving.completions.repository import CompletionRepository
-from core.serving.completions.types import MAX_LOGGED_DAYS, MIN_LOGGED_DAYS, LogRule
+from core.serving.completions.types import MAX_LOGGED_DAYS, MIN_LOGGED_DAYS, LogChange, LogRule
 from core.workspaces.principal import Principal
 
 MAX_PICKED = 1000
@@ -27,48 +27,39 @@ MAX_PICKED = 1000
 
 def rule(session: Session, *, workspace_id: str) -> LogRule:
     """What the log does now; off where nobody ever turned it on."""
-    found = CompletionRepository(session, workspace_id).log()
-    if found is None:
-        return LogRule()
-    return LogRule(is_on=found.is_on, retention_days=found.retention_days, is_masked=found.is_masked)
+    return _rule(CompletionRepository(session, workspace_id).log())
 
 
-def change(session: Session, *, principal: Principal, wanted: LogRule) -> LogRule:
-    """Turn it on or off, and say for how long. Fewer days hold for what was logged before, too."""
-    if not MIN_LOGGED_DAYS <= wanted.retention_days <= MAX_LOGGED_DAYS:
+def change(session: Session, *, principal: Principal, wanted: LogChange) -> LogRule:
+    """Turn it on or off, and say for how long. Fewer days hold for what was logged before, too.
+
+    Of two changes at once the second is one of what the first left.
+    """
+    log = CompletionRepository(session, principal.workspace_id).held_log(LogRule())
+    before = _rule(log)
+    after = wanted.of(before)
+    if not MIN_LOGGED_DAYS <= after.retention_days <= MAX_LOGGED_DAYS:
         raise Invalid(
             f"Requests are kept for {MIN_LOGGED_DAYS} to {MAX_LOGGED_DAYS} days.",
             code="out_of_range",
             param="retention_days",
         )
-    repository = CompletionRepository(session, principal.workspace_id)
-    before = rule(session, workspace_id=principal.workspace_id)
-    log = repository.log(for_update=True)
-    if log is None:
-        log = repository.add_log(
-            RequestLog(
-                workspace_id=principal.workspace_id,
-                is_on=wanted.is_on,
-                retention_days=wanted.retention_days,
-                is_masked=wanted.is_masked,
-            )
-        )
-    log.is_on, log.retention_days, log.is_masked = wanted.is_on, wanted.retention_days, wanted.is_masked
+    log.is_on, log.retention_days, log.is_masked = after.is_on, after.retention_days, after.is_masked
     session.flush()
-    if wanted != before:
+    if after != before:
         audit.record(
             session,
             principal=principal,
             action="request_log.changed",
             target_id=principal.workspace_id,
             details={
-                "is_on": wanted.is_on,
+                "is_on": after.is_on,
                 "was_on": before.is_on,
-                "retention_days": wanted.retention_days,
-                "is_masked": wanted.is_masked,
+                "retention_days": after.retention_days,
+                "is_masked": after.is_masked,
             },
         )
-    return wanted
+    return after
 
 
 def make_dataset(
@@ -115,6 +106,12 @@ def make_dataset(
         details={"num_rows": result.num_rows},
     )
     return result.details
+
+
+def _rule(log: RequestLog | None) -> LogRule:
+    if log is None:
+        return LogRule()
+    return LogRule(is_on=log.is_on, retention_days=log.retention_days, is_masked=log.is_masked)
 
 
 def _lines(completions: Sequence[Completion]) -> Iterator[bytes]:

@@ -2,16 +2,17 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Text, cast, delete, func, or_, select
-from sqlalchemy.dialects.postgresql import INTERVAL
+from sqlalchemy.dialects.postgresql import INTERVAL, insert
 from sqlalchemy.orm import Session
 
 from core.kit.pagination import Page, PageRequest
 from core.serving.completions.models import Completion, RequestLog
-from core.serving.completions.types import CompletionFilter, Origin
+from core.serving.completions.types import CompletionFilter, LogRule, Origin
 
 
 class CompletionRepository:
@@ -54,14 +55,16 @@ class CompletionRepository:
         query = select(Completion).where(Completion.workspace_id == self._workspace_id, Completion.id.in_(ids))
         return {completion.id: completion for completion in self._session.scalars(query)}
 
-    def log(self, *, for_update: bool = False) -> RequestLog | None:
-        query = select(RequestLog).where(RequestLog.workspace_id == self._workspace_id)
-        return self._session.scalar(query.with_for_update() if for_update else query)
+    def log(self) -> RequestLog | None:
+        return self._session.scalar(select(RequestLog).where(RequestLog.workspace_id == self._workspace_id))
 
-    def add_log(self, log: RequestLog) -> RequestLog:
-        self._session.add(log)
-        self._session.flush()
-        return log
+    def held_log(self, otherwise: LogRule) -> RequestLog:
+        """As it is now, held until the transaction ends; where there is none, a new one that says `otherwise`."""
+        new = {"workspace_id": self._workspace_id} | asdict(otherwise)
+        # another may turn it on in this moment
+        self._session.execute(insert(RequestLog).values(new).on_conflict_do_nothing())
+        query = select(RequestLog).where(RequestLog.workspace_id == self._workspace_id).with_for_update()
+        return self._session.scalars(query.execution_options(populate_existing=True)).one()
 
     def remove(self, completion: Completion) -> None:
         self._session.delete(completion)

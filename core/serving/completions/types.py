@@ -34,6 +34,22 @@ class LogRule:
 
 
 @dataclass(frozen=True, slots=True)
+class LogChange:
+    """What is None stays as it is."""
+
+    is_on: bool | None = None
+    retention_days: int | None = None
+    is_masked: bool | None = None
+
+    def of(self, now: LogRule) -> LogRule:
+        return LogRule(
+            is_on=now.is_on if self.is_on is None else self.is_on,
+            retention_days=now.retention_days if self.retention_days is None else self.retention_days,
+            is_masked=now.is_masked if self.is_masked is None else self.is_masked,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class NewCompletion:
     """An answer to keep."""
 

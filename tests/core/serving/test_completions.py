@@ -4,9 +4,12 @@ import pytest
 from sqlalchemy import text
 
 from core.db.session import SYSTEM, Database, workspace_scope
+from core.serving.completions import log as request_log
 from core.serving.completions import service as completions
 from core.serving.completions.models import Completion, RequestLog
-from core.serving.completions.types import Origin
+from core.serving.completions.types import LogChange, LogRule, Origin
+from core.workspaces.roles import Role
+from tests.conftest import make_principal
 from tests.factories.completions import new_completion
 
 pytestmark = pytest.mark.stack
@@ -76,3 +79,17 @@ def test_what_was_logged_goes_when_its_workspace_says_so(
         assert completions.sweep(session, older_than_days=0) == 1
         assert completions.sweep(session, older_than_days=1) == 0
         assert {row.id for row in session.query(Completion)} == {"chatcmpl-0", "chatcmpl-2"}
+
+
+def test_a_change_of_the_log_takes_no_other_back(database: Database, workspace_id: str) -> None:
+    """Else who shortens the days turns on what another turned off in that moment."""
+    principal = make_principal(database, workspace_id, Role.ADMIN)
+    scope = workspace_scope(workspace_id)
+    with database.session(scope) as session:
+        request_log.change(session, principal=principal, wanted=LogChange(is_on=True))
+    with database.session(scope) as session:
+        seen = session.get_one(RequestLog, workspace_id)
+        with database.session(scope) as other:
+            request_log.change(other, principal=principal, wanted=LogChange(is_on=False))
+        found = request_log.change(session, principal=principal, wanted=LogChange(retention_days=7))
+        assert (seen.is_on, found) == (False, LogRule(is_on=False, retention_days=7))
