@@ -154,6 +154,25 @@ describe("several models", () => {
     expect(screen.getByLabelText("Your question")).toHaveValue("And my bicycle");
   });
 
+  it("that were left in the middle keep the question and what was said till then", async () => {
+    server.use(
+      http.post("*/v1/chat/completions", () =>
+        eventStream([chunk("Well, "), ...Array<string>(500).fill(": .\n\n")], 20),
+      ),
+    );
+    const { user } = openPage(`/playground?left=${BASE}`);
+    await user.type(await screen.findByLabelText("Your question"), "Where can I park?{Enter}");
+    expect(await screen.findByText("Well,", { exact: false })).toBeVisible();
+    window.dispatchEvent(new Event("pagehide"));
+    const kept = JSON.stringify(Object.entries(window.sessionStorage));
+    cleanup();
+    expect(kept).toContain("Where can I park?");
+    openPage(`/playground?left=${BASE}`);
+    expect(await screen.findByText("Where can I park?")).toBeVisible();
+    expect(screen.getByText("Well,", { exact: false })).toBeVisible();
+    expect(screen.getByRole("button", { name: "Ask again" })).toBeVisible();
+  });
+
   it("show the very request as code", async () => {
     listen();
     const { user } = openPage(`/playground?left=${BASE}`);

@@ -23,16 +23,27 @@ export interface Asked {
 
 const EMPTY: Answer = { content: "", state: "waiting", servedBy: null, seconds: null };
 
-/** Rounds of questions, each answered by all at once. They survive a refresh; what one waits for then does not. */
+/** Rounds of questions, each answered by all at once. They survive a refresh; what one waits for then ends where it is. */
 export function useRounds(workspaceId: string) {
   const storageKey = `tailorbird:playground:${workspaceId}`;
   const [rounds, setRounds] = useState<Round[]>(() => read(storageKey));
   const stoppers = useRef(new Map<string, AbortController>());
   const isBusy = rounds.some(isAnswering);
 
+  const latest = useRef(rounds);
   useEffect(() => {
+    latest.current = rounds;
     if (!isBusy) write(storageKey, rounds);
   }, [storageKey, rounds, isBusy]);
+  useEffect(() => {
+    // not with every word that comes: when the page is left
+    const keep = () => write(storageKey, latest.current.map(stopped));
+    window.addEventListener("pagehide", keep);
+    return () => {
+      window.removeEventListener("pagehide", keep);
+      keep();
+    };
+  }, [storageKey]);
   useEffect(() => {
     const running = stoppers.current;
     return () => running.forEach((stopper) => stopper.abort());
