@@ -2,7 +2,7 @@ import { cleanup, screen, waitFor, within } from "@testing-library/react";
 import { http, HttpResponse } from "msw";
 import type { ChatRequest } from "@/api/chat";
 import type { NewVote } from "@/api/types";
-import { BASE, listOf, TUNED } from "@/testing/fixtures";
+import { BASE, listOf, makeSession, TUNED } from "@/testing/fixtures";
 import { eventStream, refuse } from "@/testing/handlers";
 import { openPage } from "@/testing/open-page";
 import { makeVote } from "@/testing/preference-handlers";
@@ -171,6 +171,20 @@ describe("several models", () => {
     expect(await screen.findByText("Where can I park?")).toBeVisible();
     expect(screen.getByText("Well,", { exact: false })).toBeVisible();
     expect(screen.getByRole("button", { name: "Ask again" })).toBeVisible();
+  });
+
+  it("are not shown to who signs in next at the same browser", async () => {
+    listen();
+    const { user } = openPage("/playground");
+    await user.type(await screen.findByLabelText("Your question"), "Where can I park?{Enter}");
+    await screen.findByText("Six places, Mill Lane.");
+    await user.type(screen.getByLabelText("Your question"), "And my bicycle");
+    cleanup();
+    const other = { id: "user_2", email: "ben@clinic.example", name: "Ben Sato" };
+    server.use(http.get("*/v1/auth/session", () => HttpResponse.json(makeSession({ user: other }))));
+    openPage("/playground");
+    expect(await screen.findByLabelText("Your question")).toHaveValue("");
+    expect(screen.queryByText("Six places, Mill Lane.")).toBeNull();
   });
 
   it("show the very request as code", async () => {

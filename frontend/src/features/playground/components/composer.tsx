@@ -4,7 +4,8 @@ import { useDraft } from "@/lib/use-draft";
 import classes from "./composer.module.css";
 
 interface ComposerProps {
-  workspaceId: string;
+  /** Whose question it is, in which workspace. */
+  owner: string;
   onAsk: (question: string) => void;
   onStop: () => void;
   isAnswering: boolean;
@@ -14,17 +15,9 @@ interface ComposerProps {
 }
 
 /** Enter asks, with Ctrl or without; Shift and Enter begins a new line; Escape stops. */
-export function Composer({
-  workspaceId,
-  onAsk,
-  onStop,
-  isAnswering,
-  isDisabled,
-  numAsked,
-  input,
-}: ComposerProps) {
+export function Composer({ owner, onAsk, onStop, isAnswering, isDisabled, numAsked, input }: ComposerProps) {
   // kept here and not by the page: with each key only this is drawn anew
-  const { draft, change } = useDraft(`playground-question:${workspaceId}`, () => ({ question: "" }));
+  const { draft, change } = useDraft(`playground-question:${owner}`, () => ({ question: "" }));
   const { question } = draft;
   const ask = () => {
     if (question.trim() === "" || isAnswering || isDisabled) return;

@@ -24,8 +24,8 @@ export interface Asked {
 const EMPTY: Answer = { content: "", state: "waiting", servedBy: null, seconds: null };
 
 /** Rounds of questions, each answered by all at once. They survive a refresh; what one waits for then ends where it is. */
-export function useRounds(workspaceId: string) {
-  const storageKey = `tailorbird:playground:${workspaceId}`;
+export function useRounds(owner: string) {
+  const storageKey = `tailorbird:playground:${owner}`;
   const [rounds, setRounds] = useState<Round[]>(() => read(storageKey));
   const stoppers = useRef(new Map<string, AbortController>());
   const isBusy = rounds.some(isAnswering);

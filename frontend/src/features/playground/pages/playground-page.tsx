@@ -58,8 +58,10 @@ export function PlaygroundPage() {
 }
 
 function Room({ models }: { models: Model[] }) {
-  const { workspace } = useSession();
-  const { draft, change } = useDraft(`playground:${workspace.id}`, () => ({
+  const { workspace, user } = useSession();
+  // who signs in next at the same browser does not read what was asked here
+  const owner = `${workspace.id}:${user.id}`;
+  const { draft, change } = useDraft(`playground:${owner}`, () => ({
     settings: NO_SETTINGS,
     contestants: [] as Contestant[],
     isBlind: false,
@@ -68,7 +70,7 @@ function Room({ models }: { models: Model[] }) {
   const [contestants, setContestants] = useContestants(models, draft.contestants, (chosen) =>
     change({ contestants: chosen }),
   );
-  const talk = useRounds(workspace.id);
+  const talk = useRounds(owner);
   const input = useRef<HTMLTextAreaElement>(null);
   const { vote, isVoting } = useVoting(talk.rounds, talk.keepVote, () => input.current?.focus());
   if (models.length === 0) {
@@ -108,7 +110,7 @@ function Room({ models }: { models: Model[] }) {
       <div className={classes.below}>
         {talk.rounds.length === 0 && <SampleQuestions runId={tuned?.run_id ?? null} onAsk={ask} />}
         <Composer
-          workspaceId={workspace.id}
+          owner={owner}
           onAsk={ask}
           isAnswering={talk.isBusy}
           isDisabled={contestants.some((one) => one.model === "")}
