@@ -96,7 +96,7 @@ def list_chat_completions(
     order: Order = "asc",
 ) -> ListBody[KeptCompletion]:
     """Kept answers, filtered by `metadata[key]=value` too."""
-    keeper.flush(timeout_s=_STORED_WITHIN_S)
+    keeper.flush(timeout_s=_STORED_WITHIN_S, workspace_id=principal.workspace_id)
     pairs = {
         name.removeprefix("metadata[").removesuffix("]"): value
         for name, value in request.query_params.items()

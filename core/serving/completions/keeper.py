@@ -68,9 +68,16 @@ class CompletionKeeper:
         """Whether it is not, or no longer, on its way to the database."""
         return self._wait(lambda: completion_id not in self._pending, timeout_s)
 
-    def flush(self, *, timeout_s: float) -> bool:
-        """Wait until none is on its way; False if that took too long."""
-        return self._wait(lambda: not self._pending, timeout_s)
+    def flush(self, *, timeout_s: float, workspace_id: str | None = None) -> bool:
+        """Wait until none that was given is on its way, or none of a workspace's; False if that took too long.
+
+        What is given meanwhile is not waited for: somewhere an answer always is.
+        """
+        with self._changed:
+            waiting = {
+                one.id for one in self._pending.values() if workspace_id is None or one.workspace_id == workspace_id
+            }
+        return self._wait(lambda: waiting.isdisjoint(self._pending), timeout_s)
 
     def _wait(self, is_done: Callable[[], bool], timeout_s: float) -> bool:
         with self._changed:

@@ -176,3 +176,35 @@ def test_those_that_wait_are_stored_together_and_one_that_cannot_be_takes_no_oth
     assert keeper.flush(timeout_s=10)
     assert (opened, keeper.num_lost) == (["w", "w", "other", "other", "other"], 1)
     assert stored == ["first", "a", "b", "c", "c"]
+
+
+def test_nobody_waits_for_the_answers_of_another_workspace(
+    database: Database, stored: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_store = threading.Event()
+    monkeypatch.setattr(completions, "keep", lambda _, new: may_store.wait(10) and stored.append(new.id))
+    keeper = CompletionKeeper(database)
+    keeper.give(new_completion("busy", "chatcmpl-0"))
+    assert keeper.flush(timeout_s=0, workspace_id="w")
+    assert not keeper.flush(timeout_s=0, workspace_id="busy")
+    keeper.give(new_completion("w", "chatcmpl-1"))
+    assert not keeper.flush(timeout_s=0, workspace_id="w")
+    may_store.set()
+    assert keeper.flush(timeout_s=10)
+    assert stored == ["chatcmpl-0", "chatcmpl-1"]
+
+
+def test_what_is_given_meanwhile_is_not_waited_for(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else nobody could wait where answers come all the time."""
+    keeper = CompletionKeeper(database)
+    given, over = iter(range(1, 1_000_000)), threading.Event()
+
+    def keep(_: Session, _new: NewCompletion) -> None:
+        if not over.is_set():
+            keeper.give(new_completion("w", f"chatcmpl-{next(given)}"))
+
+    monkeypatch.setattr(completions, "keep", keep)
+    keeper.give(new_completion("w", "chatcmpl-0"))
+    assert keeper.flush(timeout_s=10, workspace_id="w")
+    over.set()
+    assert keeper.flush(timeout_s=10)
