@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from sqlalchemy import select
+from sqlalchemy import cast, func, select
+from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.orm import Session
 
 from core.identity.models import User
@@ -60,13 +61,20 @@ class PreferenceRepository:
     def blind_votes(self, *, limit: int) -> Iterator[tuple[VoteVerdict, int | None, list[dict[str, object]]]]:
         """The newest; of each the verdict, the place of the best and who answered."""
         query = (
-            select(Preference.verdict, Preference.best, Preference.answers)
+            # without their words, which may be megabytes
+            select(
+                Preference.verdict,
+                Preference.best,
+                func.jsonb_path_query_array(Preference.answers, cast("$[*].voice", JSONPATH), type_=JSONB).label(
+                    "voices"
+                ),
+            )
             .where(Preference.workspace_id == self._workspace_id, Preference.is_blind)
             .order_by(Preference.id.desc())
             .limit(limit)
         )
         for row in self._session.execute(query.execution_options(yield_per=_PER_FETCH)):
-            yield row.verdict, row.best, [answer["voice"] for answer in row.answers]
+            yield row.verdict, row.best, row.voices
 
     def names_of(self, user_ids: Sequence[str | None]) -> dict[str | None, str]:
         """People's only: a service has none."""
