@@ -46,8 +46,8 @@ def convert(
         str(out),
         "--outtype",
         OUT_TYPE,
-        "--model-name",
-        name,
+        # in one: a name may begin with a dash
+        f"--model-name={name}",
         str(model_dir),
     ]
     with log.open("wb") as stream, subprocess.Popen(argv, stdout=stream, stderr=subprocess.STDOUT) as process:  # noqa: S603

@@ -81,7 +81,8 @@ def test_a_real_llama_cpp_answers_as_we_do(tmp_path: Path, bundled_model: Path) 
         base_model_dir=bundled_model,
         method="lora",
         quantization=None,
-        model_name="Claims helper",
+        # as somebody may well call it
+        model_name="--helper",
     )
     (tmp_path / SPEC).write_text(spec.model_dump_json())
     assert run.run(tmp_path, lambda: False) is ExitCode.DONE, (tmp_path / "events.jsonl").read_text()
