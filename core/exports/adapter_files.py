@@ -20,7 +20,7 @@ def identity_in(reference: bytes) -> Mapping[str, Any]:
     try:
         header = json.loads(reference[_HEADER_AT : _HEADER_AT + length])
         found = json.loads(header["__metadata__"]["identity"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

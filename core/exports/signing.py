@@ -92,7 +92,7 @@ def read_signature(content: bytes) -> Signature:
         signature = base64.b64decode({ALGORITHM: told["signature"]}[told["algorithm"]], validate=True)
         public_key = str(told["public_key"])
         return Signature(key_id=id_of(public_key), public_key=public_key, signature=signature)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Invalid("The signature beside the manifest cannot be read.", code="signature_unreadable") from error
 
 

@@ -95,7 +95,7 @@ def _parsed(content: bytes) -> dict[str, Any]:
     try:
         found = json.loads(content)
         entries = {str(name): dict(entry) for name, entry in found["files"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Invalid(f"{MANIFEST} cannot be read.", code="not_an_export") from error
     if found.get("kind") != KIND:
         raise Invalid(f"{MANIFEST} is none of Tailorbird's.", code="not_an_export")
