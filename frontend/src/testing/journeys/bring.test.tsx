@@ -1,8 +1,8 @@
-import { screen } from "@testing-library/react";
+import { cleanup, screen } from "@testing-library/react";
 import { http, HttpResponse } from "msw";
 import type { FileImport } from "@/api/types";
 import { kindOfText } from "@/features/datasets/components/kind-of-text";
-import { makeFile } from "@/testing/fixtures";
+import { makeFile, makeSession } from "@/testing/fixtures";
 import { refuse } from "@/testing/handlers";
 import { accessibilityProblems, openPage, settled } from "@/testing/open-page";
 import { server } from "@/testing/setup";
@@ -53,6 +53,20 @@ describe("pasting", () => {
 });
 
 describe("fetching", () => {
+  it("keeps what was pasted for who pasted it, and for nobody else at the same browser", async () => {
+    const { user } = openPage("/data/new?from=paste");
+    await user.click(await screen.findByRole("textbox"));
+    await user.paste("question\tanswer\n");
+    cleanup();
+    openPage("/data/new?from=paste");
+    expect(await screen.findByRole("textbox")).toHaveValue("question\tanswer\n");
+    cleanup();
+    const other = { id: "user_2", email: "ben@clinic.example", name: "Ben Sato" };
+    server.use(http.get("*/v1/auth/session", () => HttpResponse.json(makeSession({ user: other }))));
+    openPage("/data/new?from=paste");
+    expect(await screen.findByRole("textbox")).toHaveValue("");
+  });
+
   it("asks for a link, follows how far it is, and shows what came", async () => {
     let asked: unknown = null;
     const answers = [makeImport(), makeImport({ status: "succeeded", file: makeFile() })];

@@ -1,6 +1,7 @@
 import { Button, Textarea } from "@mantine/core";
 import { kindOfText } from "@/features/datasets/components/kind-of-text";
 import classes from "@/features/datasets/components/bring-examples.module.css";
+import { useSession } from "@/features/session/queries";
 import { useDraft } from "@/lib/use-draft";
 
 const READ_AS = {
@@ -11,7 +12,11 @@ const READ_AS = {
 
 /** Cells copied from a spreadsheet, or lines of a file. What is typed survives a refresh. */
 export function PastePanel({ onFile }: { onFile: (file: File) => void }) {
-  const { draft, change, discard } = useDraft("pasted-examples", () => ({ text: "" }));
+  const { workspace, user } = useSession();
+  // what is pasted is often about customers: nobody else at this browser is shown it
+  const { draft, change, discard } = useDraft(`pasted-examples:${workspace.id}:${user.id}`, () => ({
+    text: "",
+  }));
   const name = kindOfText(draft.text);
   const isEmpty = draft.text.trim() === "";
   return (
