@@ -150,9 +150,12 @@ def download(
 ) -> Download:
     """All of it as a zip archive, or one file. That somebody took it is an event.
 
-    Raises `Conflict` for one that is not done, and `NotFound` for one that expired, or a file that is not in it.
+    Raises `Conflict` for one that is not done, and `NotFound` for one that expired or whose model was deleted, and for
+    a file that is not in it.
     """
     found = get(session, workspace_id=principal.workspace_id, export_id=export_id)
+    if found.adapter.deleted_at is not None:
+        raise adapters.model_not_found(found.adapter.model_id)
     files = _fetchable(found)
     audit.record(
         session,

@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 # how long a base waits for answers of others to end, before whoever asked is told to come back
 PATIENCE_S: Final = 10.0
+# a base that could not be read is refused for so long: each try would take the places of others first
+PAUSE_AFTER_FAILURE_S: Final = 60.0
 # who waits for a base holds a thread of the server's
 MAX_WAITING: Final = 32
 
@@ -74,6 +76,7 @@ class BaseVariants:
         is_answering: Callable[[BaseRuntime], bool] = lambda _: False,
         on_evicted: Callable[[VariantKey], None] = lambda _: None,
         patience_s: float = PATIENCE_S,
+        pause_after_failure_s: float = PAUSE_AFTER_FAILURE_S,
     ) -> None:
         self._settings = settings
         self.budget_bytes = budget_of(settings)
@@ -81,18 +84,20 @@ class BaseVariants:
         self._is_answering = is_answering
         self._on_evicted = on_evicted
         self._patience_s = patience_s
+        self._pause_after_failure_s = pause_after_failure_s
         self._changed = threading.Condition()
         self._resident: OrderedDict[VariantKey, _Resident] = OrderedDict()
         self._loading: VariantKey | None = None
         self._counts: dict[VariantKey, _Counts] = {}
+        self._failed_at: dict[VariantKey, float] = {}
         self._num_waiting = 0
 
     @contextmanager
     def use(self, key: VariantKey) -> Iterator[BaseRuntime]:
         """The base, loaded, and not evicted before the block ends. May block while it is loaded.
 
-        Raises `NotFound` for a model we do not know, `Unavailable` for one that is not on disk or larger than the
-        budget, and `RateLimited` while there is no room because the others are answering.
+        Raises `NotFound` for a model we do not know, `Unavailable` for one that is not on disk, larger than the budget
+        or could not be read a moment ago, and `RateLimited` while there is no room because the others are answering.
         """
         found = self._acquire(key)
         try:
@@ -169,6 +174,7 @@ class BaseVariants:
                 if found := self._used(key):
                     return found, []
                 self._refuse_if_too_large(key, need)
+                self._refuse_if_just_failed(key)
                 if self._loading is not None:
                     self._changed.wait()
                     # whoever was read meanwhile is answering now: a wait for room begins anew
@@ -213,7 +219,10 @@ class BaseVariants:
         finally:
             with self._changed:
                 self._loading = None
-                if made:
+                if made is None:
+                    self._failed_at[key] = monotonic()
+                else:
+                    self._failed_at.pop(key, None)
                     self._resident[key] = made
                     self._counts[key].num_loads += 1
                     self._counts[key].load_s += load_s
@@ -253,6 +262,17 @@ class BaseVariants:
             f"server may use {_gigabytes(self.budget_bytes)} for base models{beside}. An admin can allow it more "
             "(TAILORBIRD_MAX_BASE_MODEL_BYTES), pin fewer, or choose a larger machine.",
             code="base_model_too_large",
+            param="model",
+        )
+
+    def _refuse_if_just_failed(self, key: VariantKey) -> None:
+        failed_at = self._failed_at.get(key)
+        if failed_at is None or monotonic() - failed_at >= self._pause_after_failure_s:
+            return
+        raise Unavailable(
+            f"The base model {base_models.get(key.base_model).name} could not be loaded a moment ago, and is tried "
+            "again in a minute. An admin should look at the model server's log.",
+            code="base_model_failed",
             param="model",
         )
 

@@ -86,13 +86,21 @@ class Bases:
     answering: set[str] = field(default_factory=set)
     evicted: list[str] = field(default_factory=list)
 
-    def variants(self, budget_bytes: int, *, pinned: Sequence[str] = (), patience_s: float = 0) -> BaseVariants:
+    def variants(
+        self,
+        budget_bytes: int,
+        *,
+        pinned: Sequence[str] = (),
+        patience_s: float = 0,
+        pause_after_failure_s: float = 0,
+    ) -> BaseVariants:
         return BaseVariants(
             self.settings.model_copy(update={"max_base_model_bytes": budget_bytes}),
             pinned=[VariantKey(name) for name in pinned],
             is_answering=lambda runtime: str(runtime) in self.answering,
             on_evicted=lambda key: self.evicted.append(str(key)),
             patience_s=patience_s,
+            pause_after_failure_s=pause_after_failure_s,
         )
 
     def read(self, folder: Path, *_args: object, **_kwargs: object) -> str:
@@ -293,6 +301,20 @@ class TestReading:
             with pytest.raises(OSError, match=A):
                 one.result(DEADLINE_S)
         assert bases.reads == [A, A]
+
+    def test_asking_for_it_again_and_again_takes_the_place_of_others_once(self, bases: Bases) -> None:
+        bases.broken = {C}
+        variants = bases.variants(8, pause_after_failure_s=3600)
+        ask(variants, A, B)
+        with pytest.raises(OSError, match=C):
+            ask(variants, C)
+        ask(variants, A, B)
+        for _ in range(3):
+            with pytest.raises(Unavailable, match="a moment ago") as refused:
+                ask(variants, C)
+            assert refused.value.error_code == "base_model_failed"
+        assert loaded(variants) == [A, B]
+        assert bases.reads == [A, B, C, A, B]
 
 
 def test_a_model_that_is_not_on_disk_says_how_to_get_it(settings: Settings) -> None:

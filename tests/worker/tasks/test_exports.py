@@ -198,6 +198,18 @@ def test_after_its_time_the_files_are_gone_and_the_record_stays(packing: Packing
     assert packing.ask(model)["status_code"] == 200
 
 
+def test_of_a_deleted_model_nothing_is_fetched_until_it_is_back(packing: Packing, trained: Path) -> None:
+    model = packing.enter(trained)
+    asked = packing.ask(model)
+    packing.work()
+    content = f"/v1/model_exports/{asked['id']}/content"
+    assert packing.client.delete(f"/v1/models/{model}", headers=packing.headers).status_code == 200
+    refused = packing.client.get(content, headers=packing.headers)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (404, "model_not_found")
+    assert packing.client.post(f"/v1/models/{model}/restore", headers=packing.headers).status_code == 200
+    assert packing.client.get(content, headers=packing.headers).status_code == 200
+
+
 def test_one_at_a_time_and_a_waiting_one_is_cancelled_at_once(packing: Packing, trained: Path) -> None:
     model = packing.enter(trained)
     first = packing.ask(model)
