@@ -21,6 +21,7 @@ PAIRS: Final[dict[ColumnRole, tuple[str, ...]]] = {
 CONTEXT: Final = ("input", "context", "body", "details", "description", "passage")
 # what stands above a text that is asked
 HEADLINE: Final = ("subject", "betreff")
+DATES: Final = ("timestamp", "createdat", "sentat", "datetime", "time", "created", "sent", "date", "when", "receivedat")
 THREADS: Final[dict[ColumnRole, tuple[str, ...]]] = {
     ColumnRole.CONVERSATION: (
         "conversationid", "ticketid", "threadid", "dialogueid", "dialogid", "chatid", "caseid", "sessionid",
@@ -31,9 +32,7 @@ THREADS: Final[dict[ColumnRole, tuple[str, ...]]] = {
         "iscustomer", "fromcustomer", "isinbound", "byagent", "issupport", "sender", "author", "from", "fromaddress",
         "fromemail", "sentby", "direction", "inbound", "outbound", "participant", "who",
     ),
-    ColumnRole.TIME: (
-        "timestamp", "createdat", "sentat", "datetime", "time", "created", "sent", "date", "when", "receivedat", "turn",
-    ),
+    ColumnRole.TIME: (*DATES, "turn"),
     ColumnRole.MESSAGE: (
         "message", "messagetext", "messagebody", "body", "text", "content", "utterance", "comment", "plainbody",
     ),

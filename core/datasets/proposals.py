@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from core.datasets import column_names
 from core.datasets.columns import texts
+from core.datasets.times import Times
 from core.datasets.types import ColumnRole, Mapping
 
 _ASSISTANT = frozenset(
@@ -33,7 +34,7 @@ Rows = Sequence[Sequence[str]]
 
 def propose(names: Sequence[str], rows: Rows) -> Mapping:
     """As much as can be guessed; it may be incomplete. No column plays two parts."""
-    return _threads(names, rows) or _preferences(names) or _text(names, rows) or _pairs(names, rows)
+    return _threads(names, rows) or _preferences(names, rows) or _text(names, rows) or _pairs(names, rows)
 
 
 def suggest_mapping(names: Sequence[str], rows: Rows) -> Mapping | None:
@@ -62,18 +63,23 @@ def _pairs(names: Sequence[str], rows: Rows) -> Mapping:
     if headline is not None:
         question, context = headline, question
     return Mapping(
-        question=question, context=context, answer=roles.get(ColumnRole.ANSWER), system=roles.get(ColumnRole.SYSTEM)
+        question=question,
+        context=context,
+        answer=roles.get(ColumnRole.ANSWER),
+        system=roles.get(ColumnRole.SYSTEM),
+        time=_dates(names, rows, taken=(question, context, *roles.values())),
     )
 
 
-def _preferences(names: Sequence[str]) -> Mapping | None:
+def _preferences(names: Sequence[str], rows: Rows) -> Mapping | None:
     chosen, rejected = (column_names.find_any(found, names) for found in column_names.PREFERENCES.values())
     if chosen is None or rejected is None or chosen == rejected:
         return None
     free = _free(names, (chosen, rejected))
     question = column_names.find_any(column_names.PAIRS[ColumnRole.QUESTION], free)
     system = column_names.find_any(column_names.PAIRS[ColumnRole.SYSTEM], _free(free, (question,)))
-    return Mapping(question=question, system=system, chosen=chosen, rejected=rejected)
+    time = _dates(names, rows, taken=(question, system, chosen, rejected))
+    return Mapping(question=question, system=system, chosen=chosen, rejected=rejected, time=time)
 
 
 def _text(names: Sequence[str], rows: Rows) -> Mapping | None:
@@ -84,6 +90,14 @@ def _text(names: Sequence[str], rows: Rows) -> Mapping | None:
         return None
     values = _values(names, rows, name)
     return Mapping(text=name) if values and sum(map(len, values)) / len(values) >= _LONG_TEXT_CHARS else None
+
+
+def _dates(names: Sequence[str], rows: Rows, *, taken: Iterable[str | None]) -> str | None:
+    """The column that says when each example was written: called so, and holding what can be read as times."""
+    name = column_names.find(column_names.DATES, _free(names, taken), is_whole_name=True)
+    values = [] if name is None else _values(names, rows, name)
+    times = Times()
+    return name if values and sum(map(times.add, values)) >= _MOSTLY * len(values) else None
 
 
 def _threads(names: Sequence[str], rows: Rows) -> Mapping | None:

@@ -33,7 +33,28 @@ def test_columns_are_found_by_their_names_or_their_order(
 def test_numbers_dates_and_codes_are_no_texts() -> None:
     rows = [["17", "2026-11-02", "Where is it?", "A-1093", "On its way."] for _ in range(5)]
     assert suggest_mapping(["n", "when", "one", "ref", "two"], rows) == Mapping(
-        question="one", answer="two", system=None
+        question="one", answer="two", system=None, time="when"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "is_proposed"),
+    [
+        ("Date", "28.11.2026", True),
+        ("Created at", "2026-11-28T10:00:00Z", True),
+        ("date", "next week", False),
+        ("due date", "2026-11-28", False),
+    ],
+)
+def test_when_an_example_was_written_is_proposed(name: str, written: str, is_proposed: bool) -> None:  # noqa: FBT001
+    time = name if is_proposed else None
+    pair = [["Where is it, please?", "It is on its way.", written]] * 5
+    assert suggest_mapping(["question", "answer", name], pair) == Mapping(
+        question="question", answer="answer", time=time
+    )
+    preference = [["Where is it?", "It is on its way.", "No idea, sorry.", written]] * 5
+    assert suggest_mapping(["prompt", "chosen", "rejected", name], preference) == Mapping(
+        question="prompt", chosen="chosen", rejected="rejected", time=time
     )
 
 
