@@ -99,7 +99,7 @@ class TestSearch:
     ) -> None:
         with database.session(SYSTEM) as session:
             kept = str(session.execute(text("select * from erasures")).mappings().one())
-        assert "ada" not in kept.lower()
+        assert "lovelace" not in kept.lower()
 
     def test_names_that_must_be_changed_by_hand_are_listed(
         self, client: TestClient, as_admin: Headers, version_id: str

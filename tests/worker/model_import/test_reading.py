@@ -182,11 +182,11 @@ class TestWhatIsBrought:
     ) -> None:
         reconfigure(theirs, base_model_name_or_path="/home/eve/secret/base", revision="evil")
         tensors = load_file(theirs / WEIGHTS)
-        save_file(tensors, theirs / WEIGHTS, metadata={"note": "from eve"})
+        save_file(tensors, theirs / WEIGHTS, metadata={"note": "from eve/secret"})
         folder = spec_of(tmp_path / "run", base, loose(theirs))
         assert imported(folder).named_base == "/home/eve/secret/base"
         assert {path.name for path in (folder / ADAPTER).iterdir()} == {CONFIG, WEIGHTS, parity.NAME, "manifest.json"}
-        assert b"eve" not in (folder / ADAPTER / CONFIG).read_bytes() + (folder / ADAPTER / WEIGHTS).read_bytes()
+        assert b"eve/secret" not in (folder / ADAPTER / CONFIG).read_bytes() + (folder / ADAPTER / WEIGHTS).read_bytes()
         kept = load_file(folder / ADAPTER / WEIGHTS)
         assert kept.keys() == tensors.keys()
         assert all(torch.equal(kept[name], tensor) for name, tensor in tensors.items())
