@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.worker.training.conftest import execute
+from tests.worker.training.conftest import execute, row, write_rows
 from tests.worker.training.methods.every_method import (
     KEEP_BASE,
     LOW_RANK,
@@ -187,8 +187,10 @@ def test_a_stopped_dropout_is_off_and_a_running_one_is_on(base_model_dir: Path, 
 
 
 def test_the_best_state_is_shipped_and_the_last_is_kept(make_run: MakeRun) -> None:
-    """So fast a rate overshoots: it ends worse than it was."""
+    """Held out is another answer than the one that is learned: first the form helps, then being sure of it hurts."""
     folder = make_run(method=METHODS["lora"], learning_rate=0.1, num_epochs=6, eval_every_steps=2, schedule="constant")
+    write_rows(folder / "train.jsonl", [row(number, answer="alpha") for number in range(24)])
+    write_rows(folder / "heldout.jsonl", [row(number, answer="beta") for number in range(6)])
     result = execute(folder)
     assert 0 < result["best_step"] < result["steps"]
     best, last = (load_file(folder / "adapter" / f"{name}.safetensors") for name in ("adapter_model", "last"))
