@@ -7,6 +7,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,13 @@ _WHOLE_MODEL_NAME: Final = "model.safetensors"
 _MAX_BYTES: Final = {CONFIG_NAME: 1 << 20, WEIGHTS_NAME: 4 << 30, parity.NAME: 16 << 20}
 # what an adapter can be served without
 _OPTIONAL: Final = frozenset({parity.NAME})
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    path: Path
+    used_s: float
+    num_bytes: int
 
 
 class AdapterFiles:
@@ -85,14 +93,21 @@ class AdapterFiles:
             logger.warning("an adapter could not be kept on disk: %s", error)
 
     def _make_room(self, num_bytes: int) -> None:
-        oldest_first = sorted(self._folder.iterdir(), key=lambda path: path.stat().st_mtime)
-        sizes = {path: sum(file.stat().st_size for file in path.iterdir()) for path in oldest_first if path.is_dir()}
-        excess = sum(sizes.values()) + num_bytes - self._max_bytes
-        for path, size in sizes.items():
+        kept = sorted(filter(None, map(_kept, self._folder.iterdir())), key=lambda one: one.used_s)
+        excess = sum(one.num_bytes for one in kept) + num_bytes - self._max_bytes
+        for one in kept:
             if excess <= 0:
                 return
-            shutil.rmtree(path, ignore_errors=True)
-            excess -= size
+            shutil.rmtree(one.path, ignore_errors=True)
+            excess -= one.num_bytes
+
+
+def _kept(path: Path) -> _Kept | None:
+    """None for what another thread or process took away or renamed meanwhile."""
+    try:
+        return _Kept(path, path.stat().st_mtime, sum(file.stat().st_size for file in path.iterdir()))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def reference_of(files: Mapping[str, bytes]) -> bytes:

@@ -81,6 +81,15 @@ def test_the_disk_forgets_the_least_recently_used(tmp_path: Path, store: Store, 
     assert [path.name for path in tmp_path.iterdir()] == [blue.digest]
 
 
+def test_what_another_process_took_away_meanwhile_does_not_hinder(
+    tmp_path: Path, store: Store, adapter_ref: MakeRef
+) -> None:
+    (tmp_path / ".new-renamed").symlink_to(tmp_path / "gone")  # listed, and not there when it is looked at
+    red = adapter_ref("red")
+    files_at(tmp_path, store).read(red)
+    assert (tmp_path / red.digest).is_dir()
+
+
 def test_a_store_that_does_not_answer_is_said_so(tmp_path: Path, store: Store, adapter_ref: MakeRef) -> None:
     store.status = 403
     with pytest.raises(Unavailable, match="403"):
