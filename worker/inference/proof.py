@@ -158,50 +158,62 @@ def _compared(
     is_exact: bool,
 ) -> Compared:
     """How far the scores are from the training path, and how far the adapter moves them; in logits."""
-    # All at once: a step for many costs little more than one for two, and whoever comes meanwhile gets the next place
-    # that is free (`Lane.next_waiting`).
-    probes = [
-        Probe(runtime, row.token_ids, len(row.scores_PK), weights)
-        for row in reference.rows
-        for weights in (adapter, None)
+    rows = sorted(reference.rows, key=lambda row: len(row.token_ids))
+    if not rows:
+        return Compared(0.0, 0.0)
+    has_rounding = not is_exact and all(row.base_scores_PK is not None for row in rows)
+    # where rounding is not measured, the plain base is asked only until it is seen to answer otherwise
+    num_plain = len(rows) if has_rounding else 1
+    asked = [
+        (row, weights) for at, row in enumerate(rows) for weights in ((adapter, None) if at < num_plain else (adapter,))
     ]
-    pairs = []
     try:
-        for probe in probes:
-            submit(probe)
-        for at in range(len(reference.rows)):
-            tuned, plain = (probe.scores(timeout_s=_TIMEOUT_S) for probe in probes[2 * at : 2 * at + 2])
-            pairs.append((tuned, plain))
+        scores = _scores(runtime, submit, asked)
+        tuned = [one for one, (_, weights) in zip(scores, asked, strict=True) if weights]
+        plain = [one for one, (_, weights) in zip(scores, asked, strict=True) if not weights]
+        if _effect(tuned, plain) < MIN_EFFECT:
+            plain += _scores(runtime, submit, [(row, None) for row in rows[num_plain:]])
     except AppError as error:
         if error.error_code == "model_not_finite":
             return Compared(math.inf, math.inf)
         raise
-    finally:
-        for probe in probes:
-            probe.cancel()
-    if not pairs:
-        return Compared(0.0, 0.0)
-    differences = _flat(
-        tuned.gather(1, row.score_ids_PK) - row.scores_PK for (tuned, _), row in _beside(pairs, reference)
-    )
-    effect = max(float((tuned - plain).abs().max()) for tuned, plain in pairs)
-    largest = float(differences.abs().max())
-    if is_exact or any(row.base_scores_PK is None for row in reference.rows):
+    differences = _flat(one.gather(1, row.score_ids_PK) - row.scores_PK for one, row in zip(tuned, rows, strict=True))
+    largest, effect = float(differences.abs().max()), _effect(tuned, plain)
+    if not has_rounding:
         return Compared(largest, effect)
     of_base = _flat(
-        plain.gather(1, row.score_ids_PK) - row.base_scores_PK
-        for (_, plain), row in _beside(pairs, reference)
+        one.gather(1, row.score_ids_PK) - row.base_scores_PK
+        for one, row in zip(plain, rows, strict=True)
         if row.base_scores_PK is not None
     )
-    size = _root_mean_square(_flat(row.scores_PK for row in reference.rows))
+    size = _root_mean_square(_flat(row.scores_PK for row in rows))
     rounding = min(max(_root_mean_square(of_base), _LEAST_ROUNDING * size), _MOST_ROUNDING * size)
     return Compared(largest, effect, _root_mean_square(differences), rounding)
 
 
-def _beside(
-    pairs: Sequence[tuple[torch.Tensor, torch.Tensor]], reference: Reference
-) -> Iterator[tuple[tuple[torch.Tensor, torch.Tensor], ReferenceRow]]:
-    return zip(pairs, reference.rows, strict=True)
+def _scores(
+    runtime: BaseRuntime,
+    submit: Callable[[Probe], None],
+    asked: Sequence[tuple[ReferenceRow, AdapterWeights | None]],
+) -> list[torch.Tensor]:
+    """Of each row, with what was learned or without (PV).
+
+    All at once: a step for many costs little more than one for two, and whoever comes meanwhile gets the next place
+    that is free (`Lane.next_waiting`).
+    """
+    probes = [Probe(runtime, row.token_ids, len(row.scores_PK), weights) for row, weights in asked]
+    try:
+        for probe in probes:
+            submit(probe)
+        return [probe.scores(timeout_s=_TIMEOUT_S) for probe in probes]
+    finally:
+        for probe in probes:
+            probe.cancel()
+
+
+def _effect(tuned: Sequence[torch.Tensor], plain: Sequence[torch.Tensor]) -> float:
+    """The largest change, over the rows that both are known of."""
+    return max(float((one - other).abs().max()) for one, other in zip(tuned, plain, strict=False))
 
 
 def _flat(parts: Iterable[torch.Tensor]) -> torch.Tensor:

@@ -131,6 +131,26 @@ def test_an_adapter_that_changes_nothing_is_found(scheduler: Scheduler, base: Pa
     assert proof.effect < proof.min_effect
 
 
+def test_an_effect_that_the_shortest_row_does_not_show_is_found_in_the_others(
+    scheduler: Scheduler, base: Path, tmp_path: Path
+) -> None:
+    model = learned(base, "lora")
+    weights = load_file(base / "model.safetensors")
+    embedded = weights["model.embed_tokens.weight"][ROWS[0]]
+    seen = torch.nn.functional.normalize(embedded) * weights["model.layers.0.input_layernorm.weight"]
+    blind, _ = torch.linalg.qr(seen.T)
+    with torch.no_grad():
+        for name, weight in model.trainable().items():
+            if "lora_A" in name and "layers.0.self_attn.v_proj" in name:
+                weight.sub_(weight @ blind @ blind.T)  # what this row brings to the layer comes to nothing
+            elif "lora_B" in name and "layers.0.self_attn.v_proj" not in name:
+                weight.zero_()
+    proof = proved(scheduler, ship(tmp_path / "adapter", model, "lora", base), base)
+    assert (proof.is_passed, proof.code) == (True, None)
+    assert proof.effect is not None
+    assert proof.effect > proof.min_effect
+
+
 def test_weights_that_were_zeroed_after_training_are_found(scheduler: Scheduler, base: Path, tmp_path: Path) -> None:
     shipped = ship(tmp_path / "adapter", learned(base, "lora"), "lora", base)
     change(shipped, lambda name, tensor: tensor.zero_() if "lora_B" in name else None)
