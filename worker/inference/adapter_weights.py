@@ -94,8 +94,8 @@ def _read_pairs(tensors: Tensors, config: LoraConfig, *, digest: str, base: Base
         down, up = tensors[f"{_PREFIX}{name}{_DOWN}"], tensors[f"{_PREFIX}{name}{_UP}"]
         _check(name, down, (config.rank, in_size))
         _check(name, up, (out_size, config.rank))
-        # scaled in float32: the product must not be rounded twice
-        scaled = up.to(torch.float32) * config.scaling
+        # scaled in float32: the product must not be rounded twice; in place, for nobody else has these tensors
+        scaled = up.to(torch.float32).mul_(config.scaling)
         stretch = None
         if config.has_lengths:
             lengths = tensors[f"{_PREFIX}{name}{_LENGTHS}"]

@@ -9,7 +9,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from tests.worker.inference.tiny_models import load_adapter, make_adapter
 from worker.inference.adapter_weights import AdapterWeights
-from worker.inference.lora_linear import LoraLinear
+from worker.inference.lora_linear import FrozenLinear, LoraLinear
 from worker.inference.runtime import BaseRuntime, DecodeRow, load_runtime
 
 PROMPT = [1, 40, 41, 42, 43, 60, 61, 5, 9, 77]
@@ -70,6 +70,22 @@ def test_the_cache_keeps_what_it_holds_when_it_grows(runtime: BaseRuntime) -> No
     runtime.prefill(1, long[:300], 0, None)  # another row, and more tokens than fit before
     grown = runtime.prefill(0, long[200:], 200, None)
     torch.testing.assert_close(grown, runtime.prefill(0, long, 0, None), **TOLERANCE)
+
+
+@pytest.mark.parametrize("has_bias", [False, True])
+@pytest.mark.parametrize(("num_rows", "num_tokens"), [(1, 1), (2, 1), (8, 1), (1, 16), (1, 17), (3, 7)])
+def test_a_frozen_layer_computes_the_same_however_many_rows_there_are(
+    num_rows: int,
+    num_tokens: int,
+    has_bias: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    torch.manual_seed(0)
+    plain = torch.nn.Linear(24, 40, bias=has_bias)
+    inputs = torch.randn(num_rows, num_tokens, 24)
+    with torch.inference_mode():
+        found = FrozenLinear(plain)(inputs)
+        torch.testing.assert_close(found, plain(inputs), rtol=1e-5, atol=1e-6)
+    assert found.is_contiguous()
 
 
 def test_learned_lengths_leave_a_bias_as_it_is(base_folder: Path, tmp_path: Path) -> None:
