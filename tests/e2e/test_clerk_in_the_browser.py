@@ -12,7 +12,7 @@ from core.stack.up import RunningStack
 pytestmark = [pytest.mark.e2e, pytest.mark.model, pytest.mark.timeout(1500)]
 
 ROOT = Path(__file__).parents[2]
-NUM_ROWS = 40
+NUM_ROWS = 24
 QUESTION = "Is this customer positive, neutral or negative?"
 _RUN_TIMEOUT_MS = 900_000
 _READ_TIMEOUT_MS = 180_000
@@ -68,7 +68,7 @@ def leave_one_out_and_think_better_of_it(page: Page) -> None:
     page.keyboard.press("End")
     page.keyboard.press("ArrowUp")
     page.keyboard.press("Enter")
-    example = page.get_by_role("complementary", name="Example 41")
+    example = page.get_by_role("complementary", name="Example 25")
     example.get_by_role("button", name="Leave out").click()
     unsaved = page.get_by_role("region", name="Changes that are not saved")
     expect(unsaved).to_contain_text("1 example left out")
@@ -88,7 +88,7 @@ def test_a_spreadsheet_becomes_a_model_to_chat_with(
     page.get_by_label("File with examples").set_input_files(spreadsheet)
     expect(page.get_by_text(QUESTION).first).to_be_visible()
     problem = page.get_by_role("region", name="1 thing to look at")
-    expect(problem).to_contain_text("row 42, column “answer”")
+    expect(problem).to_contain_text("row 26, column “answer”")
     page.get_by_role("button", name="Use these examples").click()
 
     train = page.get_by_role("link", name="Train on these")
