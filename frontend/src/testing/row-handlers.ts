@@ -67,8 +67,11 @@ export const rowHandlers = [
       .map((row) => row.number);
     return HttpResponse.json({ object: "row_numbers", numbers, has_more: false });
   }),
-  http.get("*/v1/dataset_versions/:id/tags", () =>
-    HttpResponse.json({ object: "row_tags", tags: [{ tag: "parking", num_rows: 2 }] }),
+  http.get("*/v1/dataset_versions/:id/tags", ({ params }) =>
+    HttpResponse.json({
+      object: "row_tags",
+      tags: params.id === "dsv_1" ? [{ tag: "parking", num_rows: 2 }] : [],
+    }),
   ),
   http.get("*/v1/datasets/:id/draft", () => HttpResponse.json(makeDraft())),
 ];

@@ -58,4 +58,28 @@ describe("what is held back", () => {
     expect(dialog.getByRole("radio", { name: /By date/ })).toBeDisabled();
     expect(dialog.getByText(/No example has a date/)).toBeVisible();
   });
+
+  it("cannot be some of each tag where nothing is tagged, and says how to tag", async () => {
+    server.use(
+      http.get("*/v1/dataset_versions/:id/tags", () => HttpResponse.json({ object: "row_tags", tags: [] })),
+    );
+    const { dialog } = await openChoice({});
+    await waitFor(() => expect(dialog.getByRole("radio", { name: /Some of each tag/ })).toBeDisabled());
+    expect(dialog.getByText(/No example has a tag/)).toBeVisible();
+  });
+
+  it("can be some of each tag where there are tags, and of each answer where there are answers", async () => {
+    const { user, dialog, sent } = await openChoice({});
+    await user.click(dialog.getByRole("radio", { name: /Some of each tag/ }));
+    await user.click(dialog.getByRole("button", { name: "Hold these back" }));
+    await waitFor(() =>
+      expect(sent).toEqual([{ changes: [{ type: "resplit", strategy: "by_tag", fraction: 0.1 }] }]),
+    );
+  });
+
+  it("is never some of each answer where the examples are texts", async () => {
+    const { dialog } = await openChoice({ kind: "text" });
+    expect(dialog.getByRole("radio", { name: /By chance/ })).toBeVisible();
+    expect(dialog.queryByRole("radio", { name: /Some of each answer/ })).toBeNull();
+  });
 });

@@ -1,9 +1,11 @@
 import { Button, Group, Modal, NumberInput, Radio, Stack } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
 import { useState, type SubmitEvent } from "react";
 import { messageOf } from "@/api/errors";
 import type { DatasetVersion } from "@/api/types";
 import { Notice } from "@/components/ui/notice";
 import { Section } from "@/components/ui/page";
+import { tagsQuery } from "@/features/datasets/rows/row-queries";
 import { useResplit, type SplitStrategy } from "@/features/datasets/version-queries";
 import { percent, plural } from "@/lib/format";
 
@@ -28,6 +30,10 @@ const CHOICES: { strategy: SplitStrategy; label: string; hint: string }[] = [
   },
   { strategy: "by_tag", label: "Some of each tag", hint: "For examples that you have tagged." },
 ];
+
+const NO_DATES =
+  "No example has a date. If the file has a column with it, choose that one: More, Change the columns.";
+const NO_TAGS = "No example has a tag. To give some one: See all examples, choose them, Tag, and save.";
 
 /** Which examples are set aside to check the result, and how to choose others. */
 export function HeldBack({ version, canChange }: { version: DatasetVersion; canChange: boolean }) {
@@ -65,6 +71,7 @@ interface ResplitFormProps {
 
 function ResplitForm({ version, share, onDone }: ResplitFormProps) {
   const resplit = useResplit(version.id);
+  const choices = useChoices(version);
   const [strategy, setStrategy] = useState<SplitStrategy>("random");
   const [size, setSize] = useState<number | string>(
     Math.min(Math.max(Math.round(share * 100), 1), MAX_PERCENT),
@@ -83,13 +90,13 @@ function ResplitForm({ version, share, onDone }: ResplitFormProps) {
           onChange={(value) => setStrategy(value as SplitStrategy)}
         >
           <Stack gap="sm" mt="xs">
-            {CHOICES.map((choice) => (
+            {choices.map((choice) => (
               <Radio
                 key={choice.strategy}
                 value={choice.strategy}
                 label={choice.label}
-                description={choice.strategy === "by_time" ? datesOf(version, choice.hint) : choice.hint}
-                disabled={choice.strategy === "by_time" && version.num_dated === 0}
+                description={choice.missing ?? choice.hint}
+                disabled={choice.missing !== null}
               />
             ))}
           </Stack>
@@ -122,9 +129,25 @@ function ResplitForm({ version, share, onDone }: ResplitFormProps) {
   );
 }
 
+/** Every way that these examples have, and why one cannot be taken. */
+function useChoices(version: DatasetVersion) {
+  const tags = useQuery(tagsQuery(version.id));
+  const hasTags = tags.data === undefined || tags.data.tags.length > 0;
+  // a text is no answer to anything
+  const fitting = CHOICES.filter(({ strategy }) => strategy !== "by_answer" || version.kind !== "text");
+  return fitting.map((choice) => ({
+    ...choice,
+    hint: choice.strategy === "by_time" ? datesOf(version, choice.hint) : choice.hint,
+    missing:
+      choice.strategy === "by_time" && version.num_dated === 0
+        ? NO_DATES
+        : choice.strategy === "by_tag" && !hasTags
+          ? NO_TAGS
+          : null,
+  }));
+}
+
 function datesOf({ num_dated: dated, num_rows: all }: DatasetVersion, hint: string): string {
-  if (dated === 0)
-    return "No example has a date. If the file has a column with it, choose that one: More, Change the columns.";
   if (dated === all) return hint;
   const undated = all - dated;
   return `${hint} ${plural(undated, "example")} without a date that can be read ${undated === 1 ? "is" : "are"} learned from.`;
