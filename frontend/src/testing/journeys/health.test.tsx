@@ -6,6 +6,22 @@ import { openPage } from "@/testing/open-page";
 import { server } from "@/testing/setup";
 
 describe("the health of a set of examples", () => {
+  it("counts the examples as every other place does, and says what else stands among them", async () => {
+    openPage("/data/ds_1");
+    expect(await screen.findByText(/^1,204 examples\. .* honestly\. 1 more is left out\.$/)).toBeVisible();
+    expect(await screen.findByRole("link", { name: "See all 1,204 examples" })).toBeVisible();
+  });
+
+  it("does not speak of what is left out where all are used", async () => {
+    server.use(
+      http.get("*/v1/datasets/:id", () =>
+        HttpResponse.json(makeDataset({ latest_version: makeVersion({ num_visible: 1204 }) })),
+      ),
+    );
+    openPage("/data/ds_1");
+    expect(await screen.findByText(/^1,204 examples\. .* honestly\.$/)).toBeVisible();
+  });
+
   it("shows the rows of one finding", async () => {
     const { user, history } = openPage("/data/ds_1");
     const card = (await screen.findByText(/contain what looks like a card number/)).closest("li");

@@ -34,7 +34,7 @@ describe("all examples", () => {
     expect(await screen.findByText("Nothing contains “zebra”")).toBeVisible();
     expect(history.location.search).toContain("q=zebra");
     await user.click(screen.getByRole("button", { name: "Show all examples" }));
-    expect(await screen.findByText("12 examples")).toBeVisible();
+    expect(await screen.findByText("1,204 examples. 1 more is left out.")).toBeVisible();
     expect(screen.getByLabelText("Search the examples")).toHaveValue("");
   });
 

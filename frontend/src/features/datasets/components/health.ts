@@ -15,7 +15,15 @@ const FINE: { unlessFound: string[]; words: string }[] = [
 ];
 
 export function sizeSentence(version: DatasetVersion): string {
-  return `${plural(version.num_rows, "example")}. ${count(version.num_train)} to learn from, ${count(version.num_heldout)} held back to check the result honestly.`;
+  const used = `${plural(version.num_rows, "example")}. ${count(version.num_train)} to learn from, ${count(version.num_heldout)} held back to check the result honestly.`;
+  const leftOut = leftOutWords(version);
+  return leftOut ? `${used} ${leftOut}.` : used;
+}
+
+/** Rows that stand among the examples and are none: "1 more is left out"; null if all are used. */
+export function leftOutWords({ num_rows, num_visible }: DatasetVersion): string | null {
+  const leftOut = num_visible - num_rows;
+  return leftOut > 0 ? `${count(leftOut)} more ${leftOut === 1 ? "is" : "are"} left out` : null;
 }
 
 /** What was looked for and not found, in one sentence; null if everything was found. */

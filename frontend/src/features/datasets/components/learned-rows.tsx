@@ -27,7 +27,7 @@ export function LearnedRows({ datasetId, version }: { datasetId: string; version
       lead={LEADS[version.kind]}
       actions={
         <Link to="/data/$datasetId/rows" params={{ datasetId }}>
-          See all {plural(version.num_visible, "example")}
+          See all {plural(version.num_rows, "example")}
         </Link>
       }
     >

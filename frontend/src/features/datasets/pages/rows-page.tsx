@@ -3,12 +3,13 @@ import { useMediaQuery } from "@mantine/hooks";
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { useRef, useState } from "react";
-import type { Dataset, Row, RowChange } from "@/api/types";
+import type { Dataset, DatasetVersion, Row, RowChange } from "@/api/types";
 import { Notice } from "@/components/ui/notice";
 import { tell, tellFailure } from "@/components/ui/notices";
 import { Page } from "@/components/ui/page";
 import { SkeletonLines } from "@/components/ui/skeletons";
 import { QueryView } from "@/components/ui/states";
+import { leftOutWords } from "@/features/datasets/components/health";
 import { Making } from "@/features/datasets/components/making";
 import { datasetQuery } from "@/features/datasets/queries";
 import { DraftBar } from "@/features/datasets/rows/draft-bar";
@@ -77,6 +78,16 @@ function Ready({ dataset }: { dataset: Dataset }) {
       />
     </>
   );
+}
+
+/** What is told elsewhere of the same version, and why there are more lines than that; without one, the lines. */
+function totalWords(version: DatasetVersion | null, wanted: RowsWanted, total: number | null): string {
+  if (total === null) return wanted.q ? "Examples with these words" : "";
+  if (isNarrowed(wanted)) return `${plural(total, "example")} like that`;
+  if (version === null) return plural(total, "example");
+  const used = plural(version.num_rows, "example");
+  const leftOut = leftOutWords(version);
+  return leftOut ? `${used}. ${leftOut}.` : used;
 }
 
 interface ExamplesProps {
@@ -162,8 +173,7 @@ function Examples({ dataset, versionId, canChange }: ExamplesProps) {
         onLeave={() => table.current?.focus()}
       />
       <p className={classes.total} role="status">
-        {total === null ? (wanted.q ? "Examples with these words" : "") : plural(total, "example")}
-        {isNarrowed(wanted) && total !== null ? " like that" : ""}
+        {totalWords(version.id === versionId ? version : null, wanted, total)}
       </p>
       <DraftBar
         draft={draft}
