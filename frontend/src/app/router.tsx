@@ -6,7 +6,16 @@ import { newDataSearch } from "@/app/new-data-search";
 import { root } from "@/app/root-route";
 import { RouteFailure } from "@/app/route-failure";
 import { rowsSearch } from "@/app/rows-search";
-import { AUDIT_SEARCH, DELIVERY_STATES, JOB_STATES, oneOf, pick, QUEUES, type Search } from "@/app/search";
+import {
+  AUDIT_SEARCH,
+  DELIVERY_STATES,
+  JOB_STATES,
+  oneOf,
+  pick,
+  QUEUES,
+  TRAFFIC_DAYS,
+  type Search,
+} from "@/app/search";
 
 const home = createRoute({
   getParentRoute: () => app,
@@ -83,6 +92,7 @@ const bringModel = createRoute({
 const model = createRoute({
   getParentRoute: () => app,
   path: "/models/$modelId",
+  validateSearch: (search: Search) => oneOf(search, "days", TRAFFIC_DAYS),
   component: lazyRouteComponent(() => import("@/features/models/pages/model-page"), "ModelPage"),
 });
 
@@ -95,6 +105,7 @@ const aliases = createRoute({
 const alias = createRoute({
   getParentRoute: () => app,
   path: "/aliases/$aliasName",
+  validateSearch: (search: Search) => oneOf(search, "days", TRAFFIC_DAYS),
   component: lazyRouteComponent(() => import("@/features/aliases/pages/alias-page"), "AliasPage"),
 });
 

@@ -15,7 +15,7 @@ export function pick<Key extends string>(search: Search, ...keys: Key[]): Partia
 }
 
 /** A word that is one of those the wire knows; anything else is as if it were not there. */
-export function oneOf<Key extends string, Word extends string>(
+export function oneOf<Key extends string, Word extends string | number>(
   search: Search,
   key: Key,
   words: readonly Word[],
@@ -34,5 +34,7 @@ export const JOB_STATES = [
   "cancelled",
 ] as const;
 export const AUDIT_SEARCH = ["q", "kind", "who", "target", "from", "to", "after"] as const;
+/** How far back traffic is told, in days, where it is not a week. */
+export const TRAFFIC_DAYS = [30] as const;
 export const QUEUES = ["io", "cpu", "gpu"] as const;
 export const DELIVERY_STATES = ["pending", "delivered", "failed"] as const;

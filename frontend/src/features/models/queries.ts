@@ -1,5 +1,5 @@
 import { keepPreviousData, queryOptions, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useState } from "react";
+import { useNavigate, useSearch } from "@tanstack/react-router";
 import { api, unwrap } from "@/api/client";
 import type { ListOf, Model, ModelTraffic, Share } from "@/api/types";
 
@@ -44,9 +44,16 @@ export function trafficQuery(model: string, days: number) {
   });
 }
 
-/** The traffic of the last days, and how to look at more or fewer of them. */
+const [WEEK_DAYS, MONTH_DAYS] = [7, 30] as const;
+
+/** The traffic of the last days, and how to look at more or fewer of them; how many, the address says. */
 export function useTraffic(model: string) {
-  const [days, onDays] = useState(7);
+  const search = useSearch({ strict: false });
+  // whatever else an address says is no way to look at it
+  const days = search.days === MONTH_DAYS ? MONTH_DAYS : WEEK_DAYS;
+  const navigate = useNavigate();
+  const onDays = (wanted: number) =>
+    void navigate({ to: ".", search: wanted === WEEK_DAYS ? {} : { days: MONTH_DAYS }, resetScroll: false });
   return { traffic: useQuery(trafficQuery(model, days)), days, onDays };
 }
 

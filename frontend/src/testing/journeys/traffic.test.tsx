@@ -26,14 +26,35 @@ describe("the traffic of a model", () => {
     expect(traffic.getByText("engine_died").parentElement).toHaveTextContent("engine_died 2 times");
   });
 
-  it("goes back 30 days", async () => {
-    const { user } = openPage(ADDRESS);
+  it("goes back 30 days, and does so again at the same address", async () => {
+    const { user, history } = openPage(ADDRESS);
     const traffic = await section();
     expect(await traffic.findByText("248")).toBeVisible();
     await user.click(traffic.getByText("30 days"));
     expect(await traffic.findByText(trafficOf(TUNED, 30).num_requests.toLocaleString("en"))).toBeVisible();
+    expect(history.location.search).toBe("?days=30");
     await settled();
     expect(await accessibilityProblems()).toEqual([]);
+    await user.click(traffic.getByText("7 days"));
+    expect(await traffic.findByText("248")).toBeVisible();
+    expect(history.location.search).toBe("");
+    history.back();
+    expect(await traffic.findByText(trafficOf(TUNED, 30).num_requests.toLocaleString("en"))).toBeVisible();
+  });
+
+  it.each([`${ADDRESS}?days=30`, "/aliases/support-bot?days=30"])(
+    "is told of 30 days at %s",
+    async (address) => {
+      openPage(address);
+      const traffic = await section();
+      expect(await traffic.findByText(trafficOf(TUNED, 30).num_requests.toLocaleString("en"))).toBeVisible();
+      expect(traffic.getByRole("radio", { name: "30 days" })).toBeChecked();
+    },
+  );
+
+  it("is of a week where the address says something else", async () => {
+    openPage(`${ADDRESS}?days=365`);
+    expect(await (await section()).findByText("248")).toBeVisible();
   });
 
   it("says that nobody has asked it", async () => {
