@@ -1,8 +1,9 @@
 import { screen, within } from "@testing-library/react";
 import { http, HttpResponse } from "msw";
-import { listOf, makeSession } from "@/testing/fixtures";
+import { BASE, listOf, makeSession, TUNED } from "@/testing/fixtures";
 import { eventStream, refuse } from "@/testing/handlers";
 import { KEPT, KEPT_MESSAGES, makeKept, REQUEST_LOG } from "@/testing/kept-fixtures";
+import { MODELS } from "@/testing/model-fixtures";
 import { openPage } from "@/testing/open-page";
 import { server } from "@/testing/setup";
 
@@ -47,6 +48,40 @@ describe("kept answers", () => {
     expect(await screen.findByText("You answer for a clinic. Be brief.")).toBeVisible();
     expect(screen.getByText(/Which days suit you/)).toBeVisible();
     expect(screen.getByText("from: the booking page")).toBeVisible();
+  });
+
+  it("name the model as people do, with its page, and its id to copy", async () => {
+    const { user } = openPage("/playground/kept");
+    const table = await screen.findByRole("table", { name: "Kept answers" });
+    const tuned = await within(table).findByRole("link", { name: "Claims helper" });
+    expect(tuned).toHaveAttribute("href", `/models/${encodeURIComponent(TUNED)}`);
+    await user.hover(tuned);
+    expect(await screen.findByRole("tooltip")).toHaveTextContent(TUNED);
+    const base = within(table).getByRole("link", { name: "SmolLM2 135M Instruct" });
+    expect(base).toHaveAttribute("href", `/models/${BASE}`);
+    await user.click(within(table).getByRole("link", { name: KEPT[0]?.question ?? "" }));
+    await user.click(await screen.findByRole("button", { name: "Copy the id of Claims helper" }));
+    expect(await navigator.clipboard.readText()).toBe(TUNED);
+  });
+
+  it("name a checkpoint, a stable name and a model that is gone", async () => {
+    const gone = "ft:smollm2-135m-instruct:clinic:night-desk:ffffffff";
+    const asked = [`${TUNED}:ckpt-step-88`, "support-bot", gone];
+    const kept = asked.map((model, at) =>
+      makeKept({ id: `chatcmpl-${at}`, model, question: `Question ${at}` }),
+    );
+    const alias = { ...MODELS[1], id: "support-bot", kind: "alias", name: "support-bot" };
+    server.use(
+      http.get(PATH, () => HttpResponse.json(listOf(kept))),
+      http.get("*/v1/models", () => HttpResponse.json(listOf([...MODELS, alias]))),
+    );
+    openPage("/playground/kept");
+    const table = within(await screen.findByRole("table", { name: "Kept answers" }));
+    const checkpoint = await table.findByRole("link", { name: "Claims helper, step 88" });
+    expect(checkpoint).toHaveAttribute("href", `/models/${encodeURIComponent(asked[0] ?? "")}`);
+    expect(table.getByRole("link", { name: "support-bot" })).toHaveAttribute("href", "/aliases/support-bot");
+    expect(table.getByText("night-desk")).toBeVisible();
+    expect(table.queryByRole("link", { name: "night-desk" })).toBeNull();
   });
 
   it("are read in pages, and all messages are fetched", async () => {

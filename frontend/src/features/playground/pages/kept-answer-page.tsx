@@ -12,7 +12,7 @@ import { Page, Section } from "@/components/ui/page";
 import { SkeletonLines } from "@/components/ui/skeletons";
 import { Forbidden, QueryView } from "@/components/ui/states";
 import { TimeAgo } from "@/components/ui/time-ago";
-import { modelName } from "@/features/models/queries";
+import { ModelLink } from "@/features/playground/components/model-link";
 import { keptAnswerQuery, keptMessagesQuery, useDeleteKeptAnswer } from "@/features/playground/queries";
 import { useCan } from "@/features/session/queries";
 import { count, plural, whenLabel } from "@/lib/format";
@@ -101,11 +101,7 @@ function About({ kept }: { kept: KeptAnswer }) {
         facts={[
           {
             label: "Model",
-            value: (
-              <Link to="/models/$modelId" params={{ modelId: kept.model }}>
-                {modelName(kept.model)}
-              </Link>
-            ),
+            value: <ModelLink id={kept.model} canCopy />,
           },
           {
             label: "Kept",
@@ -116,7 +112,13 @@ function About({ kept }: { kept: KeptAnswer }) {
             ? []
             : [{ label: "Took", value: `${(kept.latency_ms / 1000).toFixed(1)} s` }]),
           ...(kept.served_model && kept.served_model !== kept.model
-            ? [{ label: "Answered by", value: modelName(kept.served_model), note: `release ${kept.release}` }]
+            ? [
+                {
+                  label: "Answered by",
+                  value: <ModelLink id={kept.served_model} canCopy />,
+                  note: `release ${kept.release}`,
+                },
+              ]
             : []),
           ...(kept.choices[0] ? [{ label: "Ended", value: ENDINGS[kept.choices[0].finish_reason] }] : []),
           ...(kept.api_key_id ? [{ label: "API key", value: <code>{kept.api_key_id}</code> }] : []),

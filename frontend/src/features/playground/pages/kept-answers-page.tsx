@@ -11,7 +11,7 @@ import { SkeletonLines } from "@/components/ui/skeletons";
 import { Empty, Forbidden, QueryView } from "@/components/ui/states";
 import { Table, type TableColumn } from "@/components/ui/table";
 import { TimeAgo } from "@/components/ui/time-ago";
-import { modelName } from "@/features/models/queries";
+import { ModelLink } from "@/features/playground/components/model-link";
 import { KeptFilters } from "@/features/playground/components/kept-filters";
 import { PickedActions } from "@/features/playground/components/picked-actions";
 import { keptAnswersQuery } from "@/features/playground/queries";
@@ -51,7 +51,7 @@ function columns(picked: ReadonlySet<string>, onPick: (id: string) => void): Tab
       isSecondary: true,
       cell: (kept) => <span className={classes.words}>{beginning(kept)}</span>,
     },
-    { key: "model", title: "Model", isSecondary: true, cell: (kept) => modelName(kept.model) },
+    { key: "model", title: "Model", isSecondary: true, cell: (kept) => <ModelLink id={kept.model} /> },
     {
       key: "kept",
       title: "Kept",
