@@ -1,4 +1,4 @@
-"""Writes docs/reference.md: every setting, permission, error code and audit action, taken from the code itself.
+"""Writes docs/reference.md: settings, permissions, error codes, audit actions and more, taken from the code itself.
 
 `python docs/generate.py` writes it; `python docs/generate.py --check` says whether it is current.
 """
@@ -14,6 +14,7 @@ from pydantic import AliasChoices
 from pydantic_core import PydanticUndefined
 
 from core.config import Settings
+from core.erasures.coverage import NOT_LOOKED_INTO, treatments
 from core.vllm_settings import VllmSettings
 from core.workspaces.roles import PERMISSIONS, Permission
 
@@ -107,12 +108,24 @@ def found_table(heading: str, found: dict[str, str]) -> list[str]:
     return [f"| {heading} | first used in |", "|---|---|", *rows]
 
 
+def forgotten_tables() -> list[str]:
+    """Which columns an erasure looks into, by what it does, and which not, by why."""
+    by_deed: dict[str, list[str]] = {}
+    for column, deed in treatments().items():
+        by_deed.setdefault(deed, []).append(column)
+    rows = [("looked into", *pair) for pair in by_deed.items()]
+    rows += [("not looked into", reason, columns) for reason, columns in NOT_LOOKED_INTO.items()]
+    lines = ["| | what is done, or why not | table or column |", "|---|---|---|"]
+    return [*lines, *(f"| {how} | {why} | {', '.join(f'`{name}`' for name in names)} |" for how, why, names in rows)]
+
+
 def render() -> str:
     sections = {
         "Settings": settings_table(),
         "Permissions": permissions_table(),
         "Error codes": found_table("`error.code`", literals(codes(), SNAKE)),
         "Audit actions": found_table("action", literals(given_to("action"), ACTION)),
+        "Where a person's words may be": forgotten_tables(),
     }
     text = "# Reference\n\nWritten by `make docs` from the code; edit the code, not this page.\n"
     for title, lines in sections.items():

@@ -88,6 +88,15 @@ class ErasureBody(ResponseBody):
     num_preferences: int = Field(description="Votes whose words go; that they were cast stays.")
     num_drafts: int = Field(description="Datasets whose unsaved changes go.")
     num_grounds: int = Field(description="Grounds on which findings are kept: their words go, the decisions stay.")
+    num_runs: int = Field(description="Runs whose name, suffix, metadata or first words lose the terms.")
+    num_model_names: int = Field(description="Models, and models brought in, whose name or origin loses them.")
+    num_uploads: int = Field(description="Uploads in parts whose file's name loses them.")
+    num_notes: int = Field(description="Notes on releases, and names of deleted datasets, that lose them.")
+    num_job_texts: int = Field(description="Events, errors and printed output of jobs that lose them.")
+    num_webhook_answers: int = Field(description="Answers of webhooks' other sides that lose them.")
+    num_access_names: int = Field(
+        description="Names of webhooks, API keys and service accounts, and people in invitations, that lose them."
+    )
     by_hand: list[ErasureByHandBody] = Field(description="What stays until somebody changes it.")
     examples: list[ErasureExampleBody] = Field(description="Some of the rows, until they are removed; not in lists.")
     error: ErasureError | None
@@ -133,12 +142,8 @@ def erasure_body(told: Told) -> ErasureBody:
             )
             for one in found.models
         ],
-        num_completions=found.num_completions,
-        num_shadow_answers=found.num_shadow_answers,
-        num_preferences=found.num_preferences,
-        num_drafts=found.num_drafts,
-        num_grounds=found.num_grounds,
-        by_hand=[ErasureByHandBody(kind=one.kind, id=one.id, name=told.by_hand[one.id]) for one in found.by_hand],
+        **found.counts,
+        by_hand=[ErasureByHandBody(kind=one.kind, id=one.id, name=told.by_hand[one]) for one in found.by_hand],
         examples=[
             ErasureExampleBody(version_id=one.version_id, number=one.number, content=one.content)
             for one in told.examples

@@ -18,14 +18,15 @@ from core.datasets.ingest_files import IngestedRow
 from core.datasets.models import DatasetVersion
 from core.datasets.versions import derivation
 from core.erasures import service
+from core.erasures.coverage import MAPPING_WORDS, Kept
 from core.erasures.models import Erasure
-from core.erasures.repository import MAPPING_WORDS, ErasureRepository, WordsRepository
+from core.erasures.repository import ErasureRepository, WordsRepository
+from core.erasures.texts.repository import TextsRepository
 from core.erasures.types import Found, FoundDataset, FoundVersion
 from core.erasures.words import blanked
 from core.jobs import service as jobs
 from core.jobs.states import JobState
 from core.jobs.types import Lease
-from core.kit.clock import utc_now
 from core.kit.sealing import Sealer
 from core.workspaces.principal import Principal
 from core.workspaces.roles import Role
@@ -143,6 +144,12 @@ def erase_files(session: Session, lease: Lease, work: Work, *, lease_s: float) -
     return [file.object_key for file in files]
 
 
+def take_out(session: Session, lease: Lease, work: Work, kept: Kept, *, lease_s: float) -> bool:
+    """The words of one table, as many as one transaction can bear; whether that was all. Raises `Fenced`."""
+    _held(session, lease, lease_s)
+    return TextsRepository(session, lease.workspace_id, work.terms).take_out(kept)
+
+
 def succeed(session: Session, lease: Lease, work: Work, *, bus: EventBus | None = None) -> None:
     """Remove what is left of it, forget what was looked for and end the job: all of it or, if fenced, none."""
     erasure = _erasure(session, lease)
@@ -150,17 +157,11 @@ def succeed(session: Session, lease: Lease, work: Work, *, bus: EventBus | None 
     if repository.rows(limit=0):
         raise RuntimeError(f"rows came to {erasure.id} while it was done")
     found = Found.model_validate(erasure.found)
-    repository.delete_completions()
-    repository.delete_shadow_answers()
     repository.blank_preferences()
     repository.delete_drafts([dataset.dataset_id for dataset in found.datasets])
-    repository.delete_mappings()
-    repository.blank_grounds()
-    repository.delete_answers_to_retries()
     models = service.models_of(session, workspace_id=lease.workspace_id, version_ids=found.version_ids)
     _keep(erasure, found, models=models, examples=[])
-    erasure.sealed_terms = None
-    erasure.finished_at = utc_now()
+    ErasureRepository(session, lease.workspace_id).finish(erasure)
     asked_by = lease.payload["asked_by"]
     audit.record(
         session,
@@ -200,11 +201,7 @@ def _with_earlier(before: Found, now: Found) -> Found:
             "files": list(files.values()),
             "num_rows": before.num_rows_erased + now.num_rows,
             "num_rows_erased": before.num_rows_erased,
-            "num_completions": max(before.num_completions, now.num_completions),
-            "num_shadow_answers": max(before.num_shadow_answers, now.num_shadow_answers),
-            "num_preferences": max(before.num_preferences, now.num_preferences),
-            "num_drafts": max(before.num_drafts, now.num_drafts),
-            "num_grounds": max(before.num_grounds, now.num_grounds),
+            **{name: max(num, now.counts[name]) for name, num in before.counts.items()},
         }
     )
 

@@ -1,36 +1,36 @@
-"""All that a workspace keeps of people's words, in whatever context: found, and taken away.
+"""Erasures; and what has steps of its own in one: rows, versions, files, drafts and votes, found and taken away.
 
-One place knows every such table, so that whoever adds one sees what an erasure must cover.
+All else is found as `core.erasures.coverage` says (`core.erasures.texts`).
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, cast, delete, func, or_, select, tuple_, update
-from sqlalchemy.orm import InstrumentedAttribute, Session, undefer
+from sqlalchemy import ColumnElement, delete, func, or_, select, tuple_, update
+from sqlalchemy.orm import Session, undefer
 
-from core.datasets.models import ColumnMapping, Dataset, DatasetVersion, DraftChange, File, KeptFinding, Row
+from core.datasets.models import Dataset, DatasetVersion, DraftChange, File, Row
 from core.datasets.types import VersionStatus
+from core.erasures.coverage import (
+    DRAFT_WORDS,
+    FILE_WORDS,
+    MAPPING_WORDS,
+    PREFERENCE_WORDS,
+    ROW_WORDS,
+    UNREAD_WORDS,
+    VERSION_WORDS,
+    Attribute,
+)
+from core.erasures.matching import may_hold
 from core.erasures.models import Erasure
-from core.erasures.words import blanked, hold, spellings
-from core.idempotency.models import IdempotencyKey
+from core.erasures.words import hold
 from core.identity.models import User
 from core.kit.pagination import Page, PageRequest
-from core.serving.aliases.models import Alias, PromptProfile, ShadowAnswer
-from core.serving.completions.models import Completion
+from core.serving.aliases.models import Alias, PromptProfile
 from core.serving.preferences.models import Preference
 
 _ROWS_PER_FETCH = 1000
-_ROW_WORDS = (Row.messages, Row.tools, Row.chosen, Row.rejected, Row.text, Row.tags)
-# what the file had in a row that could not be read is told nowhere but here; other causes are in our own words
-_UNREAD_WORDS = (Row.problems,)
-# problems and health are found anew
-_VERSION_WORDS = (DatasetVersion.changes, DatasetVersion.mapping)
-# of a mapping; the others are names of columns, which must stay to be understood
-MAPPING_WORDS = ("sheet", "system_text", "assistant_speakers")
-_COMPLETION_WORDS = (Completion.messages, Completion.answer, Completion.user_metadata, Completion.parameters)
-_PREFERENCE_WORDS = (Preference.messages, Preference.answers, Preference.parameters)
 _INSPECTED = ("columns", "sample", "speakers", "mapping", "sheets")
 
 
@@ -73,6 +73,10 @@ class ErasureRepository:
             self._session.scalars(query.order_by(Erasure.id.desc()).limit(page.limit + 1)).all(), page.limit
         )
 
+    def finish(self, erasure: Erasure) -> None:
+        """By the database's clock. What was looked for is forgotten."""
+        erasure.sealed_terms, erasure.finished_at = None, func.clock_timestamp()
+
     def remove(self, erasure: Erasure) -> None:
         self._session.delete(erasure)
         self._session.flush()
@@ -114,7 +118,7 @@ class WordsRepository:
             .where(
                 Row.workspace_id == self._workspace_id,
                 Row.reading_id.in_(readings),
-                self._is_in(*_ROW_WORDS, *_UNREAD_WORDS),
+                self._may_hold(*ROW_WORDS, *UNREAD_WORDS),
             )
             .order_by(Row.reading_id, Row.number, Row.added_in)
             .limit(_ROWS_PER_FETCH)
@@ -125,8 +129,8 @@ class WordsRepository:
                 break
             for row in rows:
                 is_unread = not row.messages and row.text is None
-                words = (*_ROW_WORDS, *_UNREAD_WORDS) if is_unread else _ROW_WORDS
-                if hold(self._terms, _values(row, words)):
+                words = (*ROW_WORDS, *UNREAD_WORDS) if is_unread else ROW_WORDS
+                if hold(self._terms, [getattr(row, column.key) for column in words]):
                     found.append(RowKey(row.reading_id, row.number, row.added_in, row.removed_in))
                 self._session.expunge(row)
             after = (rows[-1].reading_id, rows[-1].number, rows[-1].added_in)
@@ -147,7 +151,7 @@ class WordsRepository:
         is_settled = DatasetVersion.status != VersionStatus.VALIDATING
         query = select(DatasetVersion).where(
             DatasetVersion.workspace_id == self._workspace_id,
-            or_(of_readings, is_settled & self._is_in(*_VERSION_WORDS)),
+            or_(of_readings, is_settled & self._may_hold(*VERSION_WORDS)),
         )
         return self._session.scalars(query.order_by(DatasetVersion.dataset_id, DatasetVersion.number)).all()
 
@@ -169,7 +173,7 @@ class WordsRepository:
         query = select(File).where(
             File.workspace_id == self._workspace_id,
             File.erased_at.is_(None),
-            or_(File.id.in_(made_of), self._is_in(File.filename, File.inspection)),
+            or_(File.id.in_(made_of), self._may_hold(*FILE_WORDS)),
         )
         return self._session.scalars(query.order_by(File.id)).all()
 
@@ -181,18 +185,6 @@ class WordsRepository:
             select(File).where(File.workspace_id == self._workspace_id, File.id.in_(file_ids))
         ).all()
 
-    def datasets(self) -> Sequence[Dataset]:
-        """Whose names hold the words."""
-        query = select(Dataset).where(Dataset.workspace_id == self._workspace_id, self._is_in(Dataset.name))
-        return self._session.scalars(query.order_by(Dataset.id)).all()
-
-    def profiles(self) -> Sequence[PromptProfile]:
-        query = select(PromptProfile).where(
-            PromptProfile.workspace_id == self._workspace_id,
-            self._is_in(PromptProfile.system_prompt, PromptProfile.note),
-        )
-        return self._session.scalars(query.order_by(PromptProfile.id)).all()
-
     def in_progress(self) -> bool:
         """Whether a version of the workspace is being made."""
         query = select(DatasetVersion.id).where(
@@ -200,22 +192,15 @@ class WordsRepository:
         )
         return self._session.scalar(query.limit(1)) is not None
 
-    def completion_ids(self) -> list[str]:
-        return self._ids(Completion, _COMPLETION_WORDS)
-
-    def delete_completions(self) -> None:
-        is_theirs = Completion.workspace_id == self._workspace_id
-        self._session.execute(delete(Completion).where(is_theirs, Completion.id.in_(self.completion_ids())))
-
-    def num_shadow_answers(self) -> int:
-        query = select(func.count()).select_from(ShadowAnswer).where(*self._of_shadows())
-        return self._session.scalar(query) or 0
-
-    def delete_shadow_answers(self) -> None:
-        self._session.execute(delete(ShadowAnswer).where(*self._of_shadows()))
-
     def preference_ids(self) -> list[str]:
-        return self._ids(Preference, _PREFERENCE_WORDS)
+        query = select(Preference).where(
+            Preference.workspace_id == self._workspace_id, self._may_hold(*PREFERENCE_WORDS)
+        )
+        return [
+            one.id
+            for one in self._session.scalars(query)
+            if hold(self._terms, [getattr(one, column.key) for column in PREFERENCE_WORDS])
+        ]
 
     def blank_preferences(self) -> None:
         """Nothing of what was said is left; that somebody preferred one model to another stays."""
@@ -233,7 +218,7 @@ class WordsRepository:
         """The datasets of unsaved changes that say the words, or of those among these datasets that have any."""
         query = select(DraftChange.dataset_id, DraftChange.change).where(
             DraftChange.workspace_id == self._workspace_id,
-            DraftChange.dataset_id.in_(set(dataset_ids)) | self._is_in(DraftChange.change),
+            DraftChange.dataset_id.in_(set(dataset_ids)) | self._may_hold(*DRAFT_WORDS),
         )
         among = set(dataset_ids)
         rows = self._session.execute(query)
@@ -248,29 +233,6 @@ class WordsRepository:
             )
         )
 
-    def grounds(self) -> list[KeptFinding]:
-        """Findings that are kept on a ground that says the words."""
-        query = select(KeptFinding).where(
-            KeptFinding.workspace_id == self._workspace_id, self._is_in(KeptFinding.ground)
-        )
-        return [one for one in self._session.scalars(query) if hold(self._terms, one.ground)]
-
-    def blank_grounds(self) -> None:
-        """They stay kept, by whom they were."""
-        for kept in self.grounds():
-            kept.ground = blanked(self._terms, kept.ground)
-
-    def delete_answers_to_retries(self) -> None:
-        """First answers to creates, which are kept for a day in case they are asked for again."""
-        is_theirs = IdempotencyKey.workspace_id == self._workspace_id
-        self._session.execute(delete(IdempotencyKey).where(is_theirs, self._is_in(IdempotencyKey.answer)))
-
-    def delete_mappings(self) -> None:
-        """What was remembered of columns with such names."""
-        ids = self._ids(ColumnMapping, (ColumnMapping.columns, ColumnMapping.mapping))
-        is_theirs = ColumnMapping.workspace_id == self._workspace_id
-        self._session.execute(delete(ColumnMapping).where(is_theirs, ColumnMapping.id.in_(ids)))
-
     def mark_file_erased(self, file: File, *, filename: str, inspection: dict[str, Any] | None) -> None:
         self._session.execute(
             update(File)
@@ -283,22 +245,5 @@ class WordsRepository:
             )
         )
 
-    def _ids(self, table: type[Any], words: Sequence[InstrumentedAttribute[Any]]) -> list[str]:
-        query = select(table).where(table.workspace_id == self._workspace_id, self._is_in(*words))
-        return [one.id for one in self._session.scalars(query) if hold(self._terms, _values(one, words))]
-
-    def _of_shadows(self) -> tuple[ColumnElement[bool], ...]:
-        words = (ShadowAnswer.question, ShadowAnswer.shown_text, ShadowAnswer.text)
-        return ShadowAnswer.workspace_id == self._workspace_id, self._is_in(*words)
-
-    def _is_in(self, *columns: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
-        written = dict.fromkeys(spelling for term in self._terms for spelling in spellings(term))
-        return or_(*(cast(column, Text).icontains(words, autoescape=True) for column in columns for words in written))
-
-
-def _values(of: object, columns: Sequence[InstrumentedAttribute[Any]]) -> list[Any]:
-    values = {column: getattr(of, column.key) for column in columns}
-    if (metadata := values.get(Completion.user_metadata)) is not None:
-        # here the names, too, are what somebody said
-        values[Completion.user_metadata] = [*metadata.keys(), *metadata.values()]
-    return list(values.values())
+    def _may_hold(self, *columns: Attribute) -> ColumnElement[bool]:
+        return may_hold(self._terms, *columns)

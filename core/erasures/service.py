@@ -20,6 +20,7 @@ from core.datasets.models import DatasetVersion
 from core.erasures import words
 from core.erasures.models import Erasure
 from core.erasures.repository import ErasureRepository, RowKey, WordsRepository
+from core.erasures.texts.repository import TextsRepository
 from core.erasures.types import (
     ByHand,
     ByHandKind,
@@ -166,6 +167,7 @@ def terms_of(erasure: Erasure, sealer: Sealer) -> list[str]:
 def find(session: Session, *, workspace_id: str, terms: Sequence[str], max_rows: int | None = MAX_ROWS) -> Found:
     """Everything in the workspace that holds one of the terms. Raises `Invalid` for more rows than may be."""
     repository = WordsRepository(session, workspace_id, terms)
+    texts = TextsRepository(session, workspace_id, terms)
     keys = repository.rows(limit=sys.maxsize if max_rows is None else max_rows)
     if max_rows is not None and len(keys) > max_rows:
         raise Invalid(
@@ -188,14 +190,11 @@ def find(session: Session, *, workspace_id: str, terms: Sequence[str], max_rows:
         datasets=_by_dataset(touched, counts),
         files=[FoundFile(file_id=file.id, is_deleted=file.deleted_at is not None) for file in files],
         models=models_of(session, workspace_id=workspace_id, version_ids=[one.id for one in touched]),
-        num_completions=len(repository.completion_ids()),
-        num_shadow_answers=repository.num_shadow_answers(),
+        **texts.counts(),
         num_preferences=len(repository.preference_ids()),
         num_drafts=len(repository.drafts(dataset_ids)),
-        num_grounds=len(repository.grounds()),
         by_hand=[
-            *(ByHand(kind=ByHandKind.DATASET_NAME, id=one.id) for one in repository.datasets()),
-            *(ByHand(kind=ByHandKind.PROMPT_PROFILE, id=one.id) for one in repository.profiles()),
+            *texts.named(),
             *(
                 ByHand(kind=ByHandKind.IMPORTED_MODEL, id=one.model_id)
                 for one in adapters.imported(session, workspace_id=workspace_id)

@@ -19,6 +19,14 @@ class ByHandKind(StrEnum):
 
     DATASET_NAME = "dataset_name"
     PROMPT_PROFILE = "prompt_profile"
+    ALIAS_NAME = "alias_name"
+    """A stable name that traffic asks for."""
+    MODEL_ID = "model_id"
+    """The id of a model that was made with such a suffix or name. Another is made anew, and this one deleted."""
+    WEBHOOK_ADDRESS = "webhook_address"
+    INVITATION = "invitation"
+    """Open, and for such an address."""
+    WORKSPACE_NAME = "workspace_name"
     IMPORTED_MODEL = "imported_model"
     """Made elsewhere: what it learned from is not known here, so nobody can tell whether the person was in it."""
 
@@ -78,6 +86,13 @@ class Found(_Value):
     num_preferences: int = 0
     num_drafts: int
     num_grounds: int = 0
+    num_runs: int = 0
+    num_model_names: int = 0
+    num_uploads: int = 0
+    num_notes: int = 0
+    num_job_texts: int = 0
+    num_webhook_answers: int = 0
+    num_access_names: int = 0
     by_hand: list[ByHand]
     examples: list[RowPlace]
 
@@ -86,12 +101,11 @@ class Found(_Value):
         return [version.version_id for dataset in self.datasets for version in dataset.versions]
 
     @property
-    def is_empty(self) -> bool:
-        kept = (
-            self.num_completions,
-            self.num_shadow_answers,
-            self.num_preferences,
-            self.num_drafts,
-            self.num_grounds,
-        )
-        return not (self.datasets or self.files or any(kept))
+    def counts(self) -> dict[str, int]:
+        """Of all that is no row, by name."""
+        return {name: getattr(self, name) for name in COUNTS}
+
+
+COUNTS = tuple(
+    name for name in Found.model_fields if name.startswith("num_") and name not in {"num_rows", "num_rows_erased"}
+)

@@ -43,6 +43,14 @@ def hold(terms: Sequence[str], value: object) -> bool:
     return any(_says(wanted, text) for text in _said(value))
 
 
+def places(terms: Sequence[str], text: str) -> list[tuple[int, int]]:
+    """Where a text has one of them, each from its first character to the one after its last."""
+    longest_first = sorted((spelling for term in terms for spelling in spellings(term)), key=len, reverse=True)
+    wanted = "|".join(map(re.escape, longest_first))
+    # from every character on, for one may begin within another
+    return [found.span(1) for found in re.finditer(f"(?=({wanted}))", text, re.IGNORECASE)]
+
+
 def blanked(terms: Sequence[str], value: Any) -> Any:  # noqa: ANN401 - JSON
     """The value with every text replaced that holds one of them; its shape stays."""
     wanted = [spelling.lower() for term in terms for spelling in spellings(term)]

@@ -5,6 +5,8 @@ Each step is entered when it is done, and all of them can be done twice: whoever
 
 import shutil
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from core.datasets.types import VersionStatus
 from core.datasets.versions import derivation
 from core.db.session import workspace_scope
 from core.erasures import execution
+from core.erasures.coverage import KEPT
 from core.erasures.execution import Work
 from core.errors import Unavailable
 from core.jobs import service as jobs
@@ -89,10 +92,7 @@ def _run(context: WorkContext, lease: Lease, folder: Path) -> None:
         if work is None:
             jobs.finish(session, lease, JobState.SUCCEEDED, bus=context.backends.events)
             return
-    is_gone = False
-    while not is_gone:
-        with context.database.session(scope) as session:
-            is_gone = execution.delete_rows(session, lease, work, lease_s=lease_s)
+    _until_done(context, lease, partial(execution.delete_rows, lease=lease, work=work, lease_s=lease_s))
     for version_id in work.version_ids:
         _rewrite(context, lease, work, version_id, folder / version_id)
     with context.database.session(scope) as session:
@@ -100,8 +100,18 @@ def _run(context: WorkContext, lease: Lease, folder: Path) -> None:
         needless += execution.erase_files(session, lease, work, lease_s=lease_s)
     for key in needless:
         blobs.delete(key)
+    for kept in KEPT:
+        _until_done(context, lease, partial(execution.take_out, lease=lease, work=work, kept=kept, lease_s=lease_s))
     with context.database.session(scope) as session:
         execution.succeed(session, lease, work, bus=context.backends.events)
+
+
+def _until_done(context: WorkContext, lease: Lease, part: Callable[[Session], bool]) -> None:
+    """One transaction after another, until one says that it was the last."""
+    is_done = False
+    while not is_done:
+        with context.database.session(workspace_scope(lease.workspace_id)) as session:
+            is_done = part(session)
 
 
 def _rewrite(context: WorkContext, lease: Lease, work: Work, version_id: str, folder: Path) -> None:

@@ -4089,7 +4089,7 @@ export interface components {
          * @description What a person must look at, for it cannot be removed without deciding something.
          * @enum {string}
          */
-        ByHandKind: "dataset_name" | "prompt_profile" | "imported_model";
+        ByHandKind: "dataset_name" | "prompt_profile" | "alias_name" | "model_id" | "webhook_address" | "invitation" | "workspace_name" | "imported_model";
         /** CalledFunction */
         CalledFunction: {
             /** Arguments */
@@ -5179,6 +5179,11 @@ export interface components {
              */
             models: components["schemas"]["ErasureModelBody"][];
             /**
+             * Num Access Names
+             * @description Names of webhooks, API keys and service accounts, and people in invitations, that lose them.
+             */
+            num_access_names: number;
+            /**
              * Num Completions
              * @description Kept answers, which go.
              */
@@ -5194,6 +5199,21 @@ export interface components {
              */
             num_grounds: number;
             /**
+             * Num Job Texts
+             * @description Events, errors and printed output of jobs that lose them.
+             */
+            num_job_texts: number;
+            /**
+             * Num Model Names
+             * @description Models, and models brought in, whose name or origin loses them.
+             */
+            num_model_names: number;
+            /**
+             * Num Notes
+             * @description Notes on releases, and names of deleted datasets, that lose them.
+             */
+            num_notes: number;
+            /**
              * Num Preferences
              * @description Votes whose words go; that they were cast stays.
              */
@@ -5206,12 +5226,27 @@ export interface components {
             /** Num Rows Erased */
             num_rows_erased: number;
             /**
+             * Num Runs
+             * @description Runs whose name, suffix, metadata or first words lose the terms.
+             */
+            num_runs: number;
+            /**
              * Num Shadow Answers
              * @description Answers beside those that were sent, which go.
              */
             num_shadow_answers: number;
             /** Num Terms */
             num_terms: number;
+            /**
+             * Num Uploads
+             * @description Uploads in parts whose file's name loses them.
+             */
+            num_uploads: number;
+            /**
+             * Num Webhook Answers
+             * @description Answers of webhooks' other sides that lose them.
+             */
+            num_webhook_answers: number;
             /**
              * Object
              * @default erasure

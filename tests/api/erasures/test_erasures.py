@@ -137,6 +137,32 @@ class TestSearch:
         client.delete(f"/v1/models/{model_id}", headers=as_admin)
         assert client.post("/v1/erasures", headers=as_admin, json=ADA).json()["by_hand"] == []
 
+    def test_what_runs_webhooks_and_others_are_called_is_counted_and_what_is_in_use_is_named(
+        self, client: TestClient, as_admin: Headers, as_stranger: Headers
+    ) -> None:
+        def made(path: str, **body: object) -> None:
+            assert client.post(path, headers=as_admin, json=body).status_code == 200
+
+        hook = {"event_types": ["fine_tuning.job.failed"], "url": "https://example.com/ada@example.com"}
+        made("/v1/webhook_endpoints", name="For Ada Lovelace", **hook)
+        made("/v1/api_keys", name="ada lovelace's laptop")
+        made("/v1/uploads", bytes=4, filename="Ada Lovelace.jsonl", mime_type="text/jsonl", purpose="fine-tune")
+        made("/v1/invitations", email="ada@example.com")
+        found = client.post("/v1/erasures", headers=as_admin, json=ADA).json()
+        assert (found["num_access_names"], found["num_uploads"], found["num_runs"]) == (2, 1, 0)
+        assert [(one["kind"], one["name"]) for one in found["by_hand"]] == [
+            ("webhook_address", "For Ada Lovelace"),
+            ("invitation", "ada@example.com"),
+        ]
+        for named in found["by_hand"]:
+            path = "webhook_endpoints" if named["kind"] == "webhook_address" else "invitations"
+            client.delete(f"/v1/{path}/{named['id']}", headers=as_admin)
+        told = client.get(f"/v1/erasures/{found['id']}", headers=as_admin).json()["by_hand"]
+        # a deleted webhook is gone, so nothing but its id is left to tell
+        assert [one["name"] for one in told] == [found["by_hand"][0]["id"], "ada@example.com"]
+        theirs = client.post("/v1/erasures", headers=as_stranger, json=ADA).json()
+        assert (theirs["num_access_names"], theirs["num_uploads"], theirs["by_hand"]) == (0, 0, [])
+
     def test_nobody_else_finds_it(self, client: TestClient, as_stranger: Headers, version_id: str) -> None:
         found = client.post("/v1/erasures", headers=as_stranger, json=ADA).json()
         assert (found["num_rows"], found["datasets"], found["files"]) == (0, [], [])

@@ -15,7 +15,9 @@ from core.db.session import SYSTEM, workspace_scope
 from core.erasures import execution
 from core.jobs import service as jobs
 from core.jobs.kinds import QueueName
+from core.jobs.models import JobLog
 from core.serving.completions import service as completions
+from core.tables import metadata
 from core.training.models import Run
 from tests.api.seeded import VOTE
 from tests.conftest import Headers
@@ -61,12 +63,8 @@ class Office:
         """All that the database and the object store hold of the workspace."""
         blobs = self.bench.context.backends.blobs
         kept = [blobs.read_bytes(key) for key in blobs.keys(f"workspaces/{self.bench.workspace_id}/")]
-        tables = (
-            "rows", "dataset_versions", "files", "draft_changes", "completions", "erasures", "job_events", "jobs",
-            "kept_findings", "preferences", "idempotency_keys",
-        )  # fmt: skip
         with self.bench.context.database.session(SYSTEM) as session:
-            for table in tables:
+            for table in metadata.tables:
                 kept += [str(tuple(row)).encode() for row in session.execute(text(f"select * from {table}"))]
         return b"\n".join(kept).decode(errors="replace")
 
@@ -99,6 +97,38 @@ def kept_in(version: dict[str, Any]) -> dict[str, str | None]:
     return {one["code"]: None if one["kept"] is None else one["kept"]["ground"] for one in found}
 
 
+def told_elsewhere(office: Office) -> str:
+    """The person in what things are called and in what was said of work; a run's id."""
+    bench = office.bench
+
+    def made(path: str, **body: object) -> dict[str, Any]:
+        answer = bench.client.post(path, headers=office.headers, json=body)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    model = "smollm2-135m-instruct"
+    run = made(
+        "/v1/fine_tuning/jobs",
+        model=model,
+        dataset_version_id=office.third["id"],
+        name=f"Like {NAME}",
+        suffix=NAME,
+        metadata={"asked by": NAME, NAME: "yes", "team": "north"},
+    )
+    made(f"/v1/fine_tuning/jobs/{run['id']}/cancel")
+    made("/v1/uploads", bytes=4, filename=f"{NAME}.jsonl", mime_type="text/jsonl", purpose="fine-tune")
+    made("/v1/aliases", name="bot", model=model)
+    made("/v1/aliases/bot/releases", arms=[{"model": model, "percent": 100}], note=f"{NAME} wants it")
+    with bench.context.database.session(SYSTEM) as session:
+        job_id = session.get_one(Run, run["id"]).job_id
+        for said in ("Reading: Ada Love", "lace, 1815\n"):
+            session.add(JobLog(workspace_id=bench.workspace_id, job_id=job_id, attempt=1, text=said))
+            session.flush()
+        jobs.append_event(session, workspace_id=bench.workspace_id, job_id=job_id, message=f"Left out: {NAME}")
+    return str(run["id"])
+
+
 @pytest.fixture
 def office(bench: Bench, as_admin: Headers) -> Office:
     return Office(bench, as_admin)
@@ -122,8 +152,11 @@ def test_the_person_is_nowhere_any_more_and_a_receipt_says_so(
     keep = f"/v1/dataset_versions/{office.second['id']}/findings/card_number/keep"
     assert bench.client.post(keep, headers=bench.headers, json={"ground": f"{NAME} agreed"}).status_code == 200
     learned = bench.learned(office.third)
+    run_id = told_elsewhere(office)
     found = office.search(NAME)
     assert (found["num_grounds"], found["num_preferences"]) == (1, 1)
+    texts = ("num_runs", "num_uploads", "num_notes", "num_job_texts")
+    assert [found[name] for name in texts] == [1, 1, 1, 3]
     assert [one["num_rows"] for one in found["datasets"][0]["versions"]] == [1]
     # packed, so that no search of the bytes would find the name in what stayed
     objects_before = office.objects(office.second)
@@ -135,6 +168,9 @@ def test_the_person_is_nowhere_any_more_and_a_receipt_says_so(
     assert (receipt["num_rows"], receipt["num_rows_erased"], receipt["num_completions"]) == (1, 1, 1)
     assert (receipt["confirmed_by_name"] is None, receipt["finished_at"] is None) == (False, False)
     assert receipt["examples"] == []
+    assert [receipt[name] for name in texts] == [1, 1, 1, 3]
+    run = bench.client.get(f"/v1/fine_tuning/jobs/{run_id}", headers=office.headers).json()
+    assert (run["user_provided_suffix"], run["metadata"]) == ("[erased]", {"team": "north"})
     assert NAME.lower() not in office.everything_kept().lower()
     assert not objects_before & office.stored()
     assert office.objects(office.second) <= office.stored()
@@ -212,11 +248,14 @@ class _Crash(Exception):
     pass
 
 
-@pytest.mark.parametrize("step", ["apply", "needless_keys", "succeed"])
+@pytest.mark.parametrize("step", ["apply", "needless_keys", "take_out", "succeed"])
 def test_whoever_goes_on_after_a_crash_does_what_is_left(
     office: Office, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     bench = office.bench
+    with bench.context.database.session(SYSTEM) as session:
+        said = [{"role": "user", "content": "question 9, again"}]
+        completions.keep(session, new_completion(bench.workspace_id, "chatcmpl-9", messages=said))
     found = office.search("question 9")
     office.confirm(found)
     with monkeypatch.context() as broken:
@@ -234,6 +273,7 @@ def test_whoever_goes_on_after_a_crash_does_what_is_left(
     assert work_once(bench.context, QueueName.IO)
     receipt = office.look(found)
     assert (receipt["status"], receipt["num_rows"], receipt["num_rows_erased"]) == ("erased", 1, 1)
+    assert receipt["num_completions"] == 1
     assert [office.version(one)["num_erased"] for one in (bench.first, office.second, office.third)] == [1, 1, 1]
     assert "question 9," not in office.everything_kept()
 

@@ -43,6 +43,8 @@ describe("forgetting a person", () => {
     expect(screen.getByText("I am Ada Lovelace. Can I come on Friday?")).toBeVisible();
     expect(screen.getByText(/3 examples in version 1, what version 2 tells/)).toBeVisible();
     expect(screen.getByRole("link", { name: "Front desk" })).toBeVisible();
+    expect(screen.getByText("Names and notes").nextSibling).toHaveTextContent(/^5/);
+    expect(screen.getByText("Messages").nextSibling).toHaveTextContent(/^6/);
     await user.click(screen.getByRole("button", { name: "Remove all of it" }));
     const dialog = within(await screen.findByRole("dialog"));
     expect(dialog.getByRole("button", { name: "Remove for good" })).toBeDisabled();
@@ -52,6 +54,36 @@ describe("forgetting a person", () => {
     expect(asked).toHaveLength(2);
     expect(screen.getByText(/confirmed by Mara Lindqvist/)).toBeVisible();
     expect(screen.queryByText("I am Ada Lovelace. Can I come on Friday?")).toBeNull();
+  });
+
+  it("leads to whatever somebody must change by hand", async () => {
+    openPage("/data/erase?id=erase_1");
+    const section = within(await screen.findByRole("region", { name: "Change these yourself" }));
+    expect(section.getAllByRole("link").map((link) => link.getAttribute("href"))).toEqual([
+      "/data/ds_3",
+      "/aliases/ask-ada-lovelace",
+      expect.stringContaining("/models/ft"),
+      "/settings/webhooks/whe_1",
+      "/settings?part=members",
+      "/settings?part=workspace",
+      "/aliases",
+    ]);
+  });
+
+  it("has words for a person who is nowhere but in names", async () => {
+    const nowhere = {
+      num_rows: 0,
+      datasets: [],
+      files: [],
+      models: [],
+      num_completions: 0,
+      num_preferences: 0,
+    };
+    const found = makeErasure({ ...nowhere, num_drafts: 0, num_grounds: 0, examples: [], by_hand: [] });
+    server.use(http.get(`${PATH}/:id`, () => HttpResponse.json(found)));
+    openPage("/data/erase?id=erase_1");
+    expect(await screen.findByText("Names and notes")).toBeVisible();
+    expect(screen.getByRole("button", { name: "Remove all of it" })).toBeVisible();
   });
 
   it("says why nothing could be removed", async () => {

@@ -3,7 +3,7 @@ import type { ReactNode } from "react";
 import type { Erasure } from "@/api/types";
 import { Facts, type Fact } from "@/components/ui/facts";
 import { Section } from "@/components/ui/page";
-import { isEmpty } from "@/features/datasets/components/erasure";
+import { isEmpty, numNames, numSaid } from "@/features/datasets/components/erasure";
 import { RowView } from "@/features/datasets/components/row-view";
 import { count, plural } from "@/lib/format";
 
@@ -40,8 +40,29 @@ function Counts({ erasure }: { erasure: Erasure }) {
           },
         ]
       : []),
+    ...textsOf(erasure),
   ];
   return <Facts facts={facts} />;
+}
+
+/** What keeps its place and loses only the words. */
+function textsOf(erasure: Erasure): Fact[] {
+  const names = numNames(erasure);
+  const said = numSaid(erasure);
+  return [
+    ...(names > 0
+      ? [
+          {
+            label: "Names and notes",
+            value: count(names),
+            note: "of runs, models, files, keys: only the words",
+          },
+        ]
+      : []),
+    ...(said > 0
+      ? [{ label: "Messages", value: count(said), note: "of jobs and webhooks: only the words" }]
+      : []),
+  ];
 }
 
 function Models({ erasure }: { erasure: Erasure }) {
@@ -115,18 +136,59 @@ function Words({ found }: { found: Erasure["by_hand"] }) {
       <ul>
         {found.map((one) => (
           <li key={one.id}>
-            {one.kind === "dataset_name" ? (
-              <Link to="/data/$datasetId" params={{ datasetId: one.id }}>
-                Name of the examples: {one.name}
-              </Link>
-            ) : (
-              <Link to="/aliases">Instructions of the stable name {one.name}</Link>
-            )}
+            <WhereToChange found={one} />
           </li>
         ))}
       </ul>
     </Section>
   );
+}
+
+/** What holds the words, and the way there. */
+function WhereToChange({ found: { kind, id, name } }: { found: Erasure["by_hand"][number] }): ReactNode {
+  switch (kind) {
+    case "dataset_name":
+      return (
+        <Link to="/data/$datasetId" params={{ datasetId: id }}>
+          Name of the examples: {name}
+        </Link>
+      );
+    case "prompt_profile":
+      return <Link to="/aliases">Instructions of the stable name {name}</Link>;
+    case "alias_name":
+      return (
+        <Link to="/aliases/$aliasName" params={{ aliasName: name }}>
+          The stable name {name}: make another, and delete this one
+        </Link>
+      );
+    case "model_id":
+      return (
+        <Link to="/models/$modelId" params={{ modelId: id }}>
+          The id of the model {name}: train another, and delete this one
+        </Link>
+      );
+    case "webhook_address":
+      return (
+        <Link to="/settings/webhooks/$webhookId" params={{ webhookId: id }}>
+          Address of the webhook {name}
+        </Link>
+      );
+    case "invitation":
+      return (
+        <Link to="/settings" search={{ part: "members" }}>
+          The invitation of {name}: withdraw it
+        </Link>
+      );
+    case "workspace_name":
+      return (
+        <Link to="/settings" search={{ part: "workspace" }}>
+          Name of the workspace: {name}
+        </Link>
+      );
+    case "imported_model":
+      // told by themselves, for they need not hold the words
+      return null;
+  }
 }
 
 function Places({ erasure }: { erasure: Erasure }) {

@@ -39,7 +39,7 @@ function State({ erasure }: { erasure: Erasure }) {
       return <Stopped erasure={erasure} />;
     case "erased":
       return (
-        <Notice tone="good" title={`${plural(erasure.num_rows_erased, "example")} removed for good`}>
+        <Notice tone="good" title={`${whatGoes(erasure.num_rows_erased)} removed for good`}>
           Done {erasure.finished_at !== null && <TimeAgo at={erasure.finished_at} />}, confirmed by{" "}
           {erasure.confirmed_by_name ?? "a service"}. What was looked for is forgotten too.
         </Notice>
@@ -47,11 +47,16 @@ function State({ erasure }: { erasure: Erasure }) {
   }
 }
 
+/** Somebody may be in no example, and yet in names or answers. */
+function whatGoes(numRows: number): string {
+  return numRows > 0 ? plural(numRows, "example") : "What is listed below";
+}
+
 function NothingFound({ erasure }: { erasure: Erasure }) {
   return (
     <Notice tone="quiet" title="Nothing was found" action={<Discard erasure={erasure} />}>
-      No example, file or kept answer holds these words as they were written. Try another spelling. A column
-      of a file that nobody chose when it was added is not searched.
+      No example, file, kept answer, name or message holds these words as they were written. Try another
+      spelling. A column of a file that nobody chose when it was added is not searched.
     </Notice>
   );
 }
@@ -62,7 +67,7 @@ function Ask({ erasure }: { erasure: Erasure }) {
     <>
       <Notice
         tone="warn"
-        title={`${plural(erasure.num_rows, "example")} would be removed`}
+        title={`${whatGoes(erasure.num_rows)} would be removed`}
         action={
           <Group gap="xs">
             <Button color="red" onClick={() => setAsking(true)}>
@@ -72,8 +77,8 @@ function Ask({ erasure }: { erasure: Erasure }) {
           </Group>
         }
       >
-        Look below at what was found. It goes from every version, also from old ones, and cannot be brought
-        back.
+        Look below at what was found. Examples go from every version, also from old ones. Nothing of it can be
+        brought back.
       </Notice>
       <AskForWord erasure={erasure} isOpen={isAsking} onClose={() => setAsking(false)} />
     </>
@@ -104,7 +109,8 @@ function AskForWord({ erasure, isOpen, onClose }: AskForWordProps) {
       >
         <p>
           {plural(erasure.num_rows, "example")} and {plural(erasure.files.length, "uploaded file")} go, files
-          as a whole. Nobody can bring them back.
+          as a whole, and whatever else was found. Nobody can bring them back. Answers that are given until it
+          is done are not kept if they name this person.
         </p>
         <TextInput
           mt="md"

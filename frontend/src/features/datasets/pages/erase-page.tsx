@@ -53,7 +53,7 @@ export function ErasePage() {
       title="Forget a person"
       above={<Link to="/data">Data</Link>}
       width="reading"
-      lead="Find every example that names somebody, and remove it for good, from old versions too."
+      lead="Find everything that names somebody, and remove it for good, from old versions of examples too."
     >
       {!can("datasets:erase") ? (
         <Forbidden what="this page" />
@@ -122,6 +122,11 @@ function Search() {
         </Group>
       </form>
       <p>Nothing is removed yet: you see what was found first. What you type is forgotten when it is done.</p>
+      <p>
+        Looked at are examples and their files, kept answers, votes, names and notes, and what jobs and
+        webhooks said. The record of who did what, and what models have learned, stay: you are told which
+        models those are.
+      </p>
     </Section>
   );
 }
