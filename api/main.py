@@ -63,6 +63,7 @@ from api.workspaces.routes import router as workspaces
 from core.backends.registry import Backends, build_backends
 from core.config import Settings
 from core.db.session import Database
+from core.erasures.withholding import Withholding
 from core.identity.oidc.provider import OidcProvider
 from core.monitoring.metrics.service import LedgerTotals
 from core.serving.aliases.shadows import Shadows
@@ -142,8 +143,9 @@ def create_app(
     app.state.backends = backends or build_backends(settings)
     app.state.inference = inference
     app.state.feeds = Feeds(app.state.database, app.state.backends.events)
-    app.state.completion_keeper = CompletionKeeper(app.state.database)
-    app.state.shadows = Shadows(app.state.database)
+    gate = Withholding(settings.sealer())
+    app.state.completion_keeper = CompletionKeeper(app.state.database, gate=gate)
+    app.state.shadows = Shadows(app.state.database, gate=gate)
     app.state.started_s = time.monotonic()
     app.state.oidc_provider = OidcProvider(settings)
     app.state.storage_probe = StorageProbe(app.state.backends.blobs)

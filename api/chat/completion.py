@@ -248,6 +248,7 @@ class Conversation:
                 latency_ms=round((monotonic() - self.began_s) * 1000),
                 error_code=error_code,
                 is_masked=self.log.is_on and self.log.is_masked,
+                asked_s=self.began_s,
             )
         )
 
@@ -267,6 +268,7 @@ class Conversation:
             shown_model=self.route.voice.target.model_id,
             shown_text="".join(self.spoken[0].texts),
             created_by=self.principal.user_id,
+            asked_s=self.began_s,
         )
         self.shadows.ask(task, self.inference)
 

@@ -13,9 +13,14 @@ def close(session: Session, *, workspace_id: str) -> None:
     VersionRepository(session, workspace_id).lock_rows(is_shared=False)
 
 
+def put_off(session: Session, *, workspace_id: str) -> None:
+    """Whoever looks what is being removed, and writes by it, has a `close` wait until that is committed."""
+    VersionRepository(session, workspace_id).lock_rows(is_shared=True)
+
+
 def refuse_while_closed(session: Session, *, workspace_id: str) -> None:
     """Whoever makes a version or a run asks first; an erasure that is confirmed meanwhile waits for the commit."""
-    VersionRepository(session, workspace_id).lock_rows(is_shared=True)
+    put_off(session, workspace_id=workspace_id)
     if jobs.is_any_open(session, workspace_id=workspace_id, kind=JobKind.PERSON_ERASURE):
         raise Conflict(
             "A person's rows are being removed from this workspace. Try again in a few minutes.",

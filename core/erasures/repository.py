@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, delete, extract, func, or_, select, tuple_, update
 from sqlalchemy.orm import Session, undefer
 
 from core.datasets.models import Dataset, DatasetVersion, DraftChange, File, Row
@@ -73,8 +73,18 @@ class ErasureRepository:
             self._session.scalars(query.order_by(Erasure.id.desc()).limit(page.limit + 1)).all(), page.limit
         )
 
+    def confirmed(self, *, since_s: float) -> list[tuple[Erasure, float | None]]:
+        """Those that are not over, or ended less than `since_s` ago; and how long ago, by the database's clock."""
+        ago = extract("epoch", func.clock_timestamp() - Erasure.finished_at)
+        query = select(Erasure, ago).where(
+            Erasure.workspace_id == self._workspace_id,
+            Erasure.confirmed_at.is_not(None),
+            Erasure.finished_at.is_(None) | (ago < since_s),
+        )
+        return [(row[0], None if row[1] is None else float(row[1])) for row in self._session.execute(query)]
+
     def finish(self, erasure: Erasure) -> None:
-        """By the database's clock. What was looked for is forgotten."""
+        """By the clock that `confirmed` reads, for whoever asks there was told the time by nobody else."""
         erasure.sealed_terms, erasure.finished_at = None, func.clock_timestamp()
 
     def remove(self, erasure: Erasure) -> None:

@@ -18,6 +18,7 @@ from core.serving import proofs
 from core.serving import service as serving
 from core.serving.aliases import service as aliases
 from core.serving.aliases.models import ShadowAnswer
+from core.serving.gate import Gate
 from core.serving.service import Target
 
 logger = logging.getLogger(__name__)
@@ -42,13 +43,15 @@ class ShadowTask:
     shown_model: str
     shown_text: str
     created_by: str | None
+    asked_s: float
+    """When the question came, by `time.monotonic()`."""
 
 
 class Shadows:
     """`ask` returns at once. Safe to share between threads."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, *, gate: Gate) -> None:
+        self._database, self._gate = database, gate
         self._waiting: queue.Queue[tuple[ShadowTask, InferenceClient]] = queue.Queue(maxsize=_MAX_WAITING)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -99,25 +102,27 @@ class Shadows:
         except AppError as error:
             problem = error.message
         shadow_id = new_id("shd_")
+        answer = ShadowAnswer(
+            id=shadow_id,
+            workspace_id=task.workspace_id,
+            alias_id=task.alias_id,
+            completion_id=task.completion_id,
+            release=task.release,
+            question=_storable(_question(task.request)),
+            shown_model=task.shown_model,
+            shown_text=_storable(task.shown_text),
+            model=task.target.model_id,
+            text=None if text is None else _storable(text),
+            problem=problem,
+            seconds=seconds,
+            tokens=tokens,
+        )
         with self._database.session(workspace_scope(task.workspace_id)) as session:
-            aliases.keep_shadow_answer(
-                session,
-                ShadowAnswer(
-                    id=shadow_id,
-                    workspace_id=task.workspace_id,
-                    alias_id=task.alias_id,
-                    completion_id=task.completion_id,
-                    release=task.release,
-                    question=_storable(_question(task.request)),
-                    shown_model=task.shown_model,
-                    shown_text=_storable(task.shown_text),
-                    model=task.target.model_id,
-                    text=None if text is None else _storable(text),
-                    problem=problem,
-                    seconds=seconds,
-                    tokens=tokens,
-                ),
-            )
+            withholds = self._gate(session, workspace_id=task.workspace_id, since_s=task.asked_s)
+            if withholds([answer.question, answer.shown_text, answer.text, problem], task.asked_s):
+                logger.info("the shadow of %s is not kept, for somebody is forgotten", task.completion_id)
+            else:
+                aliases.keep_shadow_answer(session, answer)
             if seconds:
                 # an entry of its own, by its own id: nobody pays for a shadow without seeing it
                 serving.meter(

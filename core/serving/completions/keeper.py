@@ -19,6 +19,7 @@ from core.db.session import Database, workspace_scope
 from core.db.sqlstates import is_lost_race, is_unavailable
 from core.serving.completions import service
 from core.serving.completions.types import NewCompletion
+from core.serving.gate import Gate
 
 logger = logging.getLogger(__name__)
 
@@ -37,11 +38,12 @@ class CompletionKeeper:
         self,
         database: Database,
         *,
+        gate: Gate,
         max_bytes: int = _MAX_BYTES,
         patience_s: float = _PATIENCE_S,
         pause_s: float = _PAUSE_S,
     ) -> None:
-        self._database = database
+        self._database, self._gate = database, gate
         self._max_bytes, self._patience_s, self._pause_s = max_bytes, patience_s, pause_s
         self._pending: OrderedDict[str, NewCompletion] = OrderedDict()
         self._num_bytes = 0
@@ -106,9 +108,7 @@ class CompletionKeeper:
         """In one transaction; if that fails each in its own, so that one that cannot be stored takes no other along."""
         if len(batch) > 1:
             try:
-                with self._database.session(workspace_scope(batch[0].workspace_id)) as session:
-                    for completion in batch:
-                        service.keep(session, completion)
+                self._keep(batch)
             except Exception as error:  # noqa: BLE001 - told by who tries it alone
                 logger.warning("%d answers are kept one by one: %s", len(batch), type(error).__name__)
             else:
@@ -116,12 +116,22 @@ class CompletionKeeper:
         for completion in batch:
             self._store(completion)
 
+    def _keep(self, batch: Sequence[NewCompletion]) -> None:
+        """In one transaction: those that the gate withholds are dropped."""
+        workspace_id = batch[0].workspace_id
+        with self._database.session(workspace_scope(workspace_id)) as session:
+            withholds = self._gate(session, workspace_id=workspace_id, since_s=min(one.asked_s for one in batch))
+            for completion in batch:
+                if withholds(completion.said, completion.asked_s):
+                    logger.info("the answer %s is not kept, for somebody is forgotten", completion.id)
+                else:
+                    service.keep(session, completion)
+
     def _store(self, completion: NewCompletion) -> None:
         deadline = time.monotonic() + self._patience_s
         while True:
             try:
-                with self._database.session(workspace_scope(completion.workspace_id)) as session:
-                    service.keep(session, completion)
+                self._keep([completion])
             except SQLAlchemyError as error:
                 if not _may_pass(error) or time.monotonic() + self._pause_s > deadline:
                     name = type(error).__name__

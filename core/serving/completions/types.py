@@ -1,6 +1,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from time import monotonic
 from typing import Any, Final
 
 MIN_LOGGED_DAYS: Final = 1
@@ -70,6 +71,13 @@ class NewCompletion:
     error_code: str | None = None
     is_masked: bool = False
     """Personal data is taken out before it is written."""
+    asked_s: float = field(default_factory=monotonic)
+    """When the question came, by `time.monotonic()`."""
+
+    @property
+    def said(self) -> list[Any]:
+        """All that somebody said, before anything is taken out."""
+        return [self.messages, self.parameters, self.answer, *self.metadata.keys(), *self.metadata.values()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,6 +189,26 @@ class TestShadow:
         answers = {(entry.model, entry.source_id) for entry in ledger(database) if entry.model}
         assert answers == {(model, answer["id"]), (tuned, kept["id"])}
 
+    def test_that_names_somebody_who_is_being_forgotten_is_metered_and_not_stored(
+        self,
+        client: TestClient,
+        app: FastAPI,
+        as_admin: Headers,
+        bot: str,
+        post: Make,
+        model: str,
+        tuned: str,
+        database: Database,
+    ) -> None:
+        post("releases", arms=[{"model": model, "percent": 100}], shadow={"model": tuned})
+        found = client.post("/v1/erasures", headers=as_admin, json={"terms": ["hello there"]}).json()
+        assert client.post(f"/v1/erasures/{found['id']}/confirm", headers=as_admin).status_code == 200
+        say(client, as_admin, bot)
+        shadows: Shadows = app.state.shadows
+        shadows.flush()
+        assert client.get(f"/v1/aliases/{bot}/shadow_answers", headers=as_admin).json()["data"] == []
+        assert {entry.model for entry in ledger(database) if entry.model} == {model, tuned}
+
 
 class TestRights:
     def test_reading_and_changing(self, client: TestClient, as_viewer: Headers, bot: str, model: str) -> None:

@@ -23,6 +23,7 @@ from core.serving.routing import Route, Voice
 from core.serving.service import Target
 from core.workspaces.principal import Principal
 from tests.api.chat.conftest import HELLO, Ask, events, ledger, usage
+from tests.factories.completions import open_gate
 from tests.factories.inference import FINGERPRINT, WORDS, FakeInference
 
 pytestmark = pytest.mark.stack
@@ -85,8 +86,8 @@ def conversation_of(database: Database, principal: Principal, model: str, infere
         principal=principal,
         database=database,
         inference=inference,  # type: ignore[arg-type] # has what is used of it
-        keeper=CompletionKeeper(database),
-        shadows=Shadows(database),
+        keeper=CompletionKeeper(database, gate=open_gate),
+        shadows=Shadows(database, gate=open_gate),
         metrics=ChatMetrics(CollectorRegistry()),
         allowance=TokenAllowance(NullRateLimiter(), "tokens", per_minute=0),
     )

@@ -12,7 +12,7 @@ from core.db.session import Database, Scope
 from core.serving.completions import service as completions
 from core.serving.completions.keeper import CompletionKeeper
 from core.serving.completions.types import NewCompletion
-from tests.factories.completions import new_completion
+from tests.factories.completions import new_completion, open_gate
 
 
 class NoDatabase:
@@ -53,7 +53,7 @@ def outage(monkeypatch: pytest.MonkeyPatch, stored: list[str], *, num_failures: 
 
 
 def test_all_are_stored_in_their_order(database: Database, stored: list[str]) -> None:
-    keeper = CompletionKeeper(database)
+    keeper = CompletionKeeper(database, gate=open_gate)
     for number in range(5):
         keeper.give(new_completion("w", f"chatcmpl-{number}"))
     assert keeper.flush(timeout_s=10)
@@ -65,7 +65,7 @@ def test_what_the_database_misses_is_stored_when_it_is_back(
     database: Database, stored: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried = outage(monkeypatch, stored, num_failures=3)
-    keeper = CompletionKeeper(database, pause_s=0.01)
+    keeper = CompletionKeeper(database, gate=open_gate, pause_s=0.01)
     keeper.give(new_completion("w", "chatcmpl-1"))
     assert tried.wait(10)
     keeper.give(new_completion("w", "chatcmpl-2"))
@@ -77,7 +77,7 @@ def test_patience_ends_and_the_log_names_what_is_lost_without_a_word_of_it(
     database: Database, stored: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     outage(monkeypatch, stored, num_failures=10**6)
-    keeper = CompletionKeeper(database, pause_s=0.01, patience_s=0.05)
+    keeper = CompletionKeeper(database, gate=open_gate, pause_s=0.01, patience_s=0.05)
     keeper.give(new_completion("w", "chatcmpl-1", messages=[{"role": "user", "content": "my secret"}]))
     assert keeper.flush(timeout_s=10)
     assert stored == []
@@ -89,7 +89,7 @@ def test_more_than_fits_is_dropped_and_said(
     database: Database, stored: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     tried = outage(monkeypatch, stored, num_failures=1)
-    keeper = CompletionKeeper(database, max_bytes=5000, pause_s=0.2)
+    keeper = CompletionKeeper(database, gate=open_gate, max_bytes=5000, pause_s=0.2)
     large = [{"role": "user", "content": "a" * 3000}]
     keeper.give(new_completion("w", "chatcmpl-1", messages=large))
     assert tried.wait(10)
@@ -109,7 +109,7 @@ def test_one_that_cannot_be_stored_does_not_stop_the_others(
         stored.append(new.id)
 
     monkeypatch.setattr(completions, "keep", keep)
-    keeper = CompletionKeeper(database)
+    keeper = CompletionKeeper(database, gate=open_gate)
     for number in (1, 2):
         keeper.give(new_completion("w", f"chatcmpl-{number}"))
     assert keeper.flush(timeout_s=10)
@@ -125,7 +125,7 @@ def test_what_no_waiting_helps_is_given_up_at_once(
         stored.append(new.id)
 
     monkeypatch.setattr(completions, "keep", keep)
-    keeper = CompletionKeeper(database, pause_s=60)
+    keeper = CompletionKeeper(database, gate=open_gate, pause_s=60)
     for number in (1, 2):
         keeper.give(new_completion("w", f"chatcmpl-{number}"))
     assert keeper.flush(timeout_s=10)
@@ -137,7 +137,7 @@ def test_waiting_for_one_does_not_wait_for_the_others(
     database: Database, stored: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outage(monkeypatch, stored, num_failures=10**6)
-    keeper = CompletionKeeper(database, pause_s=0.05, patience_s=0.5)
+    keeper = CompletionKeeper(database, gate=open_gate, pause_s=0.05, patience_s=0.5)
     keeper.give(new_completion("w", "chatcmpl-1"))
     assert keeper.wait_for("chatcmpl-2", timeout_s=0)
     assert not keeper.wait_for("chatcmpl-1", timeout_s=0.01)
@@ -165,7 +165,7 @@ def test_those_that_wait_are_stored_together_and_one_that_cannot_be_takes_no_oth
         stored.append(new.id)
 
     monkeypatch.setattr(completions, "keep", keep)
-    keeper = CompletionKeeper(cast("Database", Counted()))
+    keeper = CompletionKeeper(cast("Database", Counted()), gate=open_gate)
     keeper.give(new_completion("w", "first"))
     assert first_is_tried.wait(10)
     for completion_id in ("a", "b"):
@@ -183,7 +183,7 @@ def test_nobody_waits_for_the_answers_of_another_workspace(
 ) -> None:
     may_store = threading.Event()
     monkeypatch.setattr(completions, "keep", lambda _, new: may_store.wait(10) and stored.append(new.id))
-    keeper = CompletionKeeper(database)
+    keeper = CompletionKeeper(database, gate=open_gate)
     keeper.give(new_completion("busy", "chatcmpl-0"))
     assert keeper.flush(timeout_s=0, workspace_id="w")
     assert not keeper.flush(timeout_s=0, workspace_id="busy")
@@ -196,7 +196,7 @@ def test_nobody_waits_for_the_answers_of_another_workspace(
 
 def test_what_is_given_meanwhile_is_not_waited_for(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else nobody could wait where answers come all the time."""
-    keeper = CompletionKeeper(database)
+    keeper = CompletionKeeper(database, gate=open_gate)
     given, over = iter(range(1, 1_000_000)), threading.Event()
 
     def keep(_: Session, _new: NewCompletion) -> None:
