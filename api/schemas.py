@@ -6,6 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core.core_schema import no_info_before_validator_function
 
+from core.jobs.waits import Wait, WaitReason
+from core.kit.clock import unix_s
+
 _NO_SCHEMAS = frozenset({"default", "fields", "metadata", "serialization"})
 
 
@@ -74,3 +77,21 @@ class ErrorDetail(BaseModel):
 
 class ErrorBody(ResponseBody):
     error: ErrorDetail
+
+
+class JobWaitBody(ResponseBody):
+    """Why nobody works yet on something that is to be done."""
+
+    reason: WaitReason = Field(
+        description="`no_worker`: no machine is here that could. `retry`: a try failed, and another is due. `turn`: "
+        "others are before it, or all machines are at work. `start`: it begins at once."
+    )
+    message: str = Field(description="In plain words.")
+    until: int | None = Field(description="Nobody begins with it before.")
+
+    @classmethod
+    def of(cls, wait: Wait | None) -> "JobWaitBody | None":
+        if wait is None:
+            return None
+        until = None if wait.until is None else unix_s(wait.until)
+        return cls(reason=wait.reason, message=wait.message, until=until)

@@ -4,7 +4,7 @@ from pydantic import Field
 
 from api.fine_tuning.estimates import EstimateQueue
 from api.pagination import ListBody, list_body
-from api.schemas import RequestBody, ResponseBody
+from api.schemas import JobWaitBody, RequestBody, ResponseBody
 from core.jobs.states import JobState
 from core.kit.clock import unix_s
 from core.kit.money import usd
@@ -61,6 +61,7 @@ class ScalingStudyBody(ResponseBody):
     model: str
     status: JobState
     is_cancelling: bool
+    waits_for: JobWaitBody | None = Field(description="While its `status` is `queued`; of a list, the first ten.")
     progress: float = Field(description="From 0 to 1.")
     learning_from: int | None = Field(description="How many rows the part has that is worked on.")
     num_train: int
@@ -127,6 +128,7 @@ def scaling_study_body(details: StudyDetails) -> ScalingStudyBody:
         model=study.base_model,
         status=job.state,
         is_cancelling=job.cancel_requested_at is not None and job.state is JobState.RUNNING,
+        waits_for=JobWaitBody.of(details.wait),
         progress=told.progress,
         learning_from=sizes_of(study.num_train)[len(told.points)] if is_running else None,
         num_train=study.num_train,

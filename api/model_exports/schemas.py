@@ -2,7 +2,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from api.schemas import RequestBody, ResponseBody
+from api.schemas import JobWaitBody, RequestBody, ResponseBody
 from core.exports import service as exports
 from core.exports.child import MergeReport
 from core.exports.forms import ModelExportFormat
@@ -44,6 +44,7 @@ class ModelExportBody(ResponseBody):
     status: JobState
     is_cancelling: bool
     stage: str | None = Field(description="What is done at the moment.")
+    waits_for: JobWaitBody | None = Field(description="While its `status` is `queued`; of a list, the first ten.")
     progress: float | None = Field(description="From 0 to 1, within the stage.")
     job_id: str
     finished_at: int | None
@@ -93,6 +94,7 @@ def model_export_body(details: ExportDetails) -> ModelExportBody:
         status=job.state,
         is_cancelling=job.cancel_requested_at is not None and not is_over,
         stage=None if is_over else job.stage,
+        waits_for=JobWaitBody.of(details.wait),
         progress=1.0 if job.state is JobState.SUCCEEDED else progress,
         job_id=job.id,
         finished_at=None if job.finished_at is None else unix_s(job.finished_at),

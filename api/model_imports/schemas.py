@@ -2,7 +2,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from api.schemas import RequestBody, ResponseBody
+from api.schemas import JobWaitBody, RequestBody, ResponseBody
 from core.jobs.states import TERMINAL, JobState
 from core.kit.clock import unix_s
 from core.model_imports.names import MAX_FILES
@@ -56,6 +56,7 @@ class ModelImportBody(ResponseBody):
     status: JobState
     is_cancelling: bool
     stage: str | None = Field(description="What is done at the moment.")
+    waits_for: JobWaitBody | None = Field(description="While its `status` is `queued`; of a list, the first ten.")
     job_id: str
     finished_at: int | None
     model: str | None = Field(description="The model that came of it; whether it may answer, its `proof_status` says.")
@@ -82,6 +83,7 @@ def model_import_body(details: ImportDetails) -> ModelImportBody:
         status=job.state,
         is_cancelling=job.cancel_requested_at is not None and not is_over,
         stage=None if is_over else job.stage,
+        waits_for=JobWaitBody.of(details.wait),
         job_id=job.id,
         finished_at=None if job.finished_at is None else unix_s(job.finished_at),
         model=None if details.adapter is None else details.adapter.model_id,

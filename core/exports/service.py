@@ -3,8 +3,8 @@
 An export is a job. `core.exports.execution` is the worker's side; `core.exports.manifest` says what is signed.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
@@ -111,7 +111,7 @@ def get(session: Session, *, workspace_id: str, export_id: str) -> ExportDetails
     found = ExportRepository(session, workspace_id).find(export_id)
     if found is None:
         raise _not_found(export_id)
-    return found
+    return _told(session, [found])[0]
 
 
 def choices_of(session: Session, *, workspace_id: str, model_id: str) -> list[Choice]:
@@ -126,7 +126,8 @@ def list_exports(
     adapter_id = None
     if model_id is not None:
         adapter_id = adapters.get_by_model_id(session, workspace_id=workspace_id, model_id=model_id).id
-    return ExportRepository(session, workspace_id).page(page, adapter_id=adapter_id)
+    found = ExportRepository(session, workspace_id).page(page, adapter_id=adapter_id)
+    return Page(items=_told(session, found.items), has_more=found.has_more)
 
 
 def cancel(session: Session, *, principal: Principal, export_id: str, bus: EventBus | None = None) -> ExportDetails:
@@ -196,6 +197,12 @@ def is_expired(export: ModelExport) -> bool:
 def public_key(session: Session, *, settings: Settings) -> SigningKey:
     """What manifests of this installation are signed with; made when it is first asked for."""
     return signing.ensure_key(session, sealer=settings.sealer())
+
+
+def _told(session: Session, found: Sequence[ExportDetails]) -> list[ExportDetails]:
+    """With what they wait for."""
+    waits = jobs.waits_of(session, (one.job for one in found))
+    return [replace(one, wait=waits.get(one.job.id)) for one in found]
 
 
 def _fetchable(found: ExportDetails) -> list[StoredFile]:

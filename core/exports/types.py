@@ -8,6 +8,7 @@ from core.datasets.types import RowKind
 from core.exports.forms import ModelExportFormat
 from core.exports.models import ModelExport
 from core.jobs.models import Job
+from core.jobs.waits import Wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,8 @@ class ExportDetails:
     export: ModelExport
     adapter: Adapter
     job: Job
+    wait: Wait | None = None
+    """What it waits for, if it does."""
 
 
 @dataclass(frozen=True, slots=True)

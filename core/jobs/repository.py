@@ -272,10 +272,14 @@ class JobRepository:
         ).one()
         held_s = float(row.held_s or 0)
         starts_in_s = None if row.num_workers == 0 or row.num_unknown else row.known_s / row.num_workers
-        if row.num_queued + row.num_running < row.num_workers:
+        is_one_free = row.num_queued + row.num_running < row.num_workers
+        if is_one_free:
             starts_in_s = 0.0
         return QueueOutlook(
-            position=row.num_queued + 1, starts_in_s=None if starts_in_s is None else max(starts_in_s, held_s)
+            position=row.num_queued + 1,
+            starts_in_s=None if starts_in_s is None else max(starts_in_s, held_s),
+            num_workers=row.num_workers,
+            is_one_free=is_one_free,
         )
 
     def lock_expired(self, limit: int) -> Sequence[Job]:

@@ -44,6 +44,7 @@ from core.jobs.reaping import reap
 from core.jobs.repository import JobRepository
 from core.jobs.states import Blame, JobState
 from core.jobs.types import Curve, EventLevel, EventType, JobError, NewEvent, QueueOutlook
+from core.jobs.waits import waits_of
 from core.kit.clock import utc_now
 from core.kit.ids import first_id, new_id
 from core.kit.pagination import Page, PageRequest
@@ -87,6 +88,7 @@ __all__ = [
     "set_stage",
     "submit",
     "waiting",
+    "waits_of",
 ]
 
 _ID_PREFIX = "job_"

@@ -64,6 +64,10 @@ class QueueOutlook:
     """1 is next."""
     starts_in_s: float | None
     """None when too little is known of what is ahead."""
+    num_workers: int
+    """Live ones of the queue that claim work."""
+    is_one_free: bool
+    """Whether one of them is, for as long as nobody else asks."""
 
 
 @dataclass(frozen=True, slots=True)

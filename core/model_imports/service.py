@@ -4,6 +4,7 @@ An import is a job. `core.model_imports.execution` is the worker's side.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
@@ -96,12 +97,13 @@ def get(session: Session, *, workspace_id: str, import_id: str) -> ImportDetails
             code="model_import_not_found",
             param="model_import_id",
         )
-    return found
+    return _told(session, [found])[0]
 
 
 def list_imports(session: Session, *, workspace_id: str, page: PageRequest) -> Page[ImportDetails]:
     """Newest first."""
-    return ImportRepository(session, workspace_id).page(page)
+    found = ImportRepository(session, workspace_id).page(page)
+    return Page(items=_told(session, found.items), has_more=found.has_more)
 
 
 def cancel(session: Session, *, principal: Principal, import_id: str, bus: EventBus | None = None) -> ImportDetails:
@@ -118,6 +120,12 @@ def cancel(session: Session, *, principal: Principal, import_id: str, bus: Event
     if is_first:
         audit.record(session, principal=principal, action="model_import.cancelled", target_id=import_id)
     return get(session, workspace_id=principal.workspace_id, import_id=import_id)
+
+
+def _told(session: Session, found: Sequence[ImportDetails]) -> list[ImportDetails]:
+    """With what they wait for."""
+    waits = jobs.waits_of(session, (one.job for one in found))
+    return [replace(one, wait=waits.get(one.job.id)) for one in found]
 
 
 def _files(session: Session, workspace_id: str, file_ids: Sequence[str]) -> list[File]:

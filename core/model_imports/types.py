@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from core.adapters.models import Adapter
 from core.jobs.models import Job
+from core.jobs.waits import Wait
 from core.model_imports.models import ModelImport
 
 
@@ -13,3 +14,5 @@ class ImportDetails:
     job: Job
     adapter: Adapter | None
     """What came of it."""
+    wait: Wait | None = None
+    """What it waits for, if it does."""

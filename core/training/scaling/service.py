@@ -3,6 +3,7 @@
 It is one job. Its parts are trained by the trainer of every run, and nothing of them is kept but what they came to.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from sqlalchemy.orm import Session
@@ -19,6 +20,7 @@ from core.datasets.types import RowKind
 from core.errors import Conflict, Invalid, NotFound
 from core.jobs import service as jobs
 from core.jobs.kinds import JobKind
+from core.jobs.models import Job
 from core.jobs.states import JobState
 from core.kit.ids import new_id
 from core.kit.money import priced
@@ -128,14 +130,14 @@ def get(session: Session, *, workspace_id: str, study_id: str) -> StudyDetails:
     found = StudyRepository(session, workspace_id).find(study_id)
     if found is None:
         raise study_not_found(study_id)
-    return StudyDetails(*found)
+    return _told(session, [found])[0]
 
 
 def list_studies(session: Session, *, workspace_id: str, version_id: str, page: PageRequest) -> Page[StudyDetails]:
     """Of one dataset version, newest first."""
     datasets.get_version(session, workspace_id=workspace_id, version_id=version_id)
     found = StudyRepository(session, workspace_id).page(version_id, page)
-    return Page(items=[StudyDetails(*one) for one in found.items], has_more=found.has_more)
+    return Page(items=_told(session, found.items), has_more=found.has_more)
 
 
 def cancel(session: Session, *, principal: Principal, study_id: str, bus: EventBus | None = None) -> StudyDetails:
@@ -163,6 +165,12 @@ def study_not_found(study_id: str) -> NotFound:
     return NotFound(
         f"There is no study {study_id} in this workspace.", code="scaling_study_not_found", param="scaling_study_id"
     )
+
+
+def _told(session: Session, found: Sequence[tuple[ScalingStudy, Job]]) -> list[StudyDetails]:
+    """With what they wait for."""
+    waits = jobs.waits_of(session, (job for _, job in found))
+    return [StudyDetails(study, job, waits.get(job.id)) for study, job in found]
 
 
 def _base(session: Session, workspace_id: str, model_id: str | None) -> BaseModel:

@@ -4,6 +4,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.jobs.models import Job
+from core.jobs.waits import Wait
 from core.training.hardware import Place
 from core.training.models import ScalingStudy
 from core.training.planning import Plan
@@ -36,6 +37,8 @@ class Measured(HeldoutLosses):
 class StudyDetails:
     study: ScalingStudy
     job: Job
+    wait: Wait | None = None
+    """What it waits for, if it does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6258,6 +6258,24 @@ export interface components {
          * @enum {string}
          */
         JobState: "validating" | "queued" | "running" | "paused" | "succeeded" | "failed" | "cancelled";
+        /**
+         * JobWaitBody
+         * @description Why nobody works yet on something that is to be done.
+         */
+        JobWaitBody: {
+            /**
+             * Message
+             * @description In plain words.
+             */
+            message: string;
+            /** @description `no_worker`: no machine is here that could. `retry`: a try failed, and another is due. `turn`: others are before it, or all machines are at work. `start`: it begins at once. */
+            reason: components["schemas"]["WaitReason"];
+            /**
+             * Until
+             * @description Nobody begins with it before.
+             */
+            until: number | null;
+        };
         /** JobWarning */
         JobWarning: {
             /**
@@ -7586,6 +7604,8 @@ export interface components {
              */
             stage: string | null;
             status: components["schemas"]["JobState"];
+            /** @description While its `status` is `queued`; of a list, the first ten. */
+            waits_for: components["schemas"]["JobWaitBody"] | null;
         };
         /** ModelExportChoiceBody */
         ModelExportChoiceBody: {
@@ -7662,6 +7682,8 @@ export interface components {
              */
             stage: string | null;
             status: components["schemas"]["JobState"];
+            /** @description While its `status` is `queued`; of a list, the first ten. */
+            waits_for: components["schemas"]["JobWaitBody"] | null;
         };
         /** ModelImportErrorBody */
         ModelImportErrorBody: {
@@ -9583,6 +9605,8 @@ export interface components {
             progress: number;
             result: components["schemas"]["ScalingVerdictBody"] | null;
             status: components["schemas"]["JobState"];
+            /** @description While its `status` is `queued`; of a list, the first ten. */
+            waits_for: components["schemas"]["JobWaitBody"] | null;
         };
         /** ScalingStudyError */
         ScalingStudyError: {
@@ -10390,6 +10414,11 @@ export interface components {
          * @enum {string}
          */
         VoteVerdict: "best" | "all_equal" | "all_bad";
+        /**
+         * WaitReason
+         * @enum {string}
+         */
+        WaitReason: "no_worker" | "retry" | "turn" | "start";
         /** WebhookAttemptBody */
         WebhookAttemptBody: {
             /**

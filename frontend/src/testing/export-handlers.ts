@@ -12,6 +12,7 @@ export function makeExport(changes: Partial<ModelExport> = {}): ModelExport {
     status: "succeeded",
     is_cancelling: false,
     stage: null,
+    waits_for: null,
     progress: 1,
     job_id: "job_20",
     finished_at: NOW_S - 580,
@@ -47,6 +48,12 @@ export const UNDER_WAY: Partial<ModelExport> = {
   cost_usd: null,
 };
 
+export const RETRY: ModelExport["waits_for"] = {
+  reason: "retry",
+  message: "Try 1 failed. Our storage did not answer for a long time. Next try in 5 seconds.",
+  until: NOW_S + 5,
+};
+
 export const CHOICES: ModelExportChoice[] = [
   { format: "adapter", reason: null },
   { format: "merged", reason: null },
@@ -61,6 +68,14 @@ export const exportHandlers = [
       listOf([
         makeExport(),
         makeExport({ ...UNDER_WAY, id: "export_2", format: "merged", stage: "merging" }),
+        makeExport({
+          ...UNDER_WAY,
+          id: "export_3",
+          format: "gguf",
+          status: "queued",
+          stage: null,
+          waits_for: RETRY,
+        }),
       ]),
     ),
   ),

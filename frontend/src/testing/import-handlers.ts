@@ -45,6 +45,7 @@ export function makeImport(changes: Partial<ModelImport> = {}): ModelImport {
     status: "succeeded",
     is_cancelling: false,
     stage: null,
+    waits_for: null,
     job_id: "job_30",
     finished_at: NOW_S - 30,
     model: BROUGHT_ID,

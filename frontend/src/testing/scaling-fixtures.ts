@@ -31,6 +31,7 @@ export function makeStudy(changes: Partial<ScalingStudy> = {}): ScalingStudy {
     model: "smollm2-135m-instruct",
     status: "succeeded",
     is_cancelling: false,
+    waits_for: null,
     progress: 1,
     learning_from: null,
     num_train: 400,

@@ -16,11 +16,13 @@ from transformers import AutoModelForCausalLM
 from core import cli
 from core.backends.registry import Backends
 from core.config import Settings
-from core.db.session import SYSTEM
+from core.db.session import SYSTEM, Database
 from core.exports import signing
+from core.jobs.kinds import QueueName
 from core.kit.hashing import sha256_file
 from core.kit.sealing import Sealer
 from core.sealed_secrets import reseal
+from core.workers import service as workers
 from core.workspaces.principal import Principal
 from tests.conftest import Headers
 from tests.worker.tasks.packing_bench import Packing, make_trained
@@ -233,18 +235,30 @@ def test_whoever_goes_on_with_it_packs_the_same(packing: Packing, trained: Path,
     assert packing.look(asked["id"])["status"] == "queued"
     packing.context = replace(packing.context, stopping=threading.Event())
     packing.work()
-    assert packing.look(asked["id"])["status"] == "succeeded"
+    done = packing.look(asked["id"])
+    assert (done["status"], done["waits_for"]) == ("succeeded", None)
     assert (packing.fetched(asked["id"], tmp_path / "out") / "adapter_model.safetensors").exists()
 
 
-def test_a_model_that_came_back_damaged_is_not_packed(packing: Packing, trained: Path, backends: Backends) -> None:
+def test_a_model_that_came_back_damaged_is_not_packed_and_what_it_waits_for_is_told(
+    packing: Packing, trained: Path, backends: Backends, database: Database
+) -> None:
     asked = packing.ask(packing.enter(trained))
+    assert asked["waits_for"]["reason"] == "no_worker"
+    with database.session(SYSTEM) as session:
+        workers.beat(session, worker_id="w", hostname="h", queue_name=QueueName.IO, pid=1, version="0")
+    assert packing.look(asked["id"])["waits_for"]["reason"] == "start"
     runs = f"workspaces/{packing.principal.workspace_id}/runs/"
     [key] = [key for key in backends.blobs.keys(runs) if key.endswith("/adapter_model.safetensors")]
     backends.blobs.put_bytes(key, b"something else")
     packing.work()
     found = packing.look(asked["id"])
     assert (found["status"], found["files"]) == ("queued", [])
+    listed = packing.client.get("/v1/model_exports", headers=packing.headers).json()["data"]
+    for told in (found, listed[0]):
+        assert told["waits_for"]["reason"] == "retry"
+        assert told["waits_for"]["message"].startswith("Try 1 failed. The trained model did not arrive whole")
+        assert told["waits_for"]["until"] is not None
 
 
 def test_a_machine_that_cannot_open_the_key_says_so(packing: Packing, trained: Path) -> None:

@@ -331,7 +331,8 @@ def test_whoever_goes_on_with_it_brings_the_same_and_what_came_to_nothing_is_swe
     stopping.set()
     bringing.context = replace(context, stopping=stopping)
     bringing.work()
-    assert bringing.look(asked["id"])["status"] == "queued"
+    given_back = bringing.look(asked["id"])
+    assert (given_back["status"], given_back["waits_for"]["reason"]) == ("queued", "no_worker")
     bringing.context = context
     bringing.work()
     done = bringing.look(asked["id"])

@@ -184,7 +184,7 @@ def test_a_trainer_that_says_nonsense_is_not_believed(studio: Studio, told: str)
     studio.work()
     found = studio.look(study_id)
     # a fault of ours: tried again
-    assert (found["status"], found["result"]) == ("queued", None)
+    assert (found["status"], found["result"], found["waits_for"]["reason"]) == ("queued", None, "no_worker")
 
 
 def test_of_one_version_there_is_one_study_at_a_time_and_a_waiting_one_is_cancelled_at_once(studio: Studio) -> None:

@@ -134,6 +134,21 @@ describe("bringing a model made elsewhere", () => {
     expect(await screen.findByText("Drop the files of the model")).toBeVisible();
   });
 
+  it("says what it waits for", async () => {
+    const message = "No machine is here that could do it.";
+    const found = makeImport({
+      ...ON_ITS_WAY,
+      status: "queued",
+      stage: null,
+      waits_for: { reason: "no_worker", message, until: null },
+    });
+    server.use(http.get("*/v1/model_imports/:id", () => HttpResponse.json(found)));
+    openPage("/models/bring?id=import_1");
+    expect(
+      await screen.findByText(`${message} You can close this page; it goes on without you.`),
+    ).toBeVisible();
+  });
+
   it("stops one that is on its way", async () => {
     let found = makeImport({ ...ON_ITS_WAY, id: "import_2" });
     server.use(

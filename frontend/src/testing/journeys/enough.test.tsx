@@ -19,6 +19,20 @@ async function openCheck() {
 }
 
 describe("whether examples are enough", () => {
+  it("says what it waits for before it runs", async () => {
+    const message = "It waits for its turn: 2 other jobs are before it.";
+    const queued = makeStudy({
+      status: "queued",
+      result: null,
+      fit: null,
+      points: [],
+      waits_for: { reason: "turn", message, until: null },
+    });
+    server.use(http.get(LIST, () => HttpResponse.json(studiesOf([queued]))));
+    const { section } = await openCheck();
+    expect(await section.findByText(/2 other jobs are before it\. It takes about/)).toBeVisible();
+  });
+
   it("says the price before it starts, shows how far it is, and can be cancelled", async () => {
     const running = makeStudy({
       status: "running",

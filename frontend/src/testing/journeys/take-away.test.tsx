@@ -1,7 +1,7 @@
 import { screen, within } from "@testing-library/react";
 import { http, HttpResponse } from "msw";
 import type { ModelExport } from "@/api/types";
-import { makeExport, UNDER_WAY } from "@/testing/export-handlers";
+import { makeExport, RETRY, UNDER_WAY } from "@/testing/export-handlers";
 import { listOf, makeSession, TUNED } from "@/testing/fixtures";
 import { accessibilityProblems, openPage, settled } from "@/testing/open-page";
 import { server } from "@/testing/setup";
@@ -97,6 +97,15 @@ describe("taking a model away", () => {
     const alert = await here.findByRole("alert");
     expect(alert).toHaveTextContent(message);
     expect(alert).not.toHaveTextContent("It cost nothing.");
+  });
+
+  it("says what it waits for, which need not be a machine", async () => {
+    has(makeExport({ ...UNDER_WAY, status: "queued", stage: null, waits_for: RETRY }));
+    openPage(ADDRESS);
+    const here = await section();
+    expect(
+      await here.findByText(`${RETRY?.message} You can close this page; the work goes on.`),
+    ).toBeVisible();
   });
 
   it("offers what expired to be packed again", async () => {

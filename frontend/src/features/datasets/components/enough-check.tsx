@@ -22,6 +22,7 @@ import {
 } from "@/features/datasets/scaling-queries";
 import { count, duration, durationRange, money, moneyRange, plural } from "@/lib/format";
 import { newKey } from "@/lib/new-key";
+import { waitWords } from "@/lib/wait-words";
 import classes from "./enough-check.module.css";
 
 const LEAD =
@@ -134,7 +135,7 @@ function UnderWay({ study, canAsk }: { study: ScalingStudy; canAsk: boolean }) {
       <Stitches fraction={waits ? null : study.progress} label="Checking whether these are enough" />
       <p>
         {waits
-          ? "It waits for a free machine."
+          ? waitWords(study)
           : study.learning_from === null
             ? "Putting the answer together."
             : `Learning from ${count(study.learning_from)} of ${count(study.num_train)} examples.`}{" "}

@@ -9,6 +9,7 @@ import { Stitches } from "@/components/ui/stitches";
 import { isUnderWay, useCancelBringing } from "@/features/models/import-queries";
 import { modelsQuery } from "@/features/models/queries";
 import { useCan } from "@/features/session/queries";
+import { waitWords } from "@/lib/wait-words";
 import classes from "./bring-form.module.css";
 
 const STAGES: Record<string, string> = {
@@ -66,8 +67,8 @@ function UnderWay({ found }: { found: ModelImport }) {
     <div className={classes.progress}>
       <Stitches fraction={null} label={`Checking ${found.name}`} />
       <p className={classes.hint} role="status">
-        {waits ? "It waits for a free machine." : (STAGES[found.stage ?? ""] ?? "Checking it…")} You can close
-        this page; it goes on without you.
+        {waits ? waitWords(found) : (STAGES[found.stage ?? ""] ?? "Checking it…")} You can close this page; it
+        goes on without you.
       </p>
       {can("runs:write") && (
         <Button

@@ -20,6 +20,7 @@ import {
 import { useCan } from "@/features/session/queries";
 import { bytes, count, dayOf, money, percent, plural } from "@/lib/format";
 import { newKey } from "@/lib/new-key";
+import { waitWords } from "@/lib/wait-words";
 import { fileWords, FORMS, stageWords } from "./take-away-words";
 import classes from "./take-away.module.css";
 
@@ -183,8 +184,7 @@ function UnderWay({ modelId, found }: { modelId: string; found: ModelExport }) {
     <div className={classes.wide}>
       <Stitches fraction={waits ? null : found.progress} label={`Packing: ${FORMS[found.format].title}`} />
       <p className={classes.quiet} role="status">
-        {waits ? "It waits for a free machine." : stageWords(found.stage)} You can close this page; the work
-        goes on.
+        {waits ? waitWords(found) : stageWords(found.stage)} You can close this page; the work goes on.
       </p>
       {can("models:export") && (
         <Button
