@@ -17,7 +17,7 @@ _GAUGES: Final[tuple[tuple[str, str, Callable[[ServedBase], float]], ...]] = (
     # one that is evicted answers whoever asks, a little later
     ("up", "1 while a base model's answers come.", lambda one: one.status in ("ready", "evicted")),
     ("active", "Answers that are worked on.", lambda one: one.active),
-    ("waiting", "Answers that wait.", lambda one: one.waiting),
+    ("waiting", "Answers that wait, also for the base model to be loaded.", lambda one: one.waiting),
     ("adapters", "Tuned models loaded.", lambda one: one.num_adapters),
     ("adapter_bytes", "Memory of the tuned models loaded.", lambda one: one.adapters.num_bytes or 0),
 )
@@ -32,6 +32,7 @@ _RESIDENCE_GAUGES: Final[tuple[tuple[str, str, Callable[[Residence], float]], ..
 _RESIDENCE_COUNTERS: Final[tuple[tuple[str, str, Callable[[Residence], float]], ...]] = (
     ("loads", "Times that a base model was loaded.", lambda one: one.num_loads),
     ("evictions", "Times that a base model gave its place in memory.", lambda one: one.num_evictions),
+    ("refused", "Questions refused as a base model had no room or no turn in time.", lambda one: one.num_refused),
     ("load_seconds", "Seconds in which a base model was loaded.", lambda one: one.load_s),
 )
 

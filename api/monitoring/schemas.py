@@ -206,6 +206,7 @@ class BaseResidenceBody(ResponseBody):
     num_bytes: int = Field(description="Memory that it takes, with what it may recall of prompts; 0 while evicted.")
     num_loads: int
     num_evictions: int
+    num_refused: int = Field(description="Questions told to come back, as it had no room or no turn in time.")
     load_s: float = Field(description="Of all its loads together.")
 
 

@@ -225,6 +225,8 @@ class Residence(_Value):
     num_bytes: int = 0
     num_loads: int = 0
     num_evictions: int = 0
+    num_refused: int = 0
+    """Questions that were told to come back, as it had no room or no turn in time."""
     load_s: float = 0.0
     """Of all its loads together."""
 

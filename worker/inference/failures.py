@@ -52,10 +52,15 @@ def queue_full() -> RateLimited:
     )
 
 
-def bases_busy(name: str) -> RateLimited:
+def bases_busy(name: str, *, no_room: bool) -> RateLimited:
+    """Where its turn came and there was no room, or where its turn did not come in time."""
+    why = (
+        f"There is no room for the base model {name} right now: those that are loaded are answering."
+        if no_room
+        else f"The turn of the base model {name} did not come in time: others are loaded before it."
+    )
     return RateLimited(
-        f"There is no room for the base model {name} right now: those that are loaded are answering. Try again in a "
-        "few seconds.",
+        f"{why} Try again in a few seconds.",
         code="bases_busy",
         details={"retry_after_s": _RETRY_AFTER_BASES_S},
     )

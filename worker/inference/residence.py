@@ -1,8 +1,9 @@
 """Which base models are in memory: loaded when asked for, within a budget of bytes.
 
 What a base needs is known before it is read. Where there is no room, the one not asked for longest gives its place,
-but never one that is answering and never a pinned one. Memory is real only when nobody holds the tensors any more, so
-whoever works with a base does so inside `use`, and the scheduler tells of those that it computes.
+but never one that is answering and never a pinned one. Those who wait take turns (`base_turns`). Memory is real only
+when nobody holds the tensors any more, so whoever works with a base does so inside `use`, and the scheduler tells of
+those that it computes.
 """
 
 import gc
@@ -22,13 +23,16 @@ from core.config import Settings
 from core.errors import Unavailable
 from core.inference.types import Residence
 from worker.inference.base_memory import budget_of, need_of
-from worker.inference.failures import bases_busy, queue_full
+from worker.inference.base_turns import Turns, Waiter
+from worker.inference.failures import bases_busy
 from worker.inference.runtime import BaseRuntime, VariantKey, load_runtime
 
 logger = logging.getLogger(__name__)
 
-# how long a base waits for answers of others to end, before whoever asked is told to come back
-PATIENCE_S: Final = 10.0
+# how long a question waits for its turn, from its arrival, however many other bases are read meanwhile
+PATIENCE_S: Final = 60.0
+# of that, once it is its turn, for answers of others to end: nobody else's base is read meanwhile
+ROOM_PATIENCE_S: Final = 10.0
 # a base that could not be read is refused for so long: each try would take the places of others first
 PAUSE_AFTER_FAILURE_S: Final = 60.0
 # who waits for a base holds a thread of the server's
@@ -48,6 +52,7 @@ class _Counts:
 
     num_loads: int = 0
     num_evictions: int = 0
+    num_refused: int = 0
     load_s: float = 0.0
 
 
@@ -58,6 +63,8 @@ class Known:
     key: VariantKey
     runtime: BaseRuntime | None
     is_loading: bool
+    num_waiting: int
+    """Questions that wait for it to be loaded."""
     residence: Residence
 
 
@@ -76,7 +83,10 @@ class BaseVariants:
         is_answering: Callable[[BaseRuntime], bool] = lambda _: False,
         on_evicted: Callable[[VariantKey], None] = lambda _: None,
         patience_s: float = PATIENCE_S,
+        room_patience_s: float = ROOM_PATIENCE_S,
         pause_after_failure_s: float = PAUSE_AFTER_FAILURE_S,
+        max_waiting: int = MAX_WAITING,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._settings = settings
         self.budget_bytes = budget_of(settings)
@@ -84,22 +94,26 @@ class BaseVariants:
         self._is_answering = is_answering
         self._on_evicted = on_evicted
         self._patience_s = patience_s
+        self._room_patience_s = room_patience_s
         self._pause_after_failure_s = pause_after_failure_s
+        self._clock = clock
         self._changed = threading.Condition()
         self._resident: OrderedDict[VariantKey, _Resident] = OrderedDict()
         self._loading: VariantKey | None = None
         self._counts: dict[VariantKey, _Counts] = {}
         self._failed_at: dict[VariantKey, float] = {}
-        self._num_waiting = 0
+        self._turns = Turns(max_waiting=max_waiting)
 
     @contextmanager
-    def use(self, key: VariantKey) -> Iterator[BaseRuntime]:
-        """The base, loaded, and not evicted before the block ends. May block while it is loaded.
+    def use(self, key: VariantKey, workspace_id: str = "", *, patience_s: float | None = None) -> Iterator[BaseRuntime]:
+        """The base, loaded, and not evicted before the block ends. May block while it waits for its turn and is loaded.
 
+        Turns go round the workspaces; what is nobody's question is the house's, which has turns as a workspace has.
         Raises `NotFound` for a model we do not know, `Unavailable` for one that is not on disk, larger than the budget
-        or could not be read a moment ago, and `RateLimited` while there is no room because the others are answering.
+        or could not be read a moment ago, and `RateLimited` where its turn did not come in time, too many wait, or
+        there is no room because the others are answering.
         """
-        found = self._acquire(key)
+        found = self._acquire(key, workspace_id, self._patience_s if patience_s is None else patience_s)
         try:
             yield found.runtime
         finally:
@@ -125,6 +139,7 @@ class BaseVariants:
             key=key,
             runtime=found.runtime if found else None,
             is_loading=key == self._loading,
+            num_waiting=len(self._turns.waiting_for(key)),
             residence=Residence(
                 is_pinned=key in self._pinned, num_bytes=found.num_bytes if found else 0, **asdict(counts)
             ),
@@ -140,20 +155,23 @@ class BaseVariants:
         with self._changed:
             self._changed.notify_all()
 
-    def _acquire(self, key: VariantKey) -> _Resident:
+    def _acquire(self, key: VariantKey, workspace_id: str, patience_s: float) -> _Resident:
+        deadline_s = self._clock() + patience_s
         if found := self._resident_now(key):
             return found
-        need = self._need(key)
+        waiter = Waiter(key, self._need(key), workspace_id, deadline_s)
         with self._changed:
-            if self._num_waiting >= MAX_WAITING:
-                raise queue_full()
-            self._num_waiting += 1
-        try:
-            found, evicted = self._wait_for_turn(key, need)
-            return found or self._load(key, need, evicted)
-        finally:
-            with self._changed:
-                self._num_waiting -= 1
+            self._refuse_if_too_large(waiter)
+            self._turns.join(waiter)
+            self._counts.setdefault(key, _Counts())
+            # who gave up its place for this one hears of it, and then whoever is first once this one is gone
+            self._changed.notify_all()
+            try:
+                found, evicted = self._wait_for_turn(waiter)
+            finally:
+                self._turns.leave(waiter)
+                self._changed.notify_all()
+        return found or self._load(waiter, evicted)
 
     def _resident_now(self, key: VariantKey) -> _Resident | None:
         with self._changed:
@@ -166,30 +184,47 @@ class BaseVariants:
             found.num_users += 1
         return found
 
-    def _wait_for_turn(self, key: VariantKey, need: int) -> tuple[_Resident | None, list[VariantKey]]:
+    def _wait_for_turn(self, waiter: Waiter) -> tuple[_Resident | None, list[VariantKey]]:
         """The base if another thread loaded it meanwhile; else it is ours to load, and what went for it is told."""
-        deadline = monotonic() + self._patience_s
-        with self._changed:
-            while True:
-                if found := self._used(key):
-                    return found, []
-                self._refuse_if_too_large(key, need)
-                self._refuse_if_just_failed(key)
-                if self._loading is not None:
-                    self._changed.wait()
-                    # whoever was read meanwhile is answering now: a wait for room begins anew
-                    deadline = monotonic() + self._patience_s
-                    continue
-                victims = self._victims(need)
-                if victims is not None:
-                    for victim in victims:
-                        del self._resident[victim]
-                        self._counts[victim].num_evictions += 1
-                    self._loading = key
-                    self._counts.setdefault(key, _Counts())
-                    return None, victims
-                if not self._changed.wait(deadline - monotonic()):
-                    raise bases_busy(base_models.get(key.base_model).name)
+        while True:
+            if waiter.is_served:
+                return self._resident[waiter.key], []
+            if found := self._used(waiter.key):
+                return found, []
+            if waiter.refusal:
+                raise waiter.refusal
+            self._refuse_if_too_large(waiter)
+            self._refuse_if_just_failed(waiter.key)
+            has_turn = self._loading is None and waiter is self._turns.first
+            if has_turn and (victims := self._victims(waiter.num_bytes)) is not None:
+                self._begin(waiter.key, victims)
+                return None, victims
+            self._wait(waiter, has_turn=has_turn)
+
+    def _begin(self, key: VariantKey, victims: list[VariantKey]) -> None:
+        for victim in victims:
+            del self._resident[victim]
+            self._counts[victim].num_evictions += 1
+        self._loading = key
+
+    def _wait(self, waiter: Waiter, *, has_turn: bool) -> None:
+        """For anything to change. Raises `RateLimited` for a question that has waited long enough."""
+        if waiter.key == self._loading:
+            self._changed.wait()
+            return
+        now_s = self._clock()
+        if has_turn and not waiter.has_turn:
+            waiter.has_turn = True
+            waiter.deadline_s = min(waiter.deadline_s, now_s + self._room_patience_s)
+        if now_s >= waiter.deadline_s:
+            self._refuse_all(self._turns.waiting_for(waiter.key) if has_turn else [waiter], no_room=has_turn)
+        else:
+            self._changed.wait(waiter.deadline_s - now_s)
+
+    def _refuse_all(self, waiters: list[Waiter], *, no_room: bool) -> None:
+        for one in waiters:
+            self._counts[one.key].num_refused += 1
+            one.refusal = bases_busy(base_models.get(one.key.base_model).name, no_room=no_room)
 
     def _victims(self, need: int) -> list[VariantKey] | None:
         """Who goes, so that there is room; None if not enough may go, and then nobody does."""
@@ -203,11 +238,12 @@ class BaseVariants:
                 excess -= one.num_bytes
         return chosen if excess <= 0 else None
 
-    def _load(self, key: VariantKey, need: int, evicted: list[VariantKey]) -> _Resident:
+    def _load(self, waiter: Waiter, evicted: list[VariantKey]) -> _Resident:
+        key = waiter.key
         made: _Resident | None = None
         try:
             self._release(evicted)
-            logger.info("loading %s (%s)", key, _gigabytes(need))
+            logger.info("loading %s (%s)", key, _gigabytes(waiter.num_bytes))
             began_s = monotonic()
             runtime = load_runtime(
                 base_models.folder(self._settings, key.base_model),
@@ -215,19 +251,27 @@ class BaseVariants:
                 max_prefix_bytes=self._settings.max_prefix_bytes,
             )
             load_s = monotonic() - began_s
-            made = _Resident(runtime, need, num_users=1)
+            made = _Resident(runtime, waiter.num_bytes, num_users=1)
         finally:
             with self._changed:
                 self._loading = None
                 if made is None:
-                    self._failed_at[key] = monotonic()
+                    self._failed_at[key] = self._clock()
                 else:
                     self._failed_at.pop(key, None)
                     self._resident[key] = made
                     self._counts[key].num_loads += 1
                     self._counts[key].load_s += load_s
+                    self._serve_all(key, made)
                 self._changed.notify_all()
         return made
+
+    def _serve_all(self, key: VariantKey, made: _Resident) -> None:
+        """Whoever waited for it uses it from now on, so that it is not evicted before they are answered."""
+        for one in self._turns.waiting_for(key):
+            one.is_served = True
+            made.num_users += 1
+            self._turns.leave(one)
 
     def _release(self, evicted: list[VariantKey]) -> None:
         for key in evicted:
@@ -251,23 +295,23 @@ class BaseVariants:
         folder = base_models.folder(self._settings, model.id)
         return need_of(folder, max_prefix_bytes=self._settings.max_prefix_bytes)
 
-    def _refuse_if_too_large(self, key: VariantKey, need: int) -> None:
+    def _refuse_if_too_large(self, waiter: Waiter) -> None:
         """What waiting would not help: no place is ever so large."""
         pinned = sum(one.num_bytes for of, one in self._resident.items() if of in self._pinned)
-        if need <= self.budget_bytes - pinned:
+        if waiter.num_bytes <= self.budget_bytes - pinned:
             return
         beside = f", of which pinned ones take {_gigabytes(pinned)}" if pinned else ""
         raise Unavailable(
-            f"The base model {base_models.get(key.base_model).name} needs {_gigabytes(need)} of memory, and the model "
-            f"server may use {_gigabytes(self.budget_bytes)} for base models{beside}. An admin can allow it more "
-            "(TAILORBIRD_MAX_BASE_MODEL_BYTES), pin fewer, or choose a larger machine.",
+            f"The base model {base_models.get(waiter.key.base_model).name} needs {_gigabytes(waiter.num_bytes)} of "
+            f"memory, and the model server may use {_gigabytes(self.budget_bytes)} for base models{beside}. "
+            "An admin can allow it more (TAILORBIRD_MAX_BASE_MODEL_BYTES), pin fewer, or choose a larger machine.",
             code="base_model_too_large",
             param="model",
         )
 
     def _refuse_if_just_failed(self, key: VariantKey) -> None:
         failed_at = self._failed_at.get(key)
-        if failed_at is None or monotonic() - failed_at >= self._pause_after_failure_s:
+        if failed_at is None or self._clock() - failed_at >= self._pause_after_failure_s:
             return
         raise Unavailable(
             f"The base model {base_models.get(key.base_model).name} could not be loaded a moment ago, and is tried "

@@ -25,6 +25,8 @@ from worker.training import parity
 logger = logging.getLogger(__name__)
 
 DISK_CACHE_BYTES: Final = 10 << 30
+# what is loaded at the start waits for its turn among questions, however long theirs take
+_PATIENCE_AT_START_S: Final = 86_400.0
 
 
 @dataclass(slots=True)
@@ -86,7 +88,7 @@ class InferenceService:
         self._refuse_while_starting()
         key = VariantKey(request.base_model, request.quantization)
         # the scheduler holds it from where the block ends
-        with self._variants.use(key) as runtime:
+        with self._variants.use(key, request.workspace_id) as runtime:
             generation = self._prepared(request, sink, key, runtime)
             self._scheduler.submit(generation)
         return generation
@@ -136,7 +138,7 @@ class InferenceService:
             base_models=loaded,
             adapters=tuple(sorted({digest for digest, _ in adapters})),
             active=self._scheduler.num_active,
-            waiting=self._scheduler.num_waiting,
+            waiting=self._scheduler.num_waiting + sum(one.num_waiting for one in known),
             problem=(None if loaded else self._start.problem) or self._start.problem_of_pinned,
             served=tuple(self._served(one, sum(of == one.key for _, of in adapters)) for one in known),
             base_budget_bytes=self._variants.budget_bytes,
@@ -149,7 +151,7 @@ class InferenceService:
             runtime=self.name,
             status="ready" if runtime else "starting" if known.is_loading else "evicted",
             active=self._scheduler.num_active_of(runtime) if runtime else 0,
-            waiting=self._scheduler.num_waiting_of(runtime) if runtime else 0,
+            waiting=known.num_waiting + (self._scheduler.num_waiting_of(runtime) if runtime else 0),
             num_adapters=num_adapters,
             adapters=self._adapters.use_of(known.key),
             residence=known.residence,
@@ -172,7 +174,7 @@ class InferenceService:
 
     def _problem_of_loading(self, key: VariantKey) -> str | None:
         try:
-            with self._variants.use(key):
+            with self._variants.use(key, patience_s=_PATIENCE_AT_START_S):
                 return None
         except AppError as error:
             logger.warning("%s", error.message)

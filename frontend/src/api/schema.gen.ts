@@ -4041,6 +4041,11 @@ export interface components {
             num_evictions: number;
             /** Num Loads */
             num_loads: number;
+            /**
+             * Num Refused
+             * @description Questions told to come back, as it had no room or no turn in time.
+             */
+            num_refused: number;
         };
         /**
          * Blame

@@ -13,7 +13,14 @@ export function makeModelServer(some: Partial<ModelServer> = {}): ModelServer {
     version: null,
     is_isolated: null,
     problem: null,
-    residence: { is_pinned: true, num_bytes: 806_500_000, num_loads: 1, num_evictions: 0, load_s: 3.1 },
+    residence: {
+      is_pinned: true,
+      num_bytes: 806_500_000,
+      num_loads: 1,
+      num_evictions: 0,
+      num_refused: 0,
+      load_s: 3.1,
+    },
     adapters: {
       num_hits: 2_910,
       num_misses: 90,
@@ -42,7 +49,14 @@ export const MODEL_SERVERS: ModelServers = {
       base_model: "qwen3-0.6b@nf4",
       status: "evicted",
       num_adapters: 0,
-      residence: { is_pinned: false, num_bytes: 0, num_loads: 4, num_evictions: 4, load_s: 22.8 },
+      residence: {
+        is_pinned: false,
+        num_bytes: 0,
+        num_loads: 4,
+        num_evictions: 4,
+        num_refused: 12,
+        load_s: 22.8,
+      },
       adapters: { num_hits: 0, num_misses: 0, num_evictions: 0, fetch_s: 0, load_s: 0, num_bytes: 0 },
     }),
     makeModelServer({

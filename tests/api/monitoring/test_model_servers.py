@@ -18,7 +18,7 @@ SERVED = (
         status="ready",
         active=2,
         adapters=AdapterUse(hits=90, misses=10, evictions=4, fetch_s=2.5, load_s=1.5, num_bytes=7_000),
-        residence=Residence(is_pinned=True, num_bytes=800_000, num_loads=3, num_evictions=2, load_s=6.0),
+        residence=Residence(is_pinned=True, num_bytes=800_000, num_loads=3, num_evictions=2, num_refused=5, load_s=6.0),
     ),
     ServedBase(
         base_model="qwen3-8b",
@@ -123,6 +123,7 @@ def test_memory_and_tuned_models_are_told_by_base_and_not_one_by_one() -> None:
     assert told[f"{name}_memory_bytes", ours] == 800_000
     assert told[f"{name}_pinned", ours] == 1
     assert (told[f"{name}_loads_total", ours], told[f"{name}_evictions_total", ours]) == (3, 2)
+    assert told[f"{name}_refused_total", ours] == 5
     assert told[f"{name}_load_seconds_total", ours] == 6
     assert (told[f"{name}_adapter_bytes", ours], told[f"{name}_adapter_evictions_total", ours]) == (7_000, 4)
     assert told[f"{name}_adapter_lookups_total", ours, "hit"] == 90

@@ -85,14 +85,17 @@ class Bases:
     gates: dict[str, threading.Event] = field(default_factory=dict)
     answering: set[str] = field(default_factory=set)
     evicted: list[str] = field(default_factory=list)
+    now_s: float = 0.0
 
     def variants(
         self,
         budget_bytes: int,
         *,
         pinned: Sequence[str] = (),
-        patience_s: float = 0,
+        patience_s: float = DEADLINE_S,
+        room_patience_s: float = 0,
         pause_after_failure_s: float = 0,
+        max_waiting: int = 32,
     ) -> BaseVariants:
         return BaseVariants(
             self.settings.model_copy(update={"max_base_model_bytes": budget_bytes}),
@@ -100,7 +103,10 @@ class Bases:
             is_answering=lambda runtime: str(runtime) in self.answering,
             on_evicted=lambda key: self.evicted.append(str(key)),
             patience_s=patience_s,
+            room_patience_s=room_patience_s,
             pause_after_failure_s=pause_after_failure_s,
+            max_waiting=max_waiting,
+            clock=lambda: self.now_s,
         )
 
     def read(self, folder: Path, *_args: object, **_kwargs: object) -> str:
@@ -113,7 +119,28 @@ class Bases:
         return name
 
 
-A, B, C = "qwen3-0.6b", "qwen3-1.7b", "qwen3-4b"
+class SlowToWake(threading.Condition):
+    """A machine that has better to do than to wake some of its threads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_wake = threading.Event()
+        self._slow = threading.local()
+
+    def as_one_that_is_slow(self, call: Callable[[], None]) -> None:
+        self._slow.is_slow = True
+        call()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        is_told = super().wait(timeout)
+        if hasattr(self._slow, "is_slow"):
+            self.release()
+            assert self.may_wake.wait(DEADLINE_S)
+            self.acquire()
+        return is_told
+
+
+A, B, C, D = "qwen3-0.6b", "qwen3-1.7b", "qwen3-4b", "qwen3-8b"
 
 
 @pytest.fixture
@@ -125,10 +152,19 @@ def bases(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Bases:
     return made
 
 
+def use(variants: BaseVariants, name: str, workspace_id: str = "") -> None:
+    with variants.use(VariantKey(name), workspace_id) as runtime:
+        assert str(runtime) == name
+
+
 def ask(variants: BaseVariants, *names: str) -> None:
     for name in names:
-        with variants.use(VariantKey(name)) as runtime:
-            assert str(runtime) == name
+        use(variants, name)
+
+
+def num_waiting(variants: BaseVariants) -> int:
+    """Without the one that is reading."""
+    return sum(one.num_waiting for one in variants.known())
 
 
 def loaded(variants: BaseVariants) -> list[str]:
@@ -204,29 +240,16 @@ class TestRoom:
         assert loaded(variants) == [A]
 
     def test_who_waits_gets_the_room_of_an_answer_that_ends(self, bases: Bases) -> None:
-        variants = bases.variants(6, patience_s=DEADLINE_S)
+        variants = bases.variants(6, room_patience_s=DEADLINE_S)
         ask(variants, A)
         bases.answering = {A}
         waiting = in_thread(lambda: ask(variants, C))
-        eventually(lambda: variants._num_waiting == 1)
+        eventually(lambda: num_waiting(variants) == 1)
         assert loaded(variants) == [A]
         bases.answering = set()
         variants.wake()
         waiting.result(DEADLINE_S)
         assert loaded(variants) == [C]
-
-    def test_only_so_many_wait(self, bases: Bases, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("worker.inference.residence.MAX_WAITING", 1)
-        bases.gates[A] = threading.Event()
-        variants = bases.variants(8)
-        waiting = in_thread(lambda: ask(variants, A))
-        eventually(lambda: bases.reads == [A])
-        with pytest.raises(RateLimited) as caught:
-            ask(variants, B)
-        assert caught.value.error_code == "inference_queue_full"
-        bases.gates[A].set()
-        waiting.result(DEADLINE_S)
-        ask(variants, B)
 
 
 def test_what_was_loaded_and_evicted_is_counted(bases: Bases) -> None:
@@ -249,7 +272,7 @@ class TestReading:
         bases.gates[A] = threading.Event()
         variants = bases.variants(8)
         asked = [in_thread(lambda: ask(variants, A)) for _ in range(4)]
-        eventually(lambda: variants._num_waiting == 4)
+        eventually(lambda: num_waiting(variants) == 3)
         bases.gates[A].set()
         for one in asked:
             one.result(DEADLINE_S)
@@ -273,7 +296,7 @@ class TestReading:
         first = in_thread(lambda: ask(variants, A))
         eventually(lambda: bases.reads == [A])
         second = in_thread(lambda: ask(variants, B))
-        eventually(lambda: variants._num_waiting == 2)
+        eventually(lambda: num_waiting(variants) == 1)
         assert bases.reads == [A]
         bases.gates[A].set()
         first.result(DEADLINE_S)
@@ -295,7 +318,7 @@ class TestReading:
         bases.gates[A], bases.broken = threading.Event(), {A}
         variants = bases.variants(8)
         asked = [in_thread(lambda: ask(variants, A)) for _ in range(2)]
-        eventually(lambda: variants._num_waiting == 2)
+        eventually(lambda: num_waiting(variants) == 1)
         bases.gates[A].set()
         for one in asked:
             with pytest.raises(OSError, match=A):
@@ -315,6 +338,124 @@ class TestReading:
             assert refused.value.error_code == "base_model_failed"
         assert loaded(variants) == [A, B]
         assert bases.reads == [A, B, C, A, B]
+
+
+class TestTurns:
+    """Three bases of which one has room, and one that is being read while the others are asked for."""
+
+    @pytest.fixture
+    def variants(self, bases: Bases) -> BaseVariants:
+        bases.needs = {A: 4, B: 4, C: 4, D: 4}
+        bases.gates = {name: threading.Event() for name in (A, B, C, D)}
+        return bases.variants(4, patience_s=60, room_patience_s=10)
+
+    def ask(self, variants: BaseVariants, name: str, workspace_id: str) -> "Future[object]":
+        """Returns once it waits, or is read."""
+        waiting = num_waiting(variants)
+        asked = in_thread(lambda: use(variants, name, workspace_id))
+        eventually(lambda: num_waiting(variants) > waiting or variants.loading == VariantKey(name))
+        return asked
+
+    def test_who_came_first_is_first(self, bases: Bases, variants: BaseVariants) -> None:
+        asked = [self.ask(variants, name, f"ws_{name}") for name in (A, C, B, D)]
+        for gate in bases.gates.values():
+            gate.set()
+        for one in asked:
+            one.result(DEADLINE_S)
+        assert bases.reads == [A, C, B, D]
+
+    def test_who_asks_for_one_after_the_other_lets_the_others_have_their_turn(
+        self, bases: Bases, variants: BaseVariants
+    ) -> None:
+        asked = [self.ask(variants, name, "ws_greedy") for name in (A, B, C)]
+        asked.append(self.ask(variants, D, "ws_modest"))
+        for gate in bases.gates.values():
+            gate.set()
+        for one in asked:
+            one.result(DEADLINE_S)
+        assert bases.reads == [A, B, D, C]
+
+    def test_one_that_was_read_answers_whoever_waited_for_it_before_it_goes(
+        self, bases: Bases, variants: BaseVariants
+    ) -> None:
+        variants._changed = changed = SlowToWake()
+        first = self.ask(variants, A, "ws_first")
+        next_one = self.ask(variants, B, "ws_next")
+        late = [in_thread(lambda: changed.as_one_that_is_slow(lambda: use(variants, A, "ws_late"))) for _ in range(3)]
+        eventually(lambda: num_waiting(variants) == 4)
+        bases.gates[B].set()
+        bases.gates[A].set()
+        first.result(DEADLINE_S)
+        # they have not even heard that it is there
+        assert not any(one.done() for one in late)
+        with changed:
+            assert variants._victims(4) is None
+        assert (bases.reads, bases.evicted) == ([A], [])
+        changed.may_wake.set()
+        for one in (*late, next_one):
+            one.result(DEADLINE_S)
+        assert bases.reads == [A, B]
+
+    def test_the_deadline_is_one_from_the_arrival_however_many_are_read(
+        self, bases: Bases, variants: BaseVariants
+    ) -> None:
+        first, second, third = (self.ask(variants, name, f"ws_{name}") for name in (A, B, C))
+        beside = self.ask(variants, B, "ws_beside")
+        bases.now_s = 40
+        bases.gates[A].set()
+        first.result(DEADLINE_S)
+        eventually(lambda: variants.loading == VariantKey(B))
+        fourth = self.ask(variants, D, "ws_later")
+        bases.now_s = 61
+        variants.wake()
+        with pytest.raises(RateLimited, match=r"turn of the base model Qwen3 4B did not come in time") as caught:
+            third.result(DEADLINE_S)
+        assert (caught.value.error_code, caught.value.details["retry_after_s"]) == ("bases_busy", 10)
+        bases.gates[B].set()
+        bases.gates[D].set()
+        # whose base is being read waits for it
+        for one in (second, beside, fourth):
+            one.result(DEADLINE_S)
+        assert {str(one.key): one.residence.num_refused for one in variants.known()} == {A: 0, B: 0, C: 1, D: 0}
+
+    def test_who_finds_no_room_in_its_turn_holds_the_others_up_for_so_long_and_no_longer(
+        self, bases: Bases, variants: BaseVariants
+    ) -> None:
+        for gate in bases.gates.values():
+            gate.set()
+        bases.needs = {A: 2, B: 2, C: 4, D: 2}
+        use(variants, A, "ws_a")
+        bases.answering = {A}
+        large = [self.ask(variants, C, workspace_id) for workspace_id in ("ws_large", "ws_too")]
+        small = self.ask(variants, B, "ws_small")
+        bases.now_s = 9
+        variants.wake()
+        assert not small.done()
+        bases.now_s = 10
+        variants.wake()
+        for one in large:
+            with pytest.raises(RateLimited, match="no room for the base model Qwen3 4B"):
+                one.result(DEADLINE_S)
+        small.result(DEADLINE_S)
+        assert bases.reads == [A, B]
+
+    def test_only_so_many_wait_and_who_has_most_gives_its_newest(self, bases: Bases) -> None:
+        bases.gates = {name: threading.Event() for name in (A, B, C)}
+        variants = bases.variants(8, max_waiting=3)
+        greedy = [self.ask(variants, name, "ws_greedy") for name in (A, B, B, C)]
+        modest = in_thread(lambda: use(variants, B, "ws_modest"))
+        with pytest.raises(RateLimited) as caught:
+            greedy[-1].result(DEADLINE_S)
+        assert caught.value.error_code == "inference_queue_full"
+        eventually(lambda: num_waiting(variants) == 3)
+        for workspace_id in ("ws_greedy", "ws_modest"):
+            with pytest.raises(RateLimited):
+                use(variants, C, workspace_id)
+        for gate in bases.gates.values():
+            gate.set()
+        for one in (*greedy[:-1], modest):
+            one.result(DEADLINE_S)
+        assert bases.reads == [A, B]
 
 
 def test_a_model_that_is_not_on_disk_says_how_to_get_it(settings: Settings) -> None:

@@ -124,6 +124,8 @@ describe("the model servers", () => {
     const evicted = within(table).getByRole("row", { name: /qwen3-0.6b/ });
     expect(evicted).toHaveTextContent("Loaded when asked for");
     expect(evicted).toHaveTextContent("4 times made room for others");
+    expect(evicted).toHaveTextContent("12 questions told to come back");
+    expect(ours).not.toHaveTextContent("told to come back");
     expect(evicted).not.toHaveTextContent("were ready");
     expect(screen.getByText(/take 806.5 MB of the 9.6 GB/)).toBeVisible();
     expect(screen.getByText("llama-3.1-8b-instruct does not answer")).toBeVisible();

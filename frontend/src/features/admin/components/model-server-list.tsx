@@ -43,7 +43,7 @@ const COLUMNS: TableColumn<ModelServer>[] = [
 function MemoryCell({ of }: { of: ModelServer }) {
   const place = of.residence;
   if (!place) return <span title="vLLM does not say.">–</span>;
-  const { num_evictions: times, num_loads: loads } = place;
+  const { num_evictions: times, num_loads: loads, num_refused: refused } = place;
   const went =
     times > 0
       ? `${plural(times, "time")} made room for others, ${duration(place.load_s / Math.max(1, loads))} to load`
@@ -53,6 +53,14 @@ function MemoryCell({ of }: { of: ModelServer }) {
       {place.num_bytes > 0 ? bytes(place.num_bytes) : "–"}
       {place.is_pinned && <small className={classes.hint}>always loaded</small>}
       {went && <small className={classes.hint}>{went}</small>}
+      {refused > 0 && (
+        <small
+          className={classes.hint}
+          title="It had no room, as others were answering, or other base models were loaded before it."
+        >
+          {plural(refused, "question")} told to come back
+        </small>
+      )}
     </>
   );
 }
