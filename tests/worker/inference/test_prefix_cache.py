@@ -3,17 +3,20 @@ from itertools import count
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.inference.types import DeltaLine, DoneLine, Sampling, StreamLine
 from worker.inference.adapter_weights import AdapterWeights
 from worker.inference.generation import Generation
 from worker.inference.kv_cache import KeyValues
-from worker.inference.prefix_cache import MIN_TOKENS, Owner, PrefixCache
+from worker.inference.prefix_cache import MAX_PAUSE_S, MIN_TOKENS, Owner, PrefixCache
 from worker.inference.probe import Probe
 from worker.inference.runtime import BaseRuntime
 from worker.inference.scheduler import Lane, Work
 
-CLINIC, BANK = Owner("ws_clinic", None), Owner("ws_bank", None)
+CLINIC, BANK, SCHOOL = Owner("ws_clinic", None), Owner("ws_bank", None), Owner("ws_school", None)
+FIRST = Owner("ws_0", None)
 # a system prompt that all share, then a question
 SHARED = list(range(3, 60))
 ASKED = [*SHARED, 70, 71, 72]
@@ -70,6 +73,80 @@ class TestTheCache:
         cache = PrefixCache(max_bytes=of(29).num_bytes)
         cache.keep(CLINIC, SHARED[:30], lambda: of(30))
         assert (cache.num_bytes, cache.longest(CLINIC, SHARED)) == (0, None)
+
+
+class TestShares:
+    """Prompts of 30 tokens, and a cache for six of them."""
+
+    @pytest.fixture
+    def clock(self) -> list[float]:
+        return [0.0]
+
+    @pytest.fixture
+    def cache(self, clock: list[float]) -> PrefixCache:
+        return PrefixCache(max_bytes=6 * of(30).num_bytes, clock=lambda: clock[0])
+
+    def keep(self, cache: PrefixCache, owner: Owner, *starts: int) -> None:
+        for start in starts:
+            cache.keep(owner, [start, *SHARED[:29]], lambda: of(30))
+
+    def known(self, cache: PrefixCache, owner: Owner, starts: Sequence[int]) -> list[int]:
+        return [start for start in starts if cache.longest(owner, [start, *SHARED[:29]]) is not None]
+
+    def test_a_stream_of_prompts_pushes_out_its_own(self, cache: PrefixCache) -> None:
+        self.keep(cache, CLINIC, 0, 1, 2)
+        self.keep(cache, BANK, *range(100))
+        assert self.known(cache, CLINIC, range(3)) == [0, 1, 2]
+        assert self.known(cache, BANK, range(100)) == [97, 98, 99]
+
+    def test_one_alone_has_everything_and_gives_when_another_comes(self, cache: PrefixCache) -> None:
+        self.keep(cache, BANK, *range(6))
+        assert self.known(cache, BANK, range(6)) == [0, 1, 2, 3, 4, 5]
+        self.keep(cache, CLINIC, 0, 1)
+        assert self.known(cache, BANK, range(6)) == [2, 3, 4, 5]
+        assert self.known(cache, CLINIC, range(2)) == [0, 1]
+
+    def test_who_has_more_than_their_share_gives_also_what_was_used_last(self, cache: PrefixCache) -> None:
+        self.keep(cache, CLINIC, 0)
+        self.keep(cache, BANK, *range(5))
+        self.keep(cache, SCHOOL, 0)
+        assert self.known(cache, BANK, range(5)) == [1, 2, 3, 4]
+        assert self.known(cache, CLINIC, range(1)) == [0]
+
+    def test_a_share_is_of_the_workspace_with_all_its_adapters(self, cache: PrefixCache) -> None:
+        self.keep(cache, CLINIC, 0, 1, 2)
+        for number in range(4):
+            self.keep(cache, Owner(BANK.workspace_id, f"adapter {number}"), number)
+        assert self.known(cache, CLINIC, range(3)) == [0, 1, 2]
+        assert cache.longest(Owner(BANK.workspace_id, "adapter 0"), [0, *SHARED[:29]]) is None
+
+    def test_what_nobody_comes_back_to_is_nobodys_share(self, cache: PrefixCache, clock: list[float]) -> None:
+        self.keep(cache, CLINIC, 0, 1, 2)
+        clock[0] = MAX_PAUSE_S
+        assert self.known(cache, CLINIC, [1]) == [1]
+        clock[0] = MAX_PAUSE_S + 1
+        self.keep(cache, BANK, *range(100))
+        assert self.known(cache, CLINIC, range(3)) == [1]
+        assert self.known(cache, BANK, range(100)) == [95, 96, 97, 98, 99]
+
+    @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 40), st.integers(20, 60)), max_size=60))
+    def test_nobody_loses_anything_within_their_share(self, kept: list[tuple[int, int, int]]) -> None:
+        """Whatever the others do, of however many tokens: one workspace of four keeps what fits into a quarter."""
+        cache = PrefixCache(max_bytes=4 * of(120).num_bytes, clock=lambda: 0.0)
+        own: dict[int, int] = {}
+        for number, start, num_tokens in kept:
+            owner = Owner(f"ws_{number}", None)
+            if owner == FIRST and start in own:
+                continue
+            if owner == FIRST and sum(own.values()) + num_tokens <= 120:
+                own[start] = num_tokens
+            elif owner == FIRST:
+                continue
+            tokens = [start, *range(100, 99 + num_tokens)]
+            cache.keep(owner, tokens, lambda num_tokens=num_tokens: of(num_tokens))
+            assert cache.num_bytes <= 4 * of(120).num_bytes
+        for start, num_tokens in own.items():
+            assert cache.longest(FIRST, [start, *range(100, 99 + num_tokens)]) is not None
 
 
 @pytest.fixture
