@@ -1,5 +1,7 @@
 """How long a run takes and what it holds in memory: the arithmetic, corrected by what runs here have measured."""
 
+import math
+
 from pydantic import BaseModel as Model
 from pydantic import ConfigDict
 
@@ -30,13 +32,9 @@ class RunEstimate(Model):
     step_tokens: float
 
 
-# held-out examples are measured before and after training too
-_EVALUATIONS = 2
 _START_S, _START_GPU_S = 12.0, 30.0
 # a large model is read from the disk first
 _LOAD_BYTES_PER_S = 1.0e9
-# with early stopping a run may end after its first few measurements; that it takes less than half is rare
-_EARLIEST_END = 0.5
 
 
 def forecast(
@@ -63,26 +61,36 @@ def forecast(
         step_tokens=step_tokens,
     )
     heldout_tokens = min(stats.num_heldout, spec.max_heldout_rows) * shape.example_tokens
-    evaluations = _EVALUATIONS + (num_steps // spec.eval_every_steps if spec.eval_every_steps else 0)
-    evaluation_s = evaluations * FORWARD_SHARE * heldout_tokens / speed
-    work_s = total_tokens / speed + evaluation_s
-    earliest = _EARLIEST_END if spec.early_stopping_patience is not None else 1.0
+    evaluation_s = FORWARD_SHARE * heldout_tokens / speed
+
+    def work_s(steps: int) -> float:
+        """With the base measured first, then along the way and at the end."""
+        num_measured = 1 + math.ceil(steps / (spec.eval_every_steps or steps))
+        return total_tokens * steps / num_steps / speed + num_measured * evaluation_s
+
     start_s = _start_s(base, is_gpu=hardware.startswith("gpu"))
-    low, likely, high = calibration.seconds_low * earliest, calibration.seconds, calibration.seconds_high
+    work, earliest = work_s(num_steps), work_s(_earliest_end(spec, num_steps))
+    low, likely, high = calibration.seconds_low, calibration.seconds, calibration.seconds_high
     return RunEstimate(
         total_tokens=total_tokens,
-        seconds=start_s + work_s * likely,
-        seconds_low=start_s + work_s * low,
-        seconds_high=start_s + work_s * high,
-        work_seconds=work_s * likely,
-        work_seconds_low=work_s * low,
-        work_seconds_high=work_s * high,
+        seconds=start_s + work * likely,
+        seconds_low=start_s + earliest * low,
+        seconds_high=start_s + work * high,
+        work_seconds=work * likely,
+        work_seconds_low=earliest * low,
+        work_seconds_high=work * high,
         num_steps=num_steps,
         peak_memory_bytes=int(memory.peak_bytes * calibration.memory),
         tokens_per_second=speed / likely,
         sequence_tokens=shape.sequence_tokens,
         step_tokens=step_tokens,
     )
+
+
+def _earliest_end(spec: TrainingSpec, num_steps: int) -> int:
+    """The step at which early stopping may end the run: the first measurement is the best, and it is waited in vain."""
+    patience, every = spec.early_stopping_patience, spec.eval_every_steps
+    return num_steps if patience is None or every is None else min(num_steps, (patience + 1) * every)
 
 
 def _start_s(base: BaseModel, *, is_gpu: bool) -> float:

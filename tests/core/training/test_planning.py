@@ -215,3 +215,63 @@ class TestEstimate:
         assert recommended(plans) is Recipe.BALANCED
         assert recommended([plan(recipe=recipe, stats=LONG, model="qwen3-4b") for recipe in Recipe]) is Recipe.FAST
         assert recommended([]) is None
+
+
+FEW_AND_MANY = [*range(10, 52), 99, 100, 101, 500, 5000, 8333, 8334, 12_500, 12_501, 33_334, 60_000, 200_000]
+
+
+def with_rows(num_train: int, *, mean: int) -> DatasetStats:
+    num_heldout = min(500, max(1, num_train // 9))
+    return DatasetStats(
+        num_train=num_train,
+        num_heldout=num_heldout,
+        num_tokens=(num_train + num_heldout) * mean,
+        max_row_tokens=3 * mean,
+        p99_row_tokens=2 * mean,
+    )
+
+
+class TestTheThree:
+    @pytest.mark.parametrize("hardware", [CPU, "gpu:h100"])
+    @pytest.mark.parametrize("mean", [40, 900])
+    @pytest.mark.parametrize(
+        ("method_type", "adapter_type"),
+        [
+            (MethodType.SUPERVISED, AdapterType.AUTO),
+            (MethodType.SUPERVISED, AdapterType.PROMPT_TUNING),
+            (MethodType.DPO, AdapterType.AUTO),
+            (MethodType.ORPO, AdapterType.AUTO),
+            (MethodType.CONTINUED_PRETRAINING, AdapterType.AUTO),
+        ],
+    )
+    def test_fast_begins_and_ends_before_balanced_and_balanced_before_best_however_many_rows(
+        self, hardware: str, mean: int, method_type: MethodType, adapter_type: AdapterType
+    ) -> None:
+        for num_train in FEW_AND_MANY:
+            stats = with_rows(num_train, mean=mean)
+            fast, balanced, best = (
+                plan(offer(hardware), stats=stats, recipe=recipe, method_type=method_type, adapter_type=adapter_type)
+                for recipe in Recipe
+            )
+            for quicker, slower in ((fast, balanced), (balanced, best)):
+                for figure in ("seconds_low", "seconds", "seconds_high", "work_seconds_low", "work_seconds_high"):
+                    found, later = getattr(quicker.estimate, figure), getattr(slower.estimate, figure)
+                    assert found <= later * 1.000001, (num_train, quicker.recipe, figure)
+            assert fast.estimate.work_seconds < 0.75 * balanced.estimate.work_seconds, num_train
+
+    def test_the_lower_end_is_of_a_run_that_stops_as_soon_as_it_may(self) -> None:
+        stats = with_rows(400, mean=60)
+        found, patient = plan(stats=stats), plan(stats=stats, early_stopping_patience=8)
+        assert (found.spec.early_stopping_patience, found.spec.eval_every_steps) == (3, 19)
+        assert found.estimate.num_steps == patient.estimate.num_steps == 150
+        # 76 of 150 steps, and five of nine measurements; who waits for eight bad ones never stops
+        assert 76 / 150 < found.estimate.work_seconds_low / patient.estimate.work_seconds_low < 5 / 9
+        assert found.estimate.work_seconds == patient.estimate.work_seconds
+        for end in ("", "_low", "_high"):
+            began = getattr(found.estimate, f"seconds{end}") - getattr(found.estimate, f"work_seconds{end}")
+            assert began == pytest.approx(found.estimate.seconds - found.estimate.work_seconds), "the start is as long"
+
+    def test_the_base_is_measured_once_and_the_end_once(self) -> None:
+        once, twice = (plan(stats=with_rows(400, mean=60), eval_every_steps=every).estimate for every in (150, 75))
+        learning, measuring = once.total_tokens / once.tokens_per_second, twice.work_seconds - once.work_seconds
+        assert once.work_seconds == pytest.approx(learning + 2 * measuring)

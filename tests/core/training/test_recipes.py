@@ -63,6 +63,17 @@ class TestData:
     def test_few_rows_are_seen_more_often_and_many_less(self, num_train: int, epochs: int) -> None:
         assert resolve(Recipe.BALANCED, stats(num_train), SMALL, "cpu").num_epochs == epochs
 
+    @pytest.mark.parametrize(("num_train", "epochs"), [(10, 4), (20, 2), (33, 1), (500, 1), (20_000, 1)])
+    def test_fast_sees_less_of_few_rows_too(self, num_train: int, epochs: int) -> None:
+        assert resolve(Recipe.FAST, stats(num_train), SMALL, "cpu").num_epochs == epochs
+
+    def test_fast_on_a_card_does_not_see_all_of_very_many_rows(self) -> None:
+        spec = resolve(Recipe.FAST, stats(100_000), SMALL, "gpu:h100")
+        _, tokens = plan_steps(spec, shape_of(spec, stats(100_000)))
+        assert tokens == pytest.approx(6_250 * 66, rel=0.01)
+        asked = resolve(Recipe.FAST, stats(100_000), SMALL, "gpu:h100", {"n_epochs": 1})
+        assert asked.max_seen_tokens is None, "epochs that are asked for are done in full"
+
     @pytest.mark.parametrize(("num_train", "batch"), [(10, 4), (500, 10), (100_000, 32)])
     def test_the_batch_is_a_fiftieth_of_the_rows_within_bounds(self, num_train: int, batch: int) -> None:
         assert resolve(Recipe.BALANCED, stats(num_train), SMALL, "cpu").batch_size == batch

@@ -1,6 +1,6 @@
 import { act, screen, waitFor, within } from "@testing-library/react";
 import { http, HttpResponse } from "msw";
-import { DONE, makeRun } from "@/testing/fixtures";
+import { DONE, makeEstimates, makeRun } from "@/testing/fixtures";
 import { FakeEventSource } from "@/testing/fake-event-source";
 import { refuse } from "@/testing/handlers";
 import { LEAKAGE, REHEARSAL } from "@/testing/run-fixtures";
@@ -55,6 +55,20 @@ describe("starting a run", () => {
     await waitFor(() => expect(history.location.pathname).toBe("/train/ftjob-1"));
     expect(sent[0]?.key).toBeTruthy();
     expect(sent[1]?.key).toBe(sent[0]?.key);
+  });
+
+  it("says of Fast that it is no quicker, where that was set, and only there", async () => {
+    const note = /No quicker with what you set/;
+    const { user } = openPage("/train/new?dataset=ds_1");
+    expect(await screen.findByRole("radio", { name: /Fast/ })).toBeVisible();
+    expect(screen.queryByText(note)).toBeNull();
+    const reply = makeEstimates();
+    const [fast, balanced] = reply.estimates;
+    const estimates = [fast, { ...balanced, seconds_low: (fast?.seconds_low ?? 0) / 2 }];
+    server.use(http.post("*/v1/fine_tuning/estimates", () => HttpResponse.json({ ...reply, estimates })));
+    await user.click(screen.getByText("Advanced"));
+    await user.type(screen.getByLabelText("Rank"), "32");
+    expect(await screen.findByText(note)).toBeVisible();
   });
 
   it("sends only the knobs that were turned", async () => {

@@ -1,4 +1,4 @@
-import type { EstimateReply, Recipe } from "@/api/types";
+import type { Estimate, EstimateReply, Recipe } from "@/api/types";
 import { isRecipe, RECIPES } from "@/features/training/components/wording";
 import { duration, durationRange, moneyRange } from "@/lib/format";
 import classes from "./recipe-cards.module.css";
@@ -33,7 +33,11 @@ export function RecipeCards({ reply, chosen, onChoose }: RecipeCardsProps) {
             </span>
             <span className={classes.time}>{durationRange(estimate.seconds_low, estimate.seconds_high)}</span>
             <span>{moneyRange(estimate.cost_usd_low, estimate.cost_usd_high)}</span>
-            <span className={classes.note}>{RECIPES[estimate.recipe].sentence}</span>
+            <span className={classes.note}>
+              {RECIPES[estimate.recipe].sentence}
+              {isNoQuicker(estimate, estimates) &&
+                " No quicker with what you set: Balanced may stop early, this one does not."}
+            </span>
             <span className={classes.note}>{starts}</span>
           </label>
         ))}
@@ -45,4 +49,10 @@ export function RecipeCards({ reply, chosen, onChoose }: RecipeCardsProps) {
       ))}
     </>
   );
+}
+
+/** With as many passes set for all of them, Fast has nothing left to save. */
+function isNoQuicker(estimate: Estimate, others: Estimate[]): boolean {
+  const balanced = others.find((other) => other.recipe === "balanced");
+  return estimate.recipe === "fast" && balanced !== undefined && estimate.seconds_low > balanced.seconds_low;
 }
