@@ -44,8 +44,9 @@ class DeletedKeptFindingBody(ResponseBody):
 def keep_finding(
     version_id: str, code: str, body: NewKeptFinding, once: OnceDep, principal: WriterDep, session: SessionDep
 ) -> KeptFindingBody:
-    """Enter that personal data or secrets may stay in this version, and on what ground; versions after it are others.
+    """Enter that personal data or secrets may stay in this version, and on what ground.
 
+    A version that is made of it keeps them on while it has them in no other rows.
     The same ground again changes nothing; another one is refused until the first is taken back.
     """
 

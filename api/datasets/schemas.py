@@ -37,6 +37,7 @@ class KeptBody(ResponseBody):
     ground: str
     kept_by_name: str | None = Field(description="Null for a service.")
     kept_at: int
+    is_carried_over: bool = Field(description="Decided of an earlier version, of which this one was made.")
 
 
 class FindingBody(Finding):
@@ -181,7 +182,12 @@ def _health_body(health: Health, kept: Map[str, Kept]) -> HealthBody:
 def _kept_body(kept: Kept | None) -> KeptBody | None:
     if kept is None:
         return None
-    return KeptBody(ground=kept.ground, kept_by_name=kept.kept_by_name, kept_at=unix_s(kept.kept_at))
+    return KeptBody(
+        ground=kept.ground,
+        kept_by_name=kept.kept_by_name,
+        kept_at=unix_s(kept.kept_at),
+        is_carried_over=kept.is_carried_over,
+    )
 
 
 def row_body(row: Row | IngestedRow, *, version_id: str) -> RowBody:

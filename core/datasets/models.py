@@ -152,7 +152,7 @@ class DatasetVersion(WorkspaceOwned, Base):
 class KeptFinding(WorkspaceOwned, Base):
     """Personal data or secrets that were found in a version and that somebody decided to keep, and on what ground.
 
-    Of this version alone: one that is made of it has other rows, and is decided about anew.
+    A version that is made of it and finds the same in the same rows, or in fewer, has a copy with the same time.
     """
 
     __tablename__ = "kept_findings"

@@ -2,7 +2,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Select, and_, delete, exists, func, not_, or_, select, update
+from sqlalchemy import Select, and_, delete, exists, func, insert, literal, not_, or_, select, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session, defer
@@ -258,16 +258,39 @@ class KeptFindingRepository:
         )
         return gone is not None
 
+    def copy(self, source_id: str, version: DatasetVersion, codes: Sequence[str]) -> list[str]:
+        """Decide of another version what was decided of `source_id`, by whom it was and when; which of the codes.
+
+        Only what was decided before that version was asked for: so it is told from what was decided of itself.
+        """
+        decided = select(
+            KeptFinding.workspace_id,
+            literal(version.id),
+            KeptFinding.code,
+            KeptFinding.ground,
+            KeptFinding.kept_by,
+            KeptFinding.created_at,
+        ).where(
+            KeptFinding.workspace_id == self._workspace_id,
+            KeptFinding.version_id == source_id,
+            KeptFinding.code.in_(codes),
+            KeptFinding.created_at < version.created_at,
+        )
+        columns = ["workspace_id", "version_id", "code", "ground", "kept_by", "created_at"]
+        copied = insert(KeptFinding).from_select(columns, decided).returning(KeptFinding.code)
+        return sorted(self._session.scalars(copied))
+
     def of_versions(self, version_ids: Sequence[str]) -> dict[str, dict[str, Kept]]:
         """What is kept, by version and code. Names are of people; a service has none."""
         query = (
-            select(KeptFinding, User.name)
+            select(KeptFinding, User.name, KeptFinding.created_at < DatasetVersion.created_at)
+            .join(DatasetVersion, DatasetVersion.id == KeptFinding.version_id)
             .join(User, User.id == KeptFinding.kept_by, isouter=True)
             .where(KeptFinding.workspace_id == self._workspace_id, KeptFinding.version_id.in_(version_ids))
         )
         found: dict[str, dict[str, Kept]] = {}
         for row in self._session.execute(query):
-            kept = Kept(ground=row[0].ground, kept_by_name=row[1], kept_at=row[0].created_at)
+            kept = Kept(ground=row[0].ground, kept_by_name=row[1], kept_at=row[0].created_at, is_carried_over=row[2])
             found.setdefault(row[0].version_id, {})[row[0].code] = kept
         return found
 

@@ -373,6 +373,7 @@ class Kept(_Value):
     ground: str
     kept_by_name: str | None = Field(description="Null for a service.")
     kept_at: datetime
+    is_carried_over: bool = Field(description="Decided of an earlier version, of which this one was made.")
 
 
 class Share(_Value):

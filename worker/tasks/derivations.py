@@ -111,7 +111,7 @@ def _publish(context: WorkContext, lease: Lease, work: Derivation, folder: Path)
     values = derivation.values_of(report, base_model=base_models.default_base_model().id)
     artifact = version_files.publish(context, lease, work.version, values, folder)
     with context.database.session(scope) as session:
-        derivation.make_ready(session, lease, values, num_changed=num_changed, artifact=artifact)
+        derivation.make_ready(session, work, values, num_changed=num_changed, artifact=artifact)
         datasets.end(context, session, lease)
 
 
@@ -131,5 +131,5 @@ def _restore(context: WorkContext, lease: Lease, work: Derivation) -> None:
         with context.database.session(scope) as session:
             num_changed += derivation.restore(session, lease, work, numbers, lease_s=context.settings.lease_s)
     with context.database.session(scope) as session:
-        derivation.make_ready(session, lease, values, num_changed=num_changed, artifact=artifact)
+        derivation.make_ready(session, work, values, num_changed=num_changed, artifact=artifact)
         datasets.end(context, session, lease)

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    CompoundSelect,
     Select,
     Text,
     and_,
@@ -208,6 +209,15 @@ class RowRepository:
         query = self._of(snapshot).where(Row.problems.is_not(None), Row.problems.contains([{"code": code}]))
         return self._session.scalar(select(query.exists())) is True
 
+    def keeps_finding(self, snapshot: Snapshot, before: Snapshot, code: str, *, edited: Sequence[int]) -> bool:
+        """Whether rows that are used have this finding, all of which had it before, and none of which was `edited`."""
+        now, then = (self._numbers_with(one, code) for one in (snapshot, before))
+        return (
+            self._is_any(now)
+            and not self._is_any(now.except_(then))
+            and not self._is_any(now.where(Row.number.in_(edited)))
+        )
+
     def restore(self, snapshot: Snapshot, target: Snapshot, *, after_number: int, up_to_number: int) -> int:
         """Stage the rows with these numbers as the reading had them in an earlier version; how many differ from now."""
         of_reading = (
@@ -256,6 +266,13 @@ class RowRepository:
                 yield row
                 self._session.expunge(row)
             after_number = rows[-1].number
+
+    def _numbers_with(self, snapshot: Snapshot, code: str) -> Select[int]:
+        has_it = (Row.problems.is_not(None), Row.problems.contains([{"code": code}]))
+        return self._of(snapshot).with_only_columns(Row.number).where(Row.split != Split.LEFT_OUT, *has_it)
+
+    def _is_any(self, numbers: Select[int] | CompoundSelect[int]) -> bool:
+        return self._session.scalar(select(numbers.limit(1).exists())) is True
 
     def _of(self, snapshot: Snapshot) -> Select[Row]:
         return select(Row).where(Row.workspace_id == self._workspace_id, snapshot.sees())

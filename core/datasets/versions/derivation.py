@@ -9,12 +9,13 @@ from sqlalchemy.orm import Session
 
 from core.datasets import ingest, service
 from core.datasets.artifacts import VersionArtifact
-from core.datasets.changes import MAX_NUMBER, Change, Restore
+from core.datasets.changes import MAX_NUMBER, Change, EditRow, Restore
 from core.datasets.ingest_files import IngestedRow, IngestReport
 from core.datasets.models import DatasetVersion
 from core.datasets.repository import VersionRepository
 from core.datasets.table.repository import RowRepository, Snapshot
 from core.datasets.types import VersionStatus
+from core.datasets.versions import kept
 from core.datasets.versions.repository import HistoryRepository
 from core.datasets.versions.service import changes_of
 from core.jobs.types import Lease
@@ -106,15 +107,23 @@ def figures_of(version: DatasetVersion) -> dict[str, Any]:
 
 
 def make_ready(
-    session: Session, lease: Lease, values: dict[str, Any], *, num_changed: int, artifact: VersionArtifact | None
+    session: Session,
+    derivation: Derivation,
+    values: dict[str, Any],
+    *,
+    num_changed: int,
+    artifact: VersionArtifact | None,
 ) -> None:
-    """Publish the version: nothing of it is written here but that it is ready. The caller ends the job with it."""
+    """Publish the version: that it is ready is written here, and what stays kept in it. The caller ends the job too."""
+    version = derivation.version
     dumped = None if artifact is None else artifact.model_dump(mode="json")
-    VersionRepository(session, lease.workspace_id).finish(
-        lease.payload["version_id"],
+    VersionRepository(session, version.workspace_id).finish(
+        version.id,
         VersionStatus.READY,
         values | {"num_changed": num_changed, "artifact": dumped},
     )
+    edited = [change.number for change in derivation.changes if isinstance(change, EditRow)]
+    kept.carry_over(session, version, derivation.restored or derivation.parent, edited=edited)
 
 
 def values_of(report: IngestReport, *, base_model: str) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Personal data and secrets that stay in a version because somebody says why they may."""
 
+from collections.abc import Sequence
+
 from sqlalchemy.orm import Session
 
 from core.audit import service as audit
@@ -8,9 +10,10 @@ from core.datasets import service as datasets
 from core.datasets.health import KEEPABLE
 from core.datasets.models import DatasetVersion
 from core.datasets.repository import KeptFindingRepository
+from core.datasets.table.repository import RowRepository, Snapshot
 from core.datasets.types import Finding, Health, Kept
 from core.errors import Conflict, Invalid, NotFound
-from core.workspaces.principal import Principal
+from core.workspaces.principal import Principal, service_itself
 
 MAX_GROUND_CHARS = 1000
 
@@ -62,6 +65,26 @@ def unkeep(session: Session, *, principal: Principal, version_id: str, code: str
         target_id=version_id,
         details={"code": code},
     )
+
+
+def carry_over(session: Session, version: DatasetVersion, source: DatasetVersion, *, edited: Sequence[int]) -> None:
+    """Keep on what was kept in the version that this one is made of, where it is found in the same rows or fewer.
+
+    In the transaction that makes it ready. Of rows that somebody wrote anew (`edited`) nobody decided what may stay.
+    """
+    repository = KeptFindingRepository(session, version.workspace_id)
+    rows, now, before = RowRepository(session, version.workspace_id), Snapshot.of(version), Snapshot.of(source)
+    kept = repository.of_versions([source.id]).get(source.id, {})
+    codes = [code for code in kept if rows.keeps_finding(now, before, code, edited=edited)]
+    carried = repository.copy(source.id, version, codes) if codes else []
+    if carried:
+        audit.record(
+            session,
+            principal=service_itself(version.workspace_id),
+            action="dataset_version.findings_kept_on",
+            target_id=version.id,
+            details={"codes": carried, "from_version_id": source.id},
+        )
 
 
 def _living(session: Session, workspace_id: str, version_id: str) -> DatasetVersion:

@@ -1125,8 +1125,9 @@ export interface paths {
         put?: never;
         /**
          * Keep Finding
-         * @description Enter that personal data or secrets may stay in this version, and on what ground; versions after it are others.
+         * @description Enter that personal data or secrets may stay in this version, and on what ground.
          *
+         *     A version that is made of it keeps them on while it has them in no other rows.
          *     The same ground again changes nothing; another one is refused until the first is taken back.
          */
         post: operations["keep_finding"];
@@ -6302,6 +6303,11 @@ export interface components {
         KeptBody: {
             /** Ground */
             ground: string;
+            /**
+             * Is Carried Over
+             * @description Decided of an earlier version, of which this one was made.
+             */
+            is_carried_over: boolean;
             /** Kept At */
             kept_at: number;
             /**

@@ -58,6 +58,7 @@ export const FINDINGS: Finding[] = [
       ground: "They are addresses of our own colleagues at the front desk, who agreed to it.",
       kept_by_name: "Mara Lindqvist",
       kept_at: Math.floor(Date.now() / 1000) - 7200,
+      is_carried_over: false,
     },
   },
   {

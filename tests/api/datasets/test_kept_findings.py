@@ -76,7 +76,8 @@ class TestKeep:
         body = kept.json()
         assert (body["object"], body["code"], body["ground"]) == ("kept_finding", "email", "They agreed, in writing.")
         told = findings(client, as_admin, version_id)
-        assert told["email"]["kept"] == {name: body[name] for name in ("ground", "kept_by_name", "kept_at")}
+        decided = {name: body[name] for name in ("ground", "kept_by_name", "kept_at")}
+        assert told["email"]["kept"] == decided | {"is_carried_over": False}
         assert body["kept_by_name"] is not None
         assert {code: (one["can_be_kept"], one["kept"] is None) for code, one in told.items()} == {
             "email": (True, False),

@@ -87,7 +87,7 @@ describe("the health of a set of examples", () => {
       http.post("*/v1/dataset_versions/:id/findings/:code/keep", async ({ params, request }) => {
         const { ground } = (await request.json()) as { ground: string };
         sent.push([params.id, params.code, ground]);
-        card.kept = { ground, kept_by_name: "Jo Park", kept_at: version.created_at };
+        card.kept = { ground, kept_by_name: "Jo Park", kept_at: version.created_at, is_carried_over: false };
         return HttpResponse.json({});
       }),
       http.delete("*/v1/dataset_versions/:id/findings/:code/keep", ({ params }) => {
@@ -134,5 +134,22 @@ describe("the health of a set of examples", () => {
     await user.click(dialog.getByRole("button", { name: "Keep them" }));
     expect(await dialog.findByText(said)).toBeVisible();
     expect(dialog.getByLabelText(/Reason/)).toHaveValue("Mine.");
+  });
+
+  it("tells that a reason was given for an earlier version", async () => {
+    const version = makeVersion();
+    const findings = version.health.findings.map((finding) =>
+      finding.kept ? { ...finding, kept: { ...finding.kept, is_carried_over: true } } : finding,
+    );
+    server.use(
+      http.get("*/v1/datasets/:id", () =>
+        HttpResponse.json(
+          makeDataset({ latest_version: makeVersion({ health: { ...version.health, findings } }) }),
+        ),
+      ),
+    );
+    openPage("/data/ds_1");
+    const note = (await screen.findByText("Kept")).closest("p");
+    expect(note).toHaveTextContent(/Kept by Mara Lindqvist, .+, carried over from an earlier version: /);
   });
 });

@@ -50,6 +50,7 @@ const DEEDS: Record<string, string> = {
   "user.totp_reset": "Codes of an app taken off somebody",
   "member.joined_by_domain": "Member joined by their address",
   "dataset_version.finding_kept": "Personal data or secrets in examples kept",
+  "dataset_version.findings_kept_on": "Personal data or secrets kept on in a new version of examples",
   "dataset_version.finding_no_longer_kept": "Keeping of personal data or secrets taken back",
   "checkpoint.permission.created": "Saved state shared",
   "checkpoint.permission.deleted": "Saved state no longer shared",

@@ -47,7 +47,7 @@ function GroundForm({ versionId, finding, onDone }: KeepFindingProps & { onDone:
       <p>{finding.sentence}</p>
       <p className={classes.advice}>
         A model that learns from them may repeat them to anybody who uses it. Your reason is kept with your
-        name and the time, for this version only: a version that is made later asks again.
+        name and the time. It holds for later versions too, until one has such data in another example.
       </p>
       <Textarea
         label="Reason"
@@ -78,8 +78,8 @@ function GroundForm({ versionId, finding, onDone }: KeepFindingProps & { onDone:
 export function KeptNote({ kept }: { kept: NonNullable<Finding["kept"]> }) {
   return (
     <p className={classes.kept}>
-      <strong>Kept</strong> by {kept.kept_by_name ?? "a service"}, <TimeAgo at={kept.kept_at} />:{" "}
-      {kept.ground}
+      <strong>Kept</strong> by {kept.kept_by_name ?? "a service"}, <TimeAgo at={kept.kept_at} />
+      {kept.is_carried_over && ", carried over from an earlier version"}: {kept.ground}
     </p>
   );
 }
