@@ -152,7 +152,7 @@ class RateLimits:
 def _counted_jobs(request: Request, principal: PrincipalDep, session: SessionDep, settings: SettingsDep) -> None:
     """While nobody else counts, the table of jobs does: what costs GPUs must not become free when Valkey is away."""
     counted: Counted | None = getattr(request.state, "counted", None)
-    if counted is None or counted.taken is not None:
+    if counted is None or counted.taken is not None or not settings.rate_limit_jobs:
         return
     begin_early()
     made = jobs.num_made_lately(session, workspace_id=principal.workspace_id, within_s=60)

@@ -275,6 +275,14 @@ class TestWithoutValkey:
         assert (after.status_code, after.json()["error"]["code"]) == (429, "rate_limit_exceeded")
         assert after.headers["retry-after"] == "60"
 
+    def test_where_jobs_have_no_limit_none_is_refused(
+        self, settings: Settings, database: Database, blind: Backends, as_admin: Headers
+    ) -> None:
+        """Also where the request was counted as another kind: a key's first is one of nobody known yet."""
+        with limited(settings, database, blind, rate_limit_jobs=0) as client:
+            answer = client.post("/v1/datasets", headers=as_admin, json={"file_id": "file-unknown"})
+        assert answer.status_code == 404
+
     def test_anothers_jobs_do_not_count(
         self, settings: Settings, database: Database, blind: Backends, as_admin: Headers, other_workspace_id: str
     ) -> None:
